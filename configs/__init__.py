@@ -1,0 +1,1 @@
+"""Configurations of runs; each file opens with the command that runs it."""

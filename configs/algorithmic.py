@@ -1,0 +1,49 @@
+"""The eight algorithmic tasks, at the paper's six sizes."""
+
+from ml_collections import ConfigDict
+
+# Peak rate and steps by size: arXiv:2602.15997, table 1.
+_PROTOCOL = {
+  'nano': (3e-4, 100_000),
+  'micro': (3e-4, 100_000),
+  'small': (3e-4, 100_000),
+  'medium': (1e-4, 200_000),
+  'large': (1e-4, 200_000),
+  'xlarge': (1e-4, 200_000),
+}
+
+
+def get_config(size: str = 'nano') -> ConfigDict:
+  """The protocol at one size, or `smoke`: a minute on a CPU."""
+  smoke = size == 'smoke'
+  # An unknown size passes through, and is refused with the nearest known one.
+  rate, steps = _PROTOCOL.get(size, _PROTOCOL['nano'])
+  config = ConfigDict()
+  config.task = dict(name='algorithmic', batch_size=64)
+  config.model = dict(size='nano' if smoke else size, num_positions=48)
+  config.optimizer = dict(
+    rate=rate,
+    warmup=1000,
+    decay='cosine',
+    b1=0.9,
+    b2=0.95,
+    weight_decay=0.1,
+    clip_norm=1.0,
+  )
+  config.train = dict(steps=steps)
+  config.seeds = dict(count=8, first=0, devices=0, chunk=0)
+  config.checkpoints = dict(
+    schedule='20:1000,100:10000,500:50000,2000', keep=3, keep_period=10_000
+  )
+  config.measures = dict(
+    behaviour=dict(every=1, examples=1000),
+    rank=dict(every=1, examples=200),
+  )
+  if smoke:
+    config.optimizer.update(rate=1e-3, warmup=50)
+    config.train.steps = 300
+    config.seeds.count = 2
+    config.checkpoints.schedule = '20'
+    config.measures.behaviour.examples = 20
+    config.measures.rank.examples = 60
+  return config

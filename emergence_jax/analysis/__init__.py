@@ -1,0 +1,1 @@
+"""Analysis of timeseries: NumPy, SciPy and xarray, without JAX."""

@@ -1,0 +1,131 @@
+"""What a model gets right: accuracy and answer probability on an exam."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from emergence_jax.objective import Objective
+from emergence_jax.types import Field, Measure, UserError
+
+_PER_LEVEL = ('task', 'level')
+_SOURCE = 'arXiv:2602.15997, section 3'
+
+
+def _fields(has_table: bool) -> dict[str, Field]:
+  which = 'held-out' if has_table else 'fresh'
+  fields = {
+    'accuracy': Field(
+      _PER_LEVEL,
+      'float32',
+      f'exact-match accuracy on {which} examples',
+      '1',
+      _SOURCE,
+    ),
+    'log_prob': Field(
+      _PER_LEVEL,
+      'float32',
+      f'mean log-probability of the whole answer, {which} examples',
+      'nat',
+      _SOURCE,
+    ),
+    'loss': Field(
+      _PER_LEVEL,
+      'float32',
+      f'mean cross-entropy of an answer token, {which} examples',
+      'nat',
+      _SOURCE,
+    ),
+    'correct': Field(
+      (*_PER_LEVEL, 'item'),
+      'int8',
+      'whether the item was answered exactly (1) or not (0)',
+      '1',
+      _SOURCE,
+    ),
+  }
+  if has_table:
+    fields['train_accuracy'] = Field(
+      _PER_LEVEL,
+      'float32',
+      'exact-match accuracy on the training table',
+      '1',
+      'arXiv:2201.02177',
+    )
+    fields['trained_on'] = Field(
+      (*_PER_LEVEL, 'item'),
+      'int8',
+      'whether the item is one that the seed trains on',
+      '1',
+    )
+  return fields  # fmt: skip
+
+
+def make(
+  objective: Objective, *, examples: int = 1000, chunk_examples: int = 1000
+) -> Measure:
+  """Exact match, answer probability and per-item flags on fixed examples.
+
+  Args:
+    objective: model and task.
+    examples: per task × level; a task with a finite table uses all of it.
+    chunk_examples: examples in one forward pass, which bounds the memory.
+  """
+  task = objective.task
+  for name, value in (
+    ('examples', examples),
+    ('chunk_examples', chunk_examples),
+  ):
+    if value < 1:
+      raise UserError(
+        f'config.measures.behaviour.{name}={value} must be at least 1.'
+      )
+
+  def probe(seed):
+    return task.exam(seed, examples)
+
+  exam, _ = jax.eval_shape(probe, jax.ShapeDtypeStruct((), jnp.int32))
+  shape = exam.query.shape
+
+  def mean(values, weights):
+    """Weighted mean over the items; nan where none has weight."""
+    return jnp.sum(values * weights, -1) / jnp.sum(weights, -1)
+
+  def measure(params, batch, key):
+    del key
+    exam, trained = batch
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), exam)
+    answers = jax.lax.map(
+      lambda example: jax.tree.map(
+        lambda x: x[0],
+        objective.answers(params, jax.tree.map(lambda x: x[None], example)),
+      ),
+      flat,
+      batch_size=min(chunk_examples, math.prod(shape)),
+    )
+    answers = jax.tree.map(lambda x: x.reshape(shape), answers)
+    held_out = (~trained).astype(jnp.float32)
+    log_prob = mean(answers.log_prob, held_out)
+    result = {
+      'accuracy': mean(answers.correct, held_out),
+      'log_prob': log_prob,
+      'loss': -log_prob / mean(answers.tokens, held_out),
+      'correct': answers.correct.astype(jnp.int8),
+    }
+    if task.has_table:
+      result['train_accuracy'] = mean(answers.correct, trained)
+      result['trained_on'] = trained.astype(jnp.int8)
+    return result
+
+  return Measure(
+    fields=_fields(task.has_table),
+    coords={
+      'task': list(task.task_names),
+      'level': list(task.level_names),
+      'item': np.arange(shape[2]),
+    },
+    probe=probe,
+    probe_per_seed=task.has_table,
+    fn=measure,
+  )

@@ -1,0 +1,127 @@
+"""RankMe of every layer's representation, under several conventions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from emergence_jax import prng
+from emergence_jax.numerics.spectrum import rankme
+from emergence_jax.objective import Objective
+from emergence_jax.types import Field, Measure, UserError
+
+_SOURCE = 'arXiv:2210.02885, eq. 1; arXiv:2602.15997, section 3'
+_BY_LAYER = ('task', 'layer')
+
+
+def _field(dims: tuple[str, ...], what: str) -> Field:
+  text = f'RankMe of block outputs at the `=` position, {what}'
+  return Field(dims, 'float32', text, 'dimension', _SOURCE)
+
+
+FIELDS = {
+  'rankme': _field(_BY_LAYER, 'uncentred, levels pooled'),
+  'rankme_centered': _field(_BY_LAYER, 'centred, levels pooled'),
+  'rankme_answer': Field(
+    _BY_LAYER, 'float32',
+    'RankMe of block outputs at every position that predicts an answer token, '
+    'uncentred, levels pooled', 'dimension', _SOURCE,
+  ),
+  'rankme_mean': Field(
+    _BY_LAYER, 'float32',
+    'RankMe of block outputs averaged over the tokens of the text, uncentred, '
+    'levels pooled', 'dimension', _SOURCE,
+  ),
+  'rankme_level': _field(('task', 'level', 'layer'), 'uncentred, one level'),
+  'rankme_norm': Field(
+    ('task',), 'float32',
+    'RankMe after the final LayerNorm at the `=` position, uncentred, levels '
+    'pooled', 'dimension', _SOURCE,
+  ),
+}  # fmt: skip
+
+
+def pooled_counts(examples: int, levels: int) -> list[int]:
+  """How many of `examples` each level gives: as equal as can be."""
+  return [(examples + i) // levels for i in reversed(range(levels))]
+
+
+def make(objective: Objective, *, examples: int = 200) -> Measure:
+  """RankMe of `examples` examples per task, at every layer.
+
+  Each level has `examples` of its own for `rankme_level`; the pooled variants
+  take the first of each level, `examples` in all. The paper does not name
+  its convention, so the likely ones stand side by side.
+
+  Args:
+    objective: model and task.
+    examples: examples per task, at least 2.
+  """
+  if examples < 2:
+    raise UserError(
+      f'config.measures.rank.examples={examples}: a rank needs at least 2.'
+    )
+  task = objective.task
+
+  def probe(seed):
+    del seed
+    return task.fresh(prng.key(prng.Stream.PROBE, 1), examples)
+
+  there = jax.eval_shape(probe, jnp.int32(0)).query.shape[2]
+  counts = pooled_counts(min(examples, there), len(task.level_names))
+
+  def pool(x):
+    """[L, N, ...] → the first examples of each level, [N, ...]."""
+    return jnp.concatenate([x[i, :n] for i, n in enumerate(counts)])
+
+  def one_task(params, batch):
+    """Fields of one task, from its batch [L, N, ...]."""
+    levels, number = batch.query.shape
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
+    hidden, final = objective.features(params, flat)
+    rows = jnp.arange(levels * number)
+    # Position t predicts token t + 1.
+    predicts = flat.scored[:, 1:]
+    inside = jnp.arange(hidden.shape[2]) <= jnp.max(
+      jnp.where(predicts, jnp.arange(hidden.shape[2]), 0), 1, keepdims=True
+    )
+    mean = jnp.einsum('zntd,nt->znd', hidden, inside.astype(hidden.dtype))
+    mean = mean / jnp.sum(inside, 1)[:, None]
+
+    def by_level(x):
+      return x.reshape(levels, number, *x.shape[1:])
+
+    at_query = hidden[:, rows, flat.query]
+    pooled = jax.vmap(lambda x: pool(by_level(x)))
+    every = pooled(hidden)  # [Λ, N, T - 1, D]
+    weight = jnp.broadcast_to(
+      pool(by_level(predicts)).reshape(-1),
+      (len(every), predicts[0].size * sum(counts)),
+    )
+    per_level = jax.vmap(by_level)(at_query)
+    return {
+      'rankme': rankme(pooled(at_query)),
+      'rankme_centered': rankme(pooled(at_query), center=True),
+      'rankme_answer': rankme(
+        every.reshape(len(every), -1, every.shape[-1]), weight_N=weight
+      ),
+      'rankme_mean': rankme(pooled(mean)),
+      'rankme_level': rankme(per_level).T,
+      'rankme_norm': rankme(pool(by_level(final[rows, flat.query]))),
+    }
+
+  def measure(params, batch, key):
+    del key
+    # Task by task, so that only one task's hidden states are in memory.
+    return jax.lax.map(lambda b: one_task(params, b), batch)
+
+  return Measure(
+    fields=FIELDS,
+    coords={
+      'task': list(task.task_names),
+      'level': list(task.level_names),
+      'layer': np.arange(1, objective.model.config.num_layers + 1),
+    },
+    probe=probe,
+    probe_per_seed=False,
+    fn=measure,
+  )

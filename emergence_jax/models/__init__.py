@@ -1,0 +1,1 @@
+"""Models: pure functions of parameters that return every layer's output."""

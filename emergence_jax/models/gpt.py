@@ -1,0 +1,189 @@
+"""GPT-2 style decoder with every layer's residual stream in its output.
+
+Source: arXiv:2602.15997, section 3.1; Radford et al. 2019. No biases and 48
+positions, which gives the smallest size exactly 405,248 parameters.
+"""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from emergence_jax.types import UserError
+
+# layers, d_model, heads, d_ff
+SIZES = {
+  'nano': (2, 128, 4, 512),
+  'micro': (4, 192, 6, 768),
+  'small': (6, 320, 8, 1280),
+  'medium': (8, 512, 8, 2048),
+  'large': (12, 768, 12, 3072),
+  'xlarge': (12, 1024, 16, 4096),
+}
+_ACTIVATIONS = {'gelu': nn.gelu, 'relu': nn.relu}
+
+
+@dataclasses.dataclass(frozen=True)
+class GPTConfig:
+  """Shape of a decoder.
+
+  Attributes:
+    num_layers: blocks.
+    d_model: width of the residual stream.
+    num_heads: attention heads, a divisor of `d_model`.
+    d_ff: width of the MLP.
+    num_positions: longest sequence.
+    activation: `gelu` (tanh form, as in GPT-2) or `relu`.
+    norm: pre-LayerNorm, with a scale and no bias, and a final one.
+    tied: the embedding is also the output matrix.
+    biases: biases in the MLP.
+    init_std: weights are N(0, init_std²); the two projections onto the
+      residual stream are divided by sqrt(2·num_layers).
+  """
+
+  num_layers: int
+  d_model: int
+  num_heads: int
+  d_ff: int
+  num_positions: int = 48
+  activation: str = 'gelu'
+  norm: bool = True
+  tied: bool = True
+  biases: bool = False
+  init_std: float = 0.02
+
+  def __post_init__(self):
+    for name in ('num_layers', 'd_model', 'num_heads', 'd_ff', 'num_positions'):
+      if getattr(self, name) < 1:
+        raise UserError(
+          f'config.model.{name}={getattr(self, name)} must be at least 1.'
+        )
+    if self.d_model % self.num_heads:
+      raise UserError(
+        f'config.model.d_model={self.d_model} must be a multiple of '
+        f'config.model.num_heads={self.num_heads}.'
+      )
+    if self.activation not in _ACTIVATIONS:
+      raise UserError(
+        f'config.model.activation={self.activation!r} is unknown; choose from '
+        f'{sorted(_ACTIVATIONS)}.'
+      )
+
+
+class Output(NamedTuple):
+  """What a decoder returns.
+
+  Attributes:
+    logits: [B, Q, V], for the last Q positions (all, unless asked otherwise).
+    hidden: per block the residual stream after it, [B, T, D]; the last one
+      is [B, Q, D].
+    final: [B, Q, D], after the final LayerNorm.
+  """
+
+  logits: jax.Array
+  hidden: tuple[jax.Array, ...]
+  final: jax.Array
+
+
+class Block(nn.Module):
+  """Attention and MLP, each added to the residual stream."""
+
+  config: GPTConfig
+
+  @nn.compact
+  def __call__(self, x_BxTxD: jax.Array, num_queries: int) -> jax.Array:
+    """Maps [B, T, D] to the last `num_queries` positions, [B, Q, D]."""
+    cfg = self.config
+    normal = nn.initializers.normal(cfg.init_std)
+    residual = nn.initializers.normal(
+      cfg.init_std / math.sqrt(2 * cfg.num_layers)
+    )
+
+    def norm(x, name):
+      return nn.LayerNorm(use_bias=False, name=name)(x) if cfg.norm else x
+
+    def dense(features, name, init=normal, bias=False):
+      return nn.Dense(features, use_bias=bias, kernel_init=init, name=name)
+
+    batch, length, _ = x_BxTxD.shape
+    heads = (cfg.num_heads, cfg.d_model // cfg.num_heads)
+    h_BxTxD = norm(x_BxTxD, 'norm_attention')
+    x_BxQxD = x_BxTxD[:, length - num_queries :]
+    query = dense(cfg.d_model, 'query')(h_BxTxD[:, length - num_queries :])
+    key_value = dense(2 * cfg.d_model, 'key_value')(h_BxTxD)
+    key, value = jnp.split(key_value, 2, -1)
+    q_BxQxHxE = query.reshape(batch, num_queries, *heads)
+    k_BxTxHxE = key.reshape(batch, length, *heads)
+    v_BxTxHxE = value.reshape(batch, length, *heads)
+
+    score = jnp.einsum('bqhe,bthe->bhqt', q_BxQxHxE, k_BxTxHxE)
+    score = score / math.sqrt(heads[1])
+    place = jnp.arange(length)
+    visible = place <= place[length - num_queries :, None]
+    weight = nn.softmax(jnp.where(visible, score, -jnp.inf))
+    mixed = jnp.einsum('bhqt,bthe->bqhe', weight, v_BxTxHxE)
+    mixed = mixed.reshape(batch, num_queries, cfg.d_model)
+    x_BxQxD = x_BxQxD + dense(cfg.d_model, 'attention_out', residual)(mixed)
+
+    h_BxQxD = norm(x_BxQxD, 'norm_mlp')
+    h_BxQxF = dense(cfg.d_ff, 'mlp_in', normal, cfg.biases)(h_BxQxD)
+    h_BxQxF = _ACTIVATIONS[cfg.activation](h_BxQxF)
+    return x_BxQxD + dense(cfg.d_model, 'mlp_out', residual, cfg.biases)(
+      h_BxQxF
+    )
+
+
+class GPT(nn.Module):
+  """The decoder.
+
+  Attributes:
+    config: its shape.
+    vocab_size: tokens in and out.
+  """
+
+  config: GPTConfig
+  vocab_size: int
+
+  @nn.compact
+  def __call__(
+    self, tokens_BxT: jax.Array, num_queries: int | None = None
+  ) -> Output:
+    """Logits and hidden states of int tokens [B, T].
+
+    Args:
+      tokens_BxT: tokens, T at most `config.num_positions`.
+      num_queries: if given, only so many last positions of the last block
+        are computed; the same numbers for less work.
+
+    Raises:
+      UserError: for a sequence longer than `config.num_positions`.
+    """
+    cfg = self.config
+    length = tokens_BxT.shape[1]
+    if length > cfg.num_positions:
+      raise UserError(
+        f'sequences of {length} tokens do not fit '
+        f'config.model.num_positions={cfg.num_positions}; raise it to {length}.'
+      )
+    num_queries = num_queries or length
+    normal = nn.initializers.normal(cfg.init_std)
+    embed_VxD = self.param('embed', normal, (self.vocab_size, cfg.d_model))
+    place_PxD = self.param(
+      'positions', normal, (cfg.num_positions, cfg.d_model)
+    )
+    x = embed_VxD[tokens_BxT] + place_PxD[:length]
+    hidden = []
+    for i in range(cfg.num_layers):
+      last = i == cfg.num_layers - 1
+      x = Block(cfg, name=f'block_{i}')(x, num_queries if last else length)
+      hidden.append(x)
+    if cfg.norm:
+      x = nn.LayerNorm(use_bias=False, name='norm_final')(x)
+    if cfg.tied:
+      logits = x @ embed_VxD.T
+    else:
+      logits = x @ self.param('unembed', normal, (cfg.d_model, self.vocab_size))
+    return Output(logits, tuple(hidden), x)

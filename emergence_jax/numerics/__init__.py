@@ -1,0 +1,1 @@
+"""Numerics: functions of arrays and operators, which know no models."""

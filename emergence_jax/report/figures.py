@@ -1,0 +1,145 @@
+"""Figures of a run, from its timeseries."""
+
+import pathlib
+
+import matplotlib
+
+matplotlib.use('Agg')
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+import xarray as xr  # noqa: E402
+
+# Okabe and Ito's colours, which colour-blind people can tell apart.
+BLUE, ORANGE, GREEN, PURPLE = '#0072B2', '#D55E00', '#009E73', '#CC79A7'
+_LEVEL_COLOURS = (BLUE, ORANGE, GREEN)
+_STYLE = {
+  'font.size': 10,
+  'axes.spines.top': False,
+  'axes.spines.right': False,
+  'axes.grid': True,
+  'grid.alpha': 0.25,
+  'legend.frameon': False,
+}
+
+
+def _curves(axis, data: xr.DataArray, colour: str, label: str) -> None:
+  """Seeds as thin lines and their median as a thick one."""
+  step = data.step.values
+  lines_SxC = data.transpose('seed', 'step').values
+  axis.plot(step, lines_SxC.T, color=colour, lw=0.7, alpha=0.35)
+  # A step at which a measure was not due, or all seeds failed, has no median.
+  known = np.isfinite(lines_SxC).any(0)
+  middle = np.nanmedian(lines_SxC[:, known], 0)
+  axis.plot(step[known], middle, color=colour, lw=2.2, label=label)
+
+
+def _accuracy(axis, data: xr.Dataset, task: int) -> None:
+  if 'train_accuracy' in data:
+    train = data.train_accuracy.isel(task=task, level=0)
+    _curves(axis, train, ORANGE, 'training pairs')
+    _curves(
+      axis, data.accuracy.isel(task=task, level=0), BLUE, 'held-out pairs'
+    )
+  else:
+    for i, level in enumerate(data.level.values):
+      one = data.accuracy.isel(task=task, level=i)
+      _curves(axis, one, _LEVEL_COLOURS[i % 3], f'level {level}')
+  chance = float(data.chance.isel(task=task).max())
+  axis.axhline(chance, color='grey', lw=0.8, ls=':', label='chance (highest)')
+  axis.set(ylim=(-0.03, 1.03))
+
+
+def _rankme(axis, data: xr.Dataset, task: int) -> None:
+  layers = data.layer.values
+  colours = plt.get_cmap('viridis')(np.linspace(0, 0.85, len(layers)))
+  if len(layers) == 1:
+    colours = [PURPLE]
+  for i, layer in enumerate(layers):
+    one = data.rankme.isel(task=task, layer=i)
+    _curves(axis, one, colours[i], f'layer {layer}')
+
+
+def accuracy_and_rankme(data: xr.Dataset, path: pathlib.Path) -> None:
+  """Accuracy above, RankMe of every layer below, over training steps.
+
+  One column a task, at most four side by side; thin lines are seeds and the
+  thick one is their median. The step axis is logarithmic behind its first
+  checkpoint.
+
+  Args:
+    data: a run's timeseries with `accuracy` and `rankme`.
+    path: PNG file to write.
+  """
+  tasks = [str(t) for t in data.task.values]
+  columns = min(4, len(tasks))
+  bands = -(-len(tasks) // columns)
+  seeds = data.sizes['seed']
+  with plt.rc_context(_STYLE):
+    figure, axes = plt.subplots(
+      2 * bands, columns, sharex=True, squeeze=False, layout='constrained',
+      figsize=(max(7.5, 3.4 * columns), 2.5 * 2 * bands),
+    )  # fmt: skip
+    for k, task in enumerate(tasks):
+      band, column = divmod(k, columns)
+      top, bottom = axes[2 * band, column], axes[2 * band + 1, column]
+      _accuracy(top, data, k)
+      _rankme(bottom, data, k)
+      top.set_title(task, loc='left', fontweight='bold')
+      linear = float(data.step.values[1]) if data.sizes['step'] > 1 else 1.0
+      bottom.set_xscale('symlog', linthresh=linear)
+      bottom.set_ylim(bottom=0.9)
+      if column == 0:
+        top.set_ylabel('exact-match accuracy')
+        bottom.set_ylabel('RankMe (dimensions)')
+      if column == columns - 1 and band == 0:
+        for axis in (top, bottom):
+          axis.legend(loc='best', fontsize=8)
+    for axis in axes[-1]:
+      axis.set_xlabel('training step')
+    figure.suptitle(
+      f'{seeds} seed{"s" if seeds > 1 else ""} (thin) and their median '
+      '(thick): behaviour, and the rank of the representation at `=`',
+      fontsize=10,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def training(data: xr.Dataset, path: pathlib.Path) -> None:
+  """Training loss and gradient norm of every step, on logarithmic axes.
+
+  Args:
+    data: a run's timeseries.
+    path: PNG file to write.
+  """
+  with plt.rc_context(_STYLE):
+    figure, axes = plt.subplots(
+      2, 1, sharex=True, layout='constrained', figsize=(7.5, 5)
+    )
+    labels = {
+      'train_loss': 'training loss (nat / token)',
+      'grad_norm': 'gradient norm',
+    }
+    for axis, (name, label) in zip(axes, labels.items()):
+      series = data[name].rename(train_step='step')
+      series = series.assign_coords(step=series.step + 1)
+      _curves(axis, series, BLUE, 'median over seeds')
+      axis.set(xscale='log', yscale='log', ylabel=label)
+    axes[0].legend()
+    axes[-1].set_xlabel('training step')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def draw(data: xr.Dataset, folder: pathlib.Path) -> list[pathlib.Path]:
+  """All figures that the data allow; returns the files."""
+  paths = []
+  if data.sizes['train_step']:
+    paths.append(folder / 'training.png')
+    training(data, paths[-1])
+  if 'accuracy' in data and 'rankme' in data and data.sizes['step']:
+    paths.append(folder / 'accuracy_rankme.png')
+    accuracy_and_rankme(data, paths[-1])
+  return paths

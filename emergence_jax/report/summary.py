@@ -1,0 +1,87 @@
+"""The table at the end of a run: when each seed's capabilities emerged."""
+
+import io
+
+import numpy as np
+import xarray as xr
+from rich import box
+from rich import console as rich_console
+from rich import table as rich_table
+
+from emergence_jax import timeseries
+from emergence_jax.analysis import emergence
+
+_MAX_SEED_COLUMNS = 8
+
+
+def _step(value: float) -> str:
+  return f'{int(value):,}' if np.isfinite(value) else '–'
+
+
+def _row(label: str, threshold: str, steps_S: np.ndarray) -> list[str]:
+  """Cells of one row: each seed, or the range where there are many."""
+  emerged = steps_S[np.isfinite(steps_S)]
+  # A seed that never emerges is later than all that do.
+  late = np.where(np.isfinite(steps_S), steps_S, np.inf)
+  middle = np.quantile(late, 0.5, method='lower')
+  cells = [label, threshold, f'{emerged.size}/{steps_S.size}', _step(middle)]
+  if steps_S.size <= _MAX_SEED_COLUMNS:
+    return cells + [_step(s) for s in steps_S]
+  if not emerged.size:
+    return [*cells, '–']
+  return [*cells, f'{_step(emerged.min())} … {_step(emerged.max())}']
+
+
+def emergence_table(data: xr.Dataset) -> rich_table.Table:
+  """Rows: task × level (and the training table); columns: seeds."""
+  table = rich_table.Table(
+    title=f'First step above a threshold for {emergence.PERSISTENCE} '
+    'checkpoints in a row',
+    box=box.SIMPLE_HEAD,
+    title_justify='left',
+    caption='median over seeds; – never; chance + 10% of the rest is the '
+    'chance-corrected rule',
+    caption_justify='left',
+  )
+  heads = ['task · level', 'accuracy >', 'seeds', 'median']
+  if data.sizes['seed'] <= _MAX_SEED_COLUMNS:
+    heads += [f'seed {s}' for s in data.seed.values]
+  else:
+    heads.append('range')
+  for i, head in enumerate(heads):
+    table.add_column(head, justify='right' if i else 'left', no_wrap=True)
+  corrected = emergence.above_chance(data.chance.values)
+  for k, task in enumerate(data.task.values):
+    for j, level in enumerate(data.level.values):
+      one = {'task': k, 'level': j}
+      name = f'{task} · {level}'
+      if 'train_accuracy' in data:
+        steps = emergence.emergence_step(
+          data.train_accuracy.isel(one), np.nextafter(1.0, 0.0)
+        )
+        table.add_row(*_row(f'{name} (training)', '= 1', steps.values))
+      rules = [corrected[k, j], 0.5] + [0.95] * ('train_accuracy' in data)
+      for threshold in rules:
+        steps = emergence.emergence_step(data.accuracy.isel(one), threshold)
+        table.add_row(*_row(name, f'{threshold:.3g}', steps.values))
+  return table
+
+
+def text(data: xr.Dataset, headline: str) -> str:
+  """The summary of a run as plain text."""
+  out = io.StringIO()
+  console = rich_console.Console(file=out, width=160)
+  console.print(headline, highlight=False)
+  if 'accuracy' not in data:
+    console.print('No behaviour was measured (config.measures.behaviour).')
+    return out.getvalue()
+  console.print()
+  console.print(emergence_table(data))
+  bad = data.status == timeseries.NON_FINITE
+  for seed in data.seed.values[bad.any('step').values]:
+    first = data.step.values[bad.sel(seed=seed).values.argmax()]
+    console.print(
+      f'seed {seed} has non-finite values from step {first:,} on.',
+      highlight=False,
+    )
+  return out.getvalue()

@@ -1,0 +1,92 @@
+"""When to measure: checkpoint schedules, and durations in several units."""
+
+import numpy as np
+
+from emergence_jax.types import UserError
+
+
+def parse_duration(
+  text: str | int, *, total: int, steps_per_epoch: int | None = None
+) -> int:
+  """Steps meant by `250`, `'250'`, `'10%'` (of `total`) or `'3epochs'`.
+
+  Raises:
+    UserError: if the text is none of these, or not at least one step.
+  """
+  word = str(text).strip()
+  try:
+    if word.endswith('%'):
+      steps = round(float(word[:-1]) / 100 * total)
+    elif word.endswith(('epochs', 'epoch')):
+      if steps_per_epoch is None:
+        raise UserError(
+          f'{word!r}: this task has no epochs; give steps or a percentage.'
+        )
+      steps = round(float(word.removesuffix('s')[:-5]) * steps_per_epoch)
+    else:
+      steps = int(word)
+  except ValueError:
+    raise UserError(
+      f'{word!r} is no duration; write steps (250), a share of the run '
+      '(10%) or epochs (3epochs).'
+    ) from None
+  if steps < 1:
+    raise UserError(f'{word!r} is {steps} steps; a duration is at least 1.')
+  return steps
+
+
+def checkpoint_steps(
+  spec: str, total: int, *, steps_per_epoch: int | None = None
+) -> np.ndarray:
+  """Steps at which to measure: 0, those of `spec`, and `total`.
+
+  `spec` is a list of `every:until` items, separated by commas; the last item
+  may leave out `:until` and then runs to the end. `20:1000,100:10000,500`
+  means every 20 steps up to 1,000, every 100 up to 10,000, then every 500.
+
+  Args:
+    spec: the schedule.
+    total: last training step.
+    steps_per_epoch: makes durations in epochs possible.
+
+  Returns:
+    int64 [C], increasing.
+
+  Raises:
+    UserError: for a malformed item, or one that ends past `total` or before
+      its predecessor.
+  """
+
+  def duration(text):
+    try:
+      return parse_duration(text, total=total, steps_per_epoch=steps_per_epoch)
+    except UserError as error:
+      raise UserError(
+        f'config.checkpoints.schedule={spec!r}: {error}'
+      ) from None
+
+  steps, start = {0, total}, 0
+  items = spec.split(',')
+  for i, item in enumerate(items):
+    every, colon, until = item.partition(':')
+    if not colon and i < len(items) - 1:
+      raise UserError(
+        f'config.checkpoints.schedule={spec!r}: {item!r} has no end and is not '
+        'the last item; write every:until.'
+      )
+    stop = duration(until) if colon else total
+    if stop > total:
+      raise UserError(
+        f'config.checkpoints.schedule={spec!r} runs to step {stop}, beyond the '
+        f'last step config.train.steps={total}; shorten it, for example '
+        f'--config.checkpoints.schedule={duration(every)}.'
+      )
+    if stop < start:
+      raise UserError(
+        f'config.checkpoints.schedule={spec!r}: item {item!r} ends before step '
+        f'{start}, where it starts; put the items in increasing order.'
+      )
+    stride = duration(every)
+    steps.update(range(start + stride, stop + 1, stride))
+    start = stop
+  return np.array(sorted(steps), np.int64)

@@ -1,0 +1,86 @@
+"""What a task offers, and how text becomes tokens."""
+
+import abc
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from emergence_jax.types import Batch, PyTree
+
+
+class Task(abc.ABC):
+  """A source of sequences; frozen, and all its methods are pure.
+
+  Attributes:
+    vocab_size: number of tokens.
+    length: tokens in every sequence, padding included.
+    num_scored: if not None, only so many last positions of the model's output
+      are ever scored in training, and the last block may skip the others.
+    task_names: K names.
+    level_names: L names.
+    chance_KxL: accuracy of the best constant answer.
+    has_table: whether training examples come from a finite table, so that
+      there is a training accuracy beside the held-out one.
+    epoch_steps: steps of one pass over the table; None without one.
+  """
+
+  vocab_size: int
+  length: int
+  num_scored: int | None
+  task_names: Sequence[str]
+  level_names: Sequence[str]
+  chance_KxL: np.ndarray
+  has_table: bool = False
+  epoch_steps: int | None = None
+
+  def prepare(self, seed: jax.Array) -> PyTree:
+    """What training needs of this seed beyond the key of a step."""
+    del seed
+    return ()
+
+  @abc.abstractmethod
+  def train_batch(self, prepared: PyTree, key: jax.Array) -> Batch:
+    """The examples of one training step, [B, ...]."""
+
+  @abc.abstractmethod
+  def fresh(self, key: jax.Array, count: int) -> Batch:
+    """`count` examples of every task × level, [K, L, count, ...]."""
+
+  @abc.abstractmethod
+  def exam(self, seed: jax.Array, count: int) -> tuple[Batch, jax.Array]:
+    """Fixed examples to examine a model on.
+
+    Args:
+      seed: number of the seed; only a table's split depends on it.
+      count: examples per task × level, where the number is free.
+
+    Returns:
+      Batch [K, L, N, ...], and bool [K, L, N]: trained on by this seed.
+    """
+
+
+def ragged_concat(
+  pieces: Sequence[tuple[jax.Array, jax.Array]], width: int, pad: int
+) -> tuple[jax.Array, jax.Array]:
+  """Joins pieces of varying length, row by row.
+
+  Args:
+    pieces: pairs of tokens [B, W] (left-aligned) and lengths [B].
+    width: columns of the result.
+    pad: token that fills the rest.
+
+  Returns:
+    tokens [B, width] and lengths [B].
+  """
+  out = jnp.full((pieces[0][0].shape[0], width), pad, jnp.int32)
+  end_B = jnp.zeros(out.shape[0], jnp.int32)
+  for tokens_BxW, length_B in pieces:
+    index = jnp.arange(width) - end_B[:, None]
+    taken = jnp.take_along_axis(
+      tokens_BxW, jnp.clip(index, 0, tokens_BxW.shape[1] - 1), axis=1
+    )
+    out = jnp.where((index >= 0) & (index < length_B[:, None]), taken, out)
+    end_B = end_B + length_B
+  return out, end_B

@@ -1,0 +1,233 @@
+"""A run's measurements: one zarr store, read as one xarray Dataset.
+
+The checkpoint schedule is known before a run starts, so every array is
+created at its full size and a row is filled in when its checkpoint comes. A
+chunk is one step of one variable and is replaced by an atomic rename, so a
+kill leaves whole rows and at most one partial row; `status`, written last,
+says which rows are whole.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from emergence_jax.types import Field, UserError
+
+STORE = 'timeseries.zarr'
+NOT_REACHED, OK, NON_FINITE = range(3)
+
+_STATUS = Field(
+  ('seed', 'step'), 'int8',
+  'state of the row: 0 not reached, 1 ok, 2 non-finite values (in the '
+  'training loss since the last row, or in a measure)', '1',
+)  # fmt: skip
+_CHANCE = Field(
+  ('task', 'level'), 'float64', 'accuracy of the best constant answer', '1',
+)  # fmt: skip
+_HISTORY = {
+  'train_loss': Field(
+    ('seed', 'train_step'), 'float32',
+    'mean cross-entropy of the training batch before the update of the step',
+    'nat',
+  ),
+  'grad_norm': Field(
+    ('seed', 'train_step'), 'float32',
+    'global norm of the gradient of the step, before clipping', '1',
+  ),
+}  # fmt: skip
+_COORDS = {
+  'seed': ('number of the seed', '1'),
+  'step': ('updates made before the measurement', 'step'),
+  'train_step': ('updates made before this one', 'step'),
+  'task': ('task', ''),
+  'level': ('level of difficulty', ''),
+  'layer': ('block whose output is measured, counted from 1', ''),
+  'item': ('number of the fixed example', ''),
+}
+_HISTORY_CHUNK = 2048
+
+
+def _fill_value(dtype: str) -> Any:
+  return np.nan if np.issubdtype(np.dtype(dtype), np.floating) else -1
+
+
+def _add(group, name, field, sizes, *, chunk_along: Mapping[str, int]):
+  shape = tuple(sizes[d] for d in field.dims)
+  group.create_array(
+    name,
+    shape=shape,
+    chunks=tuple(chunk_along.get(d, n) for d, n in zip(field.dims, shape)),
+    dtype=field.dtype,
+    fill_value=0 if field is _STATUS else _fill_value(field.dtype),
+    dimension_names=field.dims,
+    attributes={
+      'long_name': field.description,
+      'units': field.units,
+      'source': field.source,
+    },
+  )
+
+
+def create(
+  workdir: str | pathlib.Path,
+  *,
+  fields: Mapping[str, Field],
+  coords: Mapping[str, Sequence[Any]],
+  chance_KxL: np.ndarray,
+  seeds: np.ndarray,
+  steps: np.ndarray,
+  train_steps: int,
+  attributes: Mapping[str, Any],
+) -> None:
+  """Creates an empty store in `workdir`; an older one is replaced.
+
+  Args:
+    workdir: run directory.
+    fields: variables without their dimensions `seed` and `step`.
+    coords: coordinates of the other dimensions.
+    chance_KxL: accuracy of the best constant answer of each task × level.
+    seeds: int [S].
+    steps: int [C], the checkpoint schedule.
+    train_steps: length of the per-step history.
+    attributes: of the whole dataset.
+  """
+  group = zarr.open_group(pathlib.Path(workdir) / STORE, mode='w')
+  group.attrs.update(dict(attributes))
+  coords = {
+    'seed': np.asarray(seeds, np.int64),
+    'step': np.asarray(steps, np.int64),
+    'train_step': np.arange(train_steps, dtype=np.int64),
+    **coords,
+  }
+  for name, values in coords.items():
+    values = np.asarray(values)
+    text = values.dtype.kind == 'U'
+    array = group.create_array(
+      name,
+      shape=values.shape,
+      dtype='string' if text else values.dtype,
+      dimension_names=(name,),
+      attributes=dict(zip(('long_name', 'units'), _COORDS[name])),
+    )
+    array[:] = values.astype(object) if text else values
+  sizes = {name: len(values) for name, values in coords.items()}
+  for name, field in fields.items():
+    full = Field(
+      ('seed', 'step', *field.dims), field.dtype, field.description,
+      field.units, field.source,
+    )  # fmt: skip
+    _add(group, name, full, sizes, chunk_along={'step': 1})
+  for name, field in _HISTORY.items():
+    chunk = {'train_step': min(_HISTORY_CHUNK, train_steps)}
+    _add(group, name, field, sizes, chunk_along=chunk)
+  _add(group, 'chance', _CHANCE, sizes, chunk_along={})
+  group['chance'][:] = chance_KxL
+  # Last: a store without it was never finished being made.
+  _add(group, 'status', _STATUS, sizes, chunk_along={'step': 1})
+
+
+class Writer:
+  """Fills the rows of a store that exists."""
+
+  def __init__(self, workdir: str | pathlib.Path):
+    self._group = zarr.open_group(pathlib.Path(workdir) / STORE, mode='r+')
+    self._arrays = dict(self._group.arrays())
+    self._row = {int(s): i for i, s in enumerate(self._arrays['step'][:])}
+
+  def write_history(self, start: int, history: Mapping[str, np.ndarray]):
+    """Writes [S, n] values of the n training steps from `start`."""
+    for name, values in history.items():
+      self._arrays[name][:, start : start + values.shape[1]] = values
+
+  def write_row(
+    self, step: int, values: Mapping[str, np.ndarray], status: np.ndarray
+  ):
+    """Writes a checkpoint's values, [S, ...] each, and then its status [S]."""
+    row = self._row[step]
+    for name, value in values.items():
+      self._arrays[name][:, row] = value
+    self._arrays['status'][:, row] = status
+
+  def drop_after(self, step: int) -> int:
+    """Clears rows past `step` and history from `step` on; returns rows."""
+    first = sum(s <= step for s in self._row)
+    status = self._arrays['status'][:, first:]
+    dropped = int(np.any(status != NOT_REACHED, 0).sum())
+    # The status goes first, so that a kill in here leaves no row that looks
+    # whole and is not.
+    self._arrays['status'][:, first:] = NOT_REACHED
+    for array in self._arrays.values():
+      dims = array.metadata.dimension_names
+      if dims[:2] == ('seed', 'step'):
+        array[:, first:] = array.fill_value
+      elif dims == ('seed', 'train_step'):
+        array[:, step:] = array.fill_value
+    return dropped
+
+
+def load(workdir: str | pathlib.Path) -> xr.Dataset:
+  """The timeseries of a run, finished or not, up to its last whole row.
+
+  Variables that a measure writes have dimensions (seed, step, ...);
+  `train_loss` and `grad_norm` have (seed, train_step). Arrays are read when
+  they are used.
+
+  >>> load('runs/nowhere')
+  Traceback (most recent call last):
+  ...
+  emergence_jax.types.UserError: runs/nowhere holds no timeseries.zarr; ...
+
+  Args:
+    workdir: run directory (the one that holds `timeseries.zarr`).
+
+  Raises:
+    UserError: if there is no timeseries.
+  """
+  path = pathlib.Path(workdir) / STORE
+  if not path.is_dir():
+    raise UserError(
+      f'{workdir} holds no {STORE}; give the directory of a run, '
+      'for example runs/2026-01-31-modadd.'
+    )
+  data = xr.open_zarr(path, consolidated=False, chunks=None)
+  whole = np.flatnonzero(np.all(data.status.values != NOT_REACHED, 0))
+  rows = int(whole[-1]) + 1 if whole.size else 0
+  data = data.isel(step=slice(rows))
+  done = int(data.step[-1]) if rows else 0
+  return data.isel(train_step=slice(done))
+
+
+def to_csv(
+  workdir: str | pathlib.Path, folder: str | pathlib.Path
+) -> list[pathlib.Path]:
+  """Writes tidy CSV files, one for each set of dimensions.
+
+  Per-item flags are left out; read them with `load`.
+
+  Args:
+    workdir: run directory.
+    folder: where to write; made if it is not there.
+
+  Returns:
+    The files, for example `by_task_level.csv` with the columns seed, step,
+    task, level, accuracy, log_prob, loss.
+  """
+  data = load(workdir)
+  groups: dict[tuple[str, ...], list[str]] = {}
+  for name, variable in data.data_vars.items():
+    if 'item' not in variable.dims:
+      groups.setdefault(variable.dims, []).append(name)
+  folder = pathlib.Path(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  paths = []
+  for dims, names in groups.items():
+    rest = [d for d in dims if d not in ('seed', 'step')]
+    path = folder / f'by_{"_".join(rest) or "seed_step"}.csv'
+    table = data[sorted(names)].to_dataframe(dim_order=list(dims))
+    table.to_csv(path)
+    paths.append(path)
+  return paths

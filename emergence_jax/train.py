@@ -1,0 +1,79 @@
+"""Training one seed, as pure functions; `loop` maps them over a population."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from emergence_jax import prng
+from emergence_jax.objective import Objective
+from emergence_jax.types import Population
+
+# Longest segment of one call, in steps: the size of its history.
+MAX_SEGMENT = 1000
+
+
+class History(NamedTuple):
+  """What happened at each step of a segment; nan behind its end.
+
+  Attributes:
+    loss: [MAX_SEGMENT], mean loss of the step's batch before its update.
+    grad_norm: [MAX_SEGMENT], global norm of its gradient before clipping.
+  """
+
+  loss: jax.Array
+  grad_norm: jax.Array
+
+
+def make_init(
+  objective: Objective, optimizer: optax.GradientTransformation
+) -> Callable[[jax.Array], Population]:
+  """seed → the state of one member (a population without its axis)."""
+
+  def init(seed: jax.Array) -> Population:
+    params = objective.init(prng.key(prng.Stream.INIT, seed))
+    return Population(
+      jnp.int32(0), jnp.int32(seed), params, optimizer.init(params)
+    )
+
+  return init
+
+
+def make_segment(
+  objective: Objective, optimizer: optax.GradientTransformation
+) -> Callable[[Population, jax.Array], tuple[Population, History]]:
+  """(member, number of steps ≤ MAX_SEGMENT) → (member, history).
+
+  The number is traced, so one compiled program serves every segment. The
+  data of a step depend on (seed, step) alone, and so does the result of a
+  run not depend on how it was cut into segments.
+  """
+
+  def segment(member: Population, num_steps: jax.Array):
+    prepared = objective.task.prepare(member.seed)
+
+    def update(i, carry):
+      member, history = carry
+      key = prng.key(prng.Stream.DATA, member.seed, member.step)
+      batch = objective.task.train_batch(prepared, key)
+      loss, grads = jax.value_and_grad(objective.loss)(member.params, batch)
+      history = History(
+        history.loss.at[i].set(loss),
+        history.grad_norm.at[i].set(optax.global_norm(grads)),
+      )
+      updates, opt_state = optimizer.update(
+        grads, member.opt_state, member.params
+      )
+      params = optax.apply_updates(member.params, updates)
+      return Population(
+        member.step + 1, member.seed, params, opt_state
+      ), history
+
+    blank = jnp.full(MAX_SEGMENT, jnp.nan)
+    return jax.lax.fori_loop(
+      0, num_steps, update, (member, History(blank, blank))
+    )
+
+  return segment

@@ -1,0 +1,104 @@
+"""The values that travel between the floors of the package."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+PyTree = Any
+
+
+class Batch(NamedTuple):
+  """Token sequences with their answers marked.
+
+  Leading axes are free (one example, a batch, or task × level × item).
+
+  Attributes:
+    tokens: int32 [..., T], prompt and answer, then padding.
+    scored: bool [..., T], the tokens that the loss scores.
+    query: int32 [...], position of `=`, whose output predicts the first
+      scored token.
+    task: int32 [...], index into the task names.
+    level: int32 [...], index into the level names.
+  """
+
+  tokens: jax.Array
+  scored: jax.Array
+  query: jax.Array
+  task: jax.Array
+  level: jax.Array
+
+
+class Population(NamedTuple):
+  """The training state of S seeds; every leaf has a leading axis S.
+
+  Attributes:
+    step: int32 [S], updates made so far (the same for all seeds).
+    seed: int32 [S], the seeds' numbers.
+    params: model parameters.
+    opt_state: optimiser state.
+  """
+
+  step: jax.Array
+  seed: jax.Array
+  params: PyTree
+  opt_state: PyTree
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+  """One variable of the timeseries.
+
+  Attributes:
+    dims: dimension names; a measure's fields name theirs without `seed` and
+      `step`, which the loop puts in front.
+    dtype: NumPy dtype name.
+    description: what it is, in words.
+    units: for example `nat`, `1`, `dimension`.
+    source: paper and section or equation.
+  """
+
+  dims: tuple[str, ...]
+  dtype: str
+  description: str
+  units: str
+  source: str = ''
+
+
+@dataclasses.dataclass(frozen=True)
+class Measure:
+  """A pure function of one seed's parameters, and what it declares.
+
+  Attributes:
+    fields: name → `Field`, exactly the keys that `fn` returns.
+    coords: coordinate values of dimensions that the fields name.
+    probe: seed → fixed inputs (pytree), pure; its result is the `batch`.
+    probe_per_seed: whether `probe` depends on the seed.
+    fn: (params, batch, key) → dict of arrays, for one seed.
+  """
+
+  fields: Mapping[str, Field]
+  coords: Mapping[str, Any]
+  probe: Callable[[jax.Array], PyTree]
+  probe_per_seed: bool
+  fn: Callable[[PyTree, PyTree, jax.Array], dict[str, jax.Array]]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeasureSpec:
+  """When and how the loop runs a measure.
+
+  Attributes:
+    every: run at every `every`-th checkpoint.
+    chunk: seeds measured at once on a device; 0 takes `seeds.chunk`.
+    options: keyword arguments of the measure's `make`.
+  """
+
+  every: int = 1
+  chunk: int = 0
+  options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class UserError(Exception):
+  """A problem that the user can mend; its text is all they need to see."""

@@ -1,0 +1,1 @@
+"""Programs: thin absl apps over the package."""

@@ -1,0 +1,105 @@
+"""Trains a population of seeds and measures it at every checkpoint.
+
+  python -m experiments.run --config=configs/modadd.py
+  python -m experiments.run --config=configs/algorithmic.py:nano --dry_run
+
+A run directory that exists is gone on with. Values of the configuration can
+be set on the command line, for example --config.seeds.count=4.
+"""
+
+import pathlib
+import sys
+
+from absl import app, flags
+from ml_collections import config_flags
+
+_CONFIG = config_flags.DEFINE_config_file(
+  'config', None, 'Configuration file, and after a colon its argument.'
+)
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Run directory; a dated folder under runs/ if absent.'
+)
+_DRY_RUN = flags.DEFINE_bool(
+  'dry_run', False, 'Print sizes, schedule, memory and disk, and exit.'
+)
+flags.mark_flag_as_required('config')
+
+# JAX and the package are imported inside functions: --help answers at once.
+
+
+def _name(config) -> str:
+  """The task, and the size or modulus, for the name of a folder."""
+  model, task = config.raw.get('model', {}), config.raw['task']
+  detail = model.get('size') or task.get('p')
+  return f'{task["name"]}-{detail}' if detail else task['name']
+
+
+def _dry_run(config) -> None:
+  """Prints what a run would take, from its compiled programs."""
+  from emergence_jax import dry_run
+
+  print(dry_run.describe(config))
+
+
+def _finish(config, workdir: pathlib.Path) -> None:
+  """Prints and writes the summary, and draws the figures."""
+  from emergence_jax import timeseries
+  from emergence_jax.report import figures, summary
+
+  data = timeseries.load(workdir)
+  headline = (
+    f'{_name(config)}: {config.seeds.count} seeds, '
+    f'{config.objective.num_params():,} parameters each, '
+    f'{config.train.steps:,} steps, {data.sizes["step"]} checkpoints'
+  )
+  text = summary.text(data, headline)
+  (workdir / 'summary.txt').write_text(text)
+  paths = figures.draw(data, workdir / 'figures')
+  print(text)
+  for path in [workdir / 'summary.txt', *paths]:
+    print(f'wrote {path}')
+
+
+def _run(config) -> None:
+  from emergence_jax import loop, rundir
+
+  workdir = _WORKDIR.value or rundir.default_workdir(_name(config))
+  workdir = pathlib.Path(workdir)
+  print(f'run directory: {workdir}')
+  outcome = loop.run(config, workdir)
+  if outcome is loop.Outcome.STOPPED:
+    return
+  if outcome is loop.Outcome.ALREADY_FINISHED:
+    print(
+      f'this run is finished at step {config.train.steps:,}; nothing is left '
+      'to do.'
+    )
+    if (workdir / 'summary.txt').exists():
+      return
+  _finish(config, workdir)
+
+
+def main(argv):
+  """Checks the configuration and runs it; exits with 1 on a user's error."""
+  if len(argv) > 1:
+    raise app.UsageError(f'unexpected arguments: {argv[1:]}')
+  from emergence_jax import mesh
+  from emergence_jax.types import UserError
+
+  try:
+    seeds = _CONFIG.value.get('seeds', {})
+    mesh.start(seeds.get('count', 1), seeds.get('devices', 0))
+    from emergence_jax import config as config_lib
+
+    config = config_lib.from_mapping(_CONFIG.value)
+    if _DRY_RUN.value:
+      _dry_run(config)
+    else:
+      _run(config)
+  except UserError as error:
+    print(f'error: {error}', file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == '__main__':
+  app.run(main)
