@@ -12,7 +12,7 @@ def get_config(p: str = '31') -> ConfigDict:
   config.task = dict(
     name='modadd',
     p=int(p),
-    train_fraction=0.5,
+    train_fraction=0.6,
     symmetric=True,
     batch_size=0,
   )
@@ -24,7 +24,7 @@ def get_config(p: str = '31') -> ConfigDict:
     num_positions=3,
   )
   config.optimizer = dict(
-    rate=3e-3,
+    rate=2e-3,
     warmup=10,
     decay='constant',
     b1=0.9,
@@ -34,7 +34,7 @@ def get_config(p: str = '31') -> ConfigDict:
   )
   config.train = dict(steps=2400)
   config.seeds = dict(count=8, first=0, devices=0, chunk=0)
-  config.checkpoints = dict(schedule='20', keep=3, keep_period=0)
+  config.checkpoints = dict(schedule='10:200,25', keep=3, keep_period=0)
   config.measures = dict(
     behaviour=dict(every=1),
     rank=dict(every=1, examples=200),

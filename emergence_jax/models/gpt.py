@@ -105,15 +105,18 @@ class Block(nn.Module):
     def norm(x, name):
       return nn.LayerNorm(use_bias=False, name=name)(x) if cfg.norm else x
 
-    def dense(features, name, init=normal, bias=False):
-      return nn.Dense(features, use_bias=bias, kernel_init=init, name=name)
+    def dense(x, features, name, init=normal, bias=False):
+      # On a matrix of rows: with more axes the gradient of the kernel becomes
+      # a product of transposed copies, which on a CPU takes twice as long.
+      layer = nn.Dense(features, use_bias=bias, kernel_init=init, name=name)
+      return layer(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
 
     batch, length, _ = x_BxTxD.shape
     heads = (cfg.num_heads, cfg.d_model // cfg.num_heads)
     h_BxTxD = norm(x_BxTxD, 'norm_attention')
     x_BxQxD = x_BxTxD[:, length - num_queries :]
-    query = dense(cfg.d_model, 'query')(h_BxTxD[:, length - num_queries :])
-    key_value = dense(2 * cfg.d_model, 'key_value')(h_BxTxD)
+    query = dense(h_BxTxD[:, length - num_queries :], cfg.d_model, 'query')
+    key_value = dense(h_BxTxD, 2 * cfg.d_model, 'key_value')
     key, value = jnp.split(key_value, 2, -1)
     q_BxQxHxE = query.reshape(batch, num_queries, *heads)
     k_BxTxHxE = key.reshape(batch, length, *heads)
@@ -126,13 +129,13 @@ class Block(nn.Module):
     weight = nn.softmax(jnp.where(visible, score, -jnp.inf))
     mixed = jnp.einsum('bhqt,bthe->bqhe', weight, v_BxTxHxE)
     mixed = mixed.reshape(batch, num_queries, cfg.d_model)
-    x_BxQxD = x_BxQxD + dense(cfg.d_model, 'attention_out', residual)(mixed)
+    x_BxQxD = x_BxQxD + dense(mixed, cfg.d_model, 'attention_out', residual)
 
     h_BxQxD = norm(x_BxQxD, 'norm_mlp')
-    h_BxQxF = dense(cfg.d_ff, 'mlp_in', normal, cfg.biases)(h_BxQxD)
+    h_BxQxF = dense(h_BxQxD, cfg.d_ff, 'mlp_in', normal, cfg.biases)
     h_BxQxF = _ACTIVATIONS[cfg.activation](h_BxQxF)
-    return x_BxQxD + dense(cfg.d_model, 'mlp_out', residual, cfg.biases)(
-      h_BxQxF
+    return x_BxQxD + dense(
+      h_BxQxF, cfg.d_model, 'mlp_out', residual, cfg.biases
     )
 
 
@@ -183,7 +186,11 @@ class GPT(nn.Module):
     if cfg.norm:
       x = nn.LayerNorm(use_bias=False, name='norm_final')(x)
     if cfg.tied:
-      logits = x @ embed_VxD.T
+      unembed_DxV = embed_VxD.T
     else:
-      logits = x @ self.param('unembed', normal, (cfg.d_model, self.vocab_size))
+      unembed_DxV = self.param(
+        'unembed', normal, (cfg.d_model, self.vocab_size)
+      )
+    logits = x.reshape(-1, cfg.d_model) @ unembed_DxV
+    logits = logits.reshape(*x.shape[:2], self.vocab_size)
     return Output(logits, tuple(hidden), x)
