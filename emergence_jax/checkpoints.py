@@ -1,5 +1,6 @@
 """Saving and restoring populations; the only file that knows Orbax."""
 
+import contextlib
 import logging
 import pathlib
 from collections.abc import Callable
@@ -129,5 +130,18 @@ class Checkpoints:
 
   def close(self) -> None:
     """Waits for the save under way and frees the manager's threads."""
-    self.wait()
-    self._manager.close()
+    try:
+      self.wait()
+    finally:
+      self._manager.close()
+
+  def __enter__(self):
+    return self
+
+  def __exit__(self, kind, error, traceback):
+    if error is None:
+      self.close()
+      return
+    # What went wrong first is what the user must see.
+    with contextlib.suppress(Exception):
+      self.close()

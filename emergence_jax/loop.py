@@ -204,6 +204,25 @@ def _resume_hint(workdir: pathlib.Path) -> str:
   return f'run the same command with --workdir={workdir} to go on.'
 
 
+def _run(config, workdir, checkpoints, stop, say) -> Outcome:
+  """`run` with its checkpoints open and its signals handled."""
+  if checkpoints.steps()[-1:] == [config.train.steps]:
+    return Outcome.ALREADY_FINISHED
+  programs = programs_lib.Programs(config)
+  seconds = programs.compile()
+  say(
+    f'{config.seeds.count} seeds on {programs.layout}; compiled in '
+    f'{progress_lib.duration(seconds)}.'
+  )
+  population, step, writer = _start(workdir, config, programs, checkpoints, say)
+  with progress_lib.Progress(
+    config.train.steps, step, config.seeds.count
+  ) as progress:
+    return _Run(config, programs, writer, checkpoints, progress, stop).go(
+      population, step
+    )
+
+
 def run(
   config: config_lib.Config,
   workdir: pathlib.Path,
@@ -219,41 +238,25 @@ def run(
   Raises:
     UserError: if the run cannot go on; what was computed is kept.
   """
-  with contextlib.ExitStack() as stack:
-    stop = stack.enter_context(StopRequest().installed())
-    try:
-      rundir.prepare(workdir, config, say)
-      checkpoints = checkpoints_lib.Checkpoints(
+  rundir.prepare(workdir, config, say)
+  stop = StopRequest()
+  try:
+    with (
+      stop.installed(),
+      checkpoints_lib.Checkpoints(
         workdir,
         keep=config.checkpoints.keep,
         keep_period=config.checkpoints.keep_period,
-      )
-      stack.callback(checkpoints.close)
-      last = checkpoints.steps()[-1:]
-      if last == [config.train.steps]:
-        return Outcome.ALREADY_FINISHED
-      programs = programs_lib.Programs(config)
-      seconds = programs.compile()
-      say(
-        f'{config.seeds.count} seeds on {programs.layout}; compiled in '
-        f'{progress_lib.duration(seconds)}.'
-      )
-      population, step, writer = _start(
-        workdir, config, programs, checkpoints, say
-      )
-      progress = stack.enter_context(
-        progress_lib.Progress(config.train.steps, step, config.seeds.count)
-      )
-      pieces = _Run(config, programs, writer, checkpoints, progress, stop)
-      outcome = pieces.go(population, step)
-    except Exception as error:
-      stack.pop_all()  # nothing more can be written; leave the files alone
-      if rundir.is_disk_full(error):
-        raise UserError(
-          f'the disk of {workdir} is full. The run is whole up to its last '
-          f'checkpoint; free some space, then {_resume_hint(workdir)}'
-        ) from error
+      ) as checkpoints,
+    ):
+      outcome = _run(config, workdir, checkpoints, stop, say)
+  except Exception as error:
+    if not rundir.is_disk_full(error):
       raise
+    raise UserError(
+      f'the disk of {workdir} is full. The run is whole up to its last '
+      f'checkpoint; free some space, then {_resume_hint(workdir)}'
+    ) from error
   if outcome is Outcome.STOPPED:
     say(f'stopped by {stop.name} and saved; {_resume_hint(workdir)}')
   return outcome

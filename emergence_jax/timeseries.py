@@ -213,8 +213,8 @@ def to_csv(
     folder: where to write; made if it is not there.
 
   Returns:
-    The files, for example `by_task_level.csv` with the columns seed, step,
-    task, level, accuracy, log_prob, loss.
+    The files; `by_seed_step_task_level.csv`, for example, has the columns seed,
+    step, task, level, accuracy, log_prob, loss.
   """
   data = load(workdir)
   groups: dict[tuple[str, ...], list[str]] = {}
@@ -225,8 +225,7 @@ def to_csv(
   folder.mkdir(parents=True, exist_ok=True)
   paths = []
   for dims, names in groups.items():
-    rest = [d for d in dims if d not in ('seed', 'step')]
-    path = folder / f'by_{"_".join(rest) or "seed_step"}.csv'
+    path = folder / f'by_{"_".join(dims)}.csv'
     table = data[sorted(names)].to_dataframe(dim_order=list(dims))
     table.to_csv(path)
     paths.append(path)

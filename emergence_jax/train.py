@@ -9,7 +9,7 @@ import optax
 
 from emergence_jax import prng
 from emergence_jax.objective import Objective
-from emergence_jax.types import Population
+from emergence_jax.types import Population, PyTree
 
 # Longest segment of one call, in steps: the size of its history.
 MAX_SEGMENT = 1000
@@ -25,6 +25,11 @@ class History(NamedTuple):
 
   loss: jax.Array
   grad_norm: jax.Array
+
+
+def _norm(tree: PyTree) -> jax.Array:
+  """Euclidean norm of all leaves together."""
+  return jnp.sqrt(sum(jnp.sum(x * x) for x in jax.tree.leaves(tree)))
 
 
 def make_init(
@@ -61,7 +66,7 @@ def make_segment(
       loss, grads = jax.value_and_grad(objective.loss)(member.params, batch)
       history = History(
         history.loss.at[i].set(loss),
-        history.grad_norm.at[i].set(optax.global_norm(grads)),
+        history.grad_norm.at[i].set(_norm(grads)),
       )
       updates, opt_state = optimizer.update(
         grads, member.opt_state, member.params

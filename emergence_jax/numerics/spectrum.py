@@ -20,6 +20,26 @@ def entropy_rank(weights: jax.Array) -> jax.Array:
   return jnp.exp(-jnp.sum(share * log_share, -1))
 
 
+def _decompose(features_ND: jax.Array) -> jax.Array:
+  n, d = features_ND.shape[-2:]
+  if n > d:
+    features_ND = jnp.linalg.qr(features_ND, mode='r')
+  return jnp.linalg.svd(features_ND, compute_uv=False)
+
+
+def _decompose_one_by_one(features_ND: jax.Array) -> jax.Array:
+  """`_decompose` without any batched LAPACK call, also under `vmap`.
+
+  On a CPU a batched call waits for helpers from the same thread pool that it
+  runs in. Where several virtual devices decompose at once, all threads of
+  the pool can end up waiting, for ever (seen with jaxlib 0.10.2, two cores).
+  """
+  one = jax.custom_batching.sequential_vmap(_decompose)
+  flat = features_ND.reshape(-1, *features_ND.shape[-2:])
+  values = jax.lax.map(one, flat)
+  return values.reshape(*features_ND.shape[:-2], values.shape[-1])
+
+
 def singular_values(features_ND: jax.Array) -> jax.Array:
   """Singular values [..., min(N, D)] of [..., N, D], by QR and then SVD.
 
@@ -27,14 +47,13 @@ def singular_values(features_ND: jax.Array) -> jax.Array:
   than its SVD and loses nothing; the Gram matrix would lose, in float32,
   every singular value below about 3e-4 of the largest.
   """
-  n, d = features_ND.shape[-2:]
   finite = jnp.all(jnp.isfinite(features_ND), (-2, -1), keepdims=True)
   # LAPACK and the accelerators' solvers differ on nan; none of them sees it.
   safe_ND = jnp.where(finite, features_ND, 0)
   with jax.default_matmul_precision('highest'):
-    if n > d:
-      safe_ND = jnp.linalg.qr(safe_ND, mode='r')
-    values = jnp.linalg.svd(safe_ND, compute_uv=False)
+    values = jax.lax.platform_dependent(
+      safe_ND, cpu=_decompose_one_by_one, default=_decompose
+    )
   return jnp.where(finite[..., 0], values, jnp.nan)
 
 

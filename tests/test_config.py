@@ -1,0 +1,85 @@
+"""Configurations: the ones that ship, and messages for wrong ones."""
+
+import pytest
+
+from configs import algorithmic, modadd
+from emergence_jax import config as config_lib
+from emergence_jax import mesh
+from emergence_jax.models import gpt
+from emergence_jax.types import UserError
+from tests import small
+
+
+@pytest.mark.parametrize('size', [*gpt.SIZES, 'smoke'])
+def test_shipped_sizes(size):
+  config = config_lib.from_mapping(algorithmic.get_config(size))
+  assert config.objective.num_params() >= 405_248
+  if size != 'smoke':
+    longer = size in ('medium', 'large', 'xlarge')
+    assert config.train.steps == (200_000 if longer else 100_000)
+    assert config.optimizer.rate == (1e-4 if longer else 3e-4)
+
+
+@pytest.mark.parametrize('p', ['31', '113', '7'])
+def test_shipped_moduli(p):
+  config = config_lib.from_mapping(modadd.get_config(p))
+  assert config.task.p == int(p)
+
+
+@pytest.mark.parametrize(
+  'path,value,words',
+  [
+    ('seeds.cout', 4, ('config.seeds.cout=4', "'count'")),
+    ('modle', {}, ('config.modle', "'model'")),
+    ('task.name', 'modad', ("config.task.name='modad'", "'modadd'")),
+    ('task.modulus', 7, ('config.task.modulus=7', 'train_fraction')),
+    ('model.size', 'nanno', ("config.model.size='nanno'", "'nano'")),
+    ('model.hidden', 3, ('config.model.hidden=3', 'known')),
+    ('measures.rnak', {}, ("config.measures='rnak'", "'rank'")),
+    ('measures.rank.exampels', 9, ('exampels=9', "'examples'")),
+    ('measures.rank.examples', 1, ('examples=1', 'at least 2')),
+    ('measures.rank.examples', 'x', ("examples='x'", 'must be int')),
+    ('measures.rank.every', 0, ('every=0', 'at least 1')),
+    ('train.steps', 0, ('config.train.steps=0', 'at least 1')),
+    ('train.steps', 1.5, ('config.train.steps=1.5', 'must be int')),
+    ('seeds.count', True, ('config.seeds.count=True', 'must be int')),
+    ('optimizer.decay', 'linear', ("decay='linear'", 'cosine')),
+    ('optimizer.rate', -1.0, ('rate=-1.0', 'negative')),
+    ('checkpoints.schedule', '9', ()),
+    ('checkpoints.schedule', '2:9', ('beyond the last step',)),
+    ('task.p', 1, ('config.task.p=1', '3 to 1000')),
+    ('task.train_fraction', 1.5, ('train_fraction=1.5', '0.3')),
+    ('model.num_positions', 2, ('num_positions=2', 'raise it')),
+    ('model.d_model', 9, ('d_model=9', 'num_heads=2')),
+  ],
+)
+def test_messages_name_key_value_and_remedy(path, value, words):
+  raw = small.modadd_config().to_dict()
+  group = raw
+  *parents, last = path.split('.')
+  for name in parents:
+    group = group[name]
+  group[last] = value
+  if not words:
+    config_lib.from_mapping(raw)
+    return
+  with pytest.raises(UserError) as caught:
+    config_lib.from_mapping(raw)
+  for word in words:
+    assert word in str(caught.value)
+
+
+def test_differences_are_named():
+  old = {'a': {'b': 1, 'c': 2}, 'd': [1]}
+  new = {'a': {'b': 1, 'c': 3}, 'e': 0, 'd': [1]}
+  assert config_lib.differences(old, new) == {'a.c': (2, 3), 'e': (None, 0)}
+
+
+def test_seeds_must_divide_over_devices():
+  with pytest.raises(UserError, match='count=3 must be a multiple of 2') as e:
+    mesh.seed_mesh(3, 2)
+  assert 'try 4' in str(e.value)
+  with pytest.raises(UserError, match='devices=5'):
+    mesh.seed_mesh(5, 5)
+  assert mesh.seed_mesh(3).devices.size == 1
+  assert mesh.seed_mesh(4).devices.size == 2

@@ -1,0 +1,183 @@
+"""The loop inside one process: rows, resuming, failures."""
+
+import errno
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+import xarray as xr
+
+from emergence_jax import checkpoints, loop, programs, timeseries
+from emergence_jax import config as config_lib
+from emergence_jax.types import UserError
+from tests import small
+
+
+def run(workdir, config, say=lambda line: None):
+  return loop.run(config_lib.from_mapping(config), workdir, say)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('finished')
+  assert run(workdir, small.modadd_config()) is loop.Outcome.FINISHED
+  return workdir
+
+
+def test_the_timeseries_is_whole(finished):
+  data = timeseries.load(finished)
+  assert data.step.values.tolist() == [0, 2, 4, 6]
+  assert data.rankme.dims == ('seed', 'step', 'task', 'layer')
+  assert {'accuracy', 'log_prob', 'train_accuracy', 'rankme_centered'} <= set(
+    data.data_vars
+  )
+  for name, variable in data.data_vars.items():
+    assert np.isfinite(variable).all(), name
+    assert variable.attrs['long_name'] and variable.attrs['units'], name
+  assert (data.status == timeseries.OK).all()
+  environment = json.loads((finished / 'env.json').read_text())
+  assert environment['versions']['jax'] == jax.__version__
+  config = json.loads((finished / 'config.json').read_text())
+  assert config == config_lib.from_mapping(small.modadd_config()).raw
+
+
+def test_a_finished_run_does_nothing(finished):
+  before = {p: p.stat().st_mtime_ns for p in finished.rglob('*')}
+  outcome = run(finished, small.modadd_config())
+  assert outcome is loop.Outcome.ALREADY_FINISHED
+  after = {p: p.stat().st_mtime_ns for p in finished.rglob('*')}
+  assert before.keys() == after.keys()
+
+
+def test_another_config_is_refused(finished):
+  other = small.modadd_config()
+  other.optimizer.rate = 0.5
+  other.train.steps = 8
+  with pytest.raises(UserError) as caught:
+    run(finished, other)
+  assert 'optimizer.rate: there 0.002, now 0.5' in str(caught.value)
+  assert 'train.steps: there 6, now 8' in str(caught.value)
+
+
+def test_a_foreign_folder_is_refused(tmp_path):
+  (tmp_path / 'thesis.tex').write_text('precious')
+  with pytest.raises(UserError, match='holds no run'):
+    run(tmp_path, small.modadd_config())
+
+
+def stopping_at(monkeypatch, step):
+  """Sends SIGTERM to this process in the segment that reaches `step`."""
+  segment = programs.Programs.segment
+
+  def sending(self, population, steps):
+    result = segment(self, population, steps)
+    if int(result[0].step[0]) == step:
+      os.kill(os.getpid(), signal.SIGTERM)
+    return result
+
+  monkeypatch.setattr(programs.Programs, 'segment', sending)
+
+
+@pytest.mark.parametrize('step', [1, 4, 5])
+def test_sigterm_saves_and_the_rest_is_the_same(
+  finished, tmp_path, monkeypatch, step
+):
+  monkeypatch.setattr(loop.Pacer, 'next', lambda self, remaining: 1)
+  with monkeypatch.context() as patch:
+    stopping_at(patch, step)
+    lines = []
+    assert run(tmp_path, small.modadd_config(), lines.append) is (
+      loop.Outcome.STOPPED
+    )
+  assert f'--workdir={tmp_path}' in lines[-1] and 'SIGTERM' in lines[-1]
+  assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+  lines.clear()
+  assert run(tmp_path, small.modadd_config(), lines.append) is (
+    loop.Outcome.FINISHED
+  )
+  assert any(f'checkpoint of step {step}' in line for line in lines)
+  xr.testing.assert_identical(
+    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
+  )
+
+
+def full_disk(*args, **kwargs):
+  raise OSError(errno.ENOSPC, 'No space left on device')
+
+
+@pytest.mark.parametrize(
+  'place,call',
+  [
+    (timeseries.Writer, 'write_row'),
+    (timeseries.Writer, 'write_history'),
+    (checkpoints.Checkpoints, 'save'),
+    (checkpoints.Checkpoints, 'wait'),
+  ],
+)
+def test_a_full_disk_leaves_a_run_that_goes_on(
+  finished, tmp_path, monkeypatch, place, call
+):
+  with monkeypatch.context() as patch:
+    original = getattr(place, call)
+    count = iter(range(100))
+
+    def third_time(*args, **kwargs):
+      if next(count) >= 2:
+        full_disk()
+      return original(*args, **kwargs)
+
+    patch.setattr(place, call, third_time)
+    with pytest.raises(UserError, match='disk of .* is full') as caught:
+      run(tmp_path, small.modadd_config())
+    assert f'--workdir={tmp_path}' in str(caught.value)
+  assert run(tmp_path, small.modadd_config()) is loop.Outcome.FINISHED
+  xr.testing.assert_identical(
+    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
+  )
+
+
+def test_one_bad_seed_does_not_stop_the_others(finished, tmp_path, monkeypatch):
+  init = programs.Programs.init
+
+  def one_bad(self):
+    population = init(self)
+    spoil = np.array([np.nan, 1.0], np.float32)
+    params = jax.tree.map(
+      lambda x: jax.device_put(
+        x * spoil.reshape(-1, *[1] * (x.ndim - 1)), x.sharding
+      ),
+      population.params,
+    )
+    return population._replace(params=params)
+
+  monkeypatch.setattr(programs.Programs, 'init', one_bad)
+  lines = []
+  assert run(tmp_path, small.modadd_config(), lines.append) is (
+    loop.Outcome.FINISHED
+  )
+  data = timeseries.load(tmp_path)
+  good = timeseries.load(finished)
+  assert data.status.values.tolist() == [[timeseries.NON_FINITE] * 4, [1] * 4]
+  xr.testing.assert_equal(data.sel(seed=1).load(), good.sel(seed=1).load())
+  assert (data.correct.sel(seed=0) == 0).all()
+
+
+def test_cadence_of_a_measure(tmp_path):
+  config = small.modadd_config()
+  config.measures.rank.every = 2
+  run(tmp_path, config)
+  data = timeseries.load(tmp_path)
+  measured = np.isfinite(data.rankme).all(('seed', 'task', 'layer'))
+  assert measured.values.tolist() == [True, False, True, False]
+  assert (data.status == timeseries.OK).all()
+
+
+def test_layout_may_change(finished, tmp_path):
+  config = small.modadd_config()
+  config.seeds.devices = 1
+  run(tmp_path, config)
+  a, b = timeseries.load(tmp_path), timeseries.load(finished)
+  np.testing.assert_allclose(a.train_loss, b.train_loss, rtol=1e-4)

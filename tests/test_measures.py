@@ -1,0 +1,172 @@
+"""The contract of every measure, and the two measures' own oracles."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from emergence_jax import config as config_lib
+from emergence_jax import prng
+from emergence_jax.measures import MEASURES, behaviour, rank
+from emergence_jax.tasks import algorithmic
+from tests import small
+
+CONFIGS = {
+  'modadd': small.modadd_config,
+  'algorithmic': small.algorithmic_config,
+}
+
+
+def built(make, name):
+  config = config_lib.from_mapping(make())
+  measure = config_lib.build_measure(config, name, config.measures[name])
+  params = config.objective.init(jax.random.key(0))
+  return config, measure, params, measure.probe(jnp.int32(1))
+
+
+@pytest.mark.parametrize('task', CONFIGS)
+@pytest.mark.parametrize('name', MEASURES)
+def test_contract(name, task):
+  """Same twice, declared fields and shapes only, one trace, finite."""
+  _, measure, params, probe = built(CONFIGS[task], name)
+  traces = []
+
+  @jax.jit
+  def run(params, probe, key):
+    traces.append(1)
+    return measure.fn(params, probe, key)
+
+  first = run(params, probe, prng.measure_key(name, 0, 0))
+  again = run(params, probe, prng.measure_key(name, 0, 0))
+  assert len(traces) == 1
+  assert first.keys() == measure.fields.keys()
+  for key, field in measure.fields.items():
+    shape = tuple(len(measure.coords[d]) for d in field.dims)
+    assert first[key].shape == shape, key
+    assert first[key].dtype == field.dtype, key
+    assert np.isfinite(first[key]).all(), key
+    np.testing.assert_array_equal(first[key], again[key])
+    assert field.description and field.units
+
+
+@pytest.mark.parametrize('task', CONFIGS)
+@pytest.mark.parametrize('name', MEASURES)
+def test_vmap_equals_loop(name, task):
+  config, measure, _, probe = built(CONFIGS[task], name)
+  keys = jax.random.split(jax.random.key(3), 2)
+  params = jax.vmap(config.objective.init)(keys)
+  mapped = jax.vmap(lambda p: measure.fn(p, probe, keys[0]))(params)
+  for i in range(2):
+    one = measure.fn(jax.tree.map(lambda x, i=i: x[i], params), probe, keys[0])
+    for key, value in one.items():
+      np.testing.assert_allclose(mapped[key][i], value, rtol=2e-4, err_msg=key)
+
+
+def test_behaviour_against_greedy_decoding():
+  """Exact match by teacher forcing is exact match of the decoded answer."""
+  objective = config_lib.from_mapping(small.algorithmic_config()).objective
+  measure = behaviour.make(objective, examples=2, chunk_examples=7)
+  exam, trained = measure.probe(0)
+  flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), exam)
+  # A model that has seen the exam, so that it gets some of it right.
+  params = objective.init(jax.random.key(0))
+  grad = jax.grad(objective.loss)
+
+  def step(_, params):
+    return jax.tree.map(lambda p, g: p - 0.5 * g, params, grad(params, flat))
+
+  params = jax.jit(lambda p: jax.lax.fori_loop(0, 400, step, p))(params)
+  result = jax.jit(measure.fn)(params, (exam, trained), jax.random.key(0))
+
+  logits_of = jax.jit(lambda tokens: objective.apply(params, tokens).logits)
+  scored = np.asarray(flat.scored)
+  written = np.where(scored, algorithmic.PAD, flat.tokens)
+  rows = np.arange(len(written))
+  first = scored.argmax(1)
+  for i in range(scored.sum(1).max()):
+    place = np.minimum(first + i, written.shape[1] - 1)
+    choice = np.asarray(logits_of(written))[rows, place - 1].argmax(-1)
+    written[rows, place] = np.where(
+      scored[rows, place], choice, written[rows, place]
+    )
+  right = (written == flat.tokens) | ~scored
+  expected = right.all(1).reshape(exam.query.shape)
+  assert 0 < expected.mean() < 1
+  np.testing.assert_array_equal(result['correct'], expected)
+  np.testing.assert_allclose(result['accuracy'], expected.mean(-1), rtol=1e-6)
+  tokens = np.asarray(exam.scored).sum(-1).mean(-1)
+  np.testing.assert_allclose(
+    result['loss'], -result['log_prob'] / tokens, rtol=1e-5
+  )
+
+
+def test_behaviour_keeps_the_table_apart():
+  config, measure, params, (exam, trained) = built(
+    small.modadd_config, 'behaviour'
+  )
+  result = measure.fn(params, (exam, trained), jax.random.key(0))
+  correct, side = np.asarray(result['correct'])[0, 0], np.asarray(trained)[0, 0]
+  assert result['train_accuracy'][0, 0] == correct[side].mean(dtype=np.float32)
+  np.testing.assert_allclose(
+    result['accuracy'][0, 0], correct[~side].mean(), rtol=1e-6
+  )
+  np.testing.assert_array_equal(result['trained_on'][0, 0], side)
+
+
+def test_a_broken_model_answers_nothing():
+  _, measure, params, probe = built(small.modadd_config, 'behaviour')
+  broken = jax.tree.map(lambda x: x * jnp.nan, params)
+  result = measure.fn(broken, probe, jax.random.key(0))
+  assert not result['correct'].any() and np.isnan(result['log_prob']).all()
+
+
+def entropy_rank(x):
+  return np.exp(stats.entropy(np.linalg.svd(x, compute_uv=False)))
+
+
+def test_rank_against_numpy():
+  config, measure, params, probe = built(small.algorithmic_config, 'rank')
+  result = jax.device_get(measure.fn(params, probe, jax.random.key(0)))
+  counts = rank.pooled_counts(6, 3)
+  for k in range(8):
+    batch = jax.tree.map(lambda x, k=k: x[k], probe)
+    level, item = np.concatenate(
+      [[(i, j) for j in range(n)] for i, n in enumerate(counts)]
+    ).T
+    index = (level, item)
+    pooled = jax.tree.map(lambda x, index=index: x[index], batch)
+    hidden, final = config.objective.features(params, pooled)
+    hidden, final = np.float64(hidden), np.float64(final)
+    rows = np.arange(6)
+    query = np.asarray(pooled.query)
+    scored = np.asarray(pooled.scored)[:, 1:]
+    last = [np.flatnonzero(s)[-1] for s in scored]
+    for z in range(2):
+      at = hidden[z][rows, query]
+      mean = np.stack([h[: n + 1].mean(0) for h, n in zip(hidden[z], last)])
+      expected = {
+        'rankme': at,
+        'rankme_centered': at - at.mean(0),
+        'rankme_answer': hidden[z][scored],
+        'rankme_mean': mean,
+      }
+      for name, matrix in expected.items():
+        np.testing.assert_allclose(
+          result[name][k, z], entropy_rank(matrix), rtol=1e-3, err_msg=name
+        )
+    np.testing.assert_allclose(
+      result['rankme_norm'][k], entropy_rank(final[rows, query]), rtol=1e-3
+    )
+    one_level = jax.tree.map(lambda x: x[1], batch)
+    hidden, _ = config.objective.features(params, one_level)
+    at = np.float64(hidden)[1][rows, np.asarray(one_level.query)]
+    np.testing.assert_allclose(
+      result['rankme_level'][k, 1, 1], entropy_rank(at), rtol=1e-3
+    )
+
+
+@pytest.mark.parametrize('examples,levels', [(200, 3), (5, 3), (7, 1), (2, 3)])
+def test_pooled_counts(examples, levels):
+  counts = rank.pooled_counts(examples, levels)
+  assert sum(counts) == examples and max(counts) - min(counts) <= 1

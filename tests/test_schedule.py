@@ -1,0 +1,58 @@
+"""Checkpoint schedules and durations."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emergence_jax import schedule
+from emergence_jax.types import UserError
+
+
+def test_the_papers_schedule():
+  steps = schedule.checkpoint_steps('100:10000,500:50000,2000', 100_000)
+  assert len(steps) == 206
+  assert steps[[0, 1, 100, 101, 180, 181, -1]].tolist() == [
+    0, 100, 10_000, 10_500, 50_000, 52_000, 100_000,
+  ]  # fmt: skip
+
+
+def test_the_houses_schedule():
+  spec = '20:1000,100:10000,500:50000,2000'
+  assert len(schedule.checkpoint_steps(spec, 100_000)) == 246
+
+
+@pytest.mark.parametrize(
+  'text,steps',
+  [(250, 250), ('250', 250), ('10%', 100), ('0.1%', 1), ('3epochs', 21),
+   ('1epoch', 7)],
+)  # fmt: skip
+def test_durations(text, steps):
+  assert schedule.parse_duration(text, total=1000, steps_per_epoch=7) == steps
+
+
+@given(st.integers(1, 50), st.integers(1, 500), st.integers(1, 50))
+def test_schedules_increase_and_end(every, total, later):
+  until = (total // 2 // every) * every
+  spec = f'{every}:{until},{later}' if until else f'{later}'
+  steps = schedule.checkpoint_steps(spec, total)
+  assert steps[0] == 0 and steps[-1] == total
+  assert (np.diff(steps) > 0).all()
+
+
+@pytest.mark.parametrize(
+  'spec,remedy',
+  [
+    ('10:200', 'beyond the last step config.train.steps=100'),
+    ('10,20', 'write every:until'),
+    ('10:50,10:20', 'increasing order'),
+    ('ten', 'no duration'),
+    ('0', 'at least 1'),
+    ('2epochs', 'no epochs'),
+    ('', 'no duration'),
+  ],
+)
+def test_bad_schedules(spec, remedy):
+  with pytest.raises(UserError, match=remedy) as caught:
+    schedule.checkpoint_steps(spec, 100)
+  assert 'config.checkpoints.schedule' in str(caught.value)
