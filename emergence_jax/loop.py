@@ -200,15 +200,19 @@ def _start(workdir, config, programs, checkpoints, say):
   return restored, step, writer
 
 
+def _say(line: str) -> None:
+  """Prints at once, also into a pipe or a batch job's log."""
+  print(line, flush=True)
+
+
 def _resume_hint(workdir: pathlib.Path) -> str:
   return f'run the same command with --workdir={workdir} to go on.'
 
 
-def _run(config, workdir, checkpoints, stop, say) -> Outcome:
+def _run(config, workdir, programs, checkpoints, stop, say) -> Outcome:
   """`run` with its checkpoints open and its signals handled."""
   if checkpoints.steps()[-1:] == [config.train.steps]:
     return Outcome.ALREADY_FINISHED
-  programs = programs_lib.Programs(config)
   seconds = programs.compile()
   say(
     f'{config.seeds.count} seeds on {programs.layout}; compiled in '
@@ -226,7 +230,7 @@ def _run(config, workdir, checkpoints, stop, say) -> Outcome:
 def run(
   config: config_lib.Config,
   workdir: pathlib.Path,
-  say: Callable[[str], None] = print,
+  say: Callable[[str], None] = _say,
 ) -> Outcome:
   """Runs a configuration in a directory, from where it stands to its end.
 
@@ -238,6 +242,7 @@ def run(
   Raises:
     UserError: if the run cannot go on; what was computed is kept.
   """
+  programs = programs_lib.Programs(config)  # the devices must fit, first
   rundir.prepare(workdir, config, say)
   stop = StopRequest()
   try:
@@ -249,7 +254,7 @@ def run(
         keep_period=config.checkpoints.keep_period,
       ) as checkpoints,
     ):
-      outcome = _run(config, workdir, checkpoints, stop, say)
+      outcome = _run(config, workdir, programs, checkpoints, stop, say)
   except Exception as error:
     if not rundir.is_disk_full(error):
       raise

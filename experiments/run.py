@@ -10,7 +10,7 @@ be set on the command line, for example --config.seeds.count=4.
 import pathlib
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 from ml_collections import config_flags
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -65,7 +65,7 @@ def _run(config) -> None:
 
   workdir = _WORKDIR.value or rundir.default_workdir(_name(config))
   workdir = pathlib.Path(workdir)
-  print(f'run directory: {workdir}')
+  print(f'run directory: {workdir}', flush=True)
   outcome = loop.run(config, workdir)
   if outcome is loop.Outcome.STOPPED:
     return
@@ -83,6 +83,8 @@ def main(argv):
   """Checks the configuration and runs it; exits with 1 on a user's error."""
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
+  # JAX tells at level INFO which accelerators a machine does not have.
+  logging.set_verbosity(logging.WARNING)
   from emergence_jax import mesh
   from emergence_jax.types import UserError
 

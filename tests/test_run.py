@@ -1,0 +1,147 @@
+"""The app as its users run it, in processes of its own."""
+
+import os
+import pathlib
+import random
+import subprocess
+import sys
+
+import pytest
+import xarray as xr
+
+from emergence_jax import checkpoints, timeseries
+
+ROOT = pathlib.Path(__file__).parents[1]
+KILL_CONFIG = 'tests/kill_config.py'
+
+
+@pytest.fixture(scope='module')
+def environment(tmp_path_factory):
+  """Programs are compiled once for all the processes here."""
+  return {
+    **os.environ,
+    'JAX_COMPILATION_CACHE_DIR': str(tmp_path_factory.mktemp('cache')),
+    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.2',
+  }
+
+
+def command(config, *flags):
+  return [sys.executable, '-m', 'experiments.run', f'--config={config}', *flags]
+
+
+def call(environment, *args):
+  return subprocess.run(
+    command(*args), cwd=ROOT, env=environment, capture_output=True, text=True
+  )
+
+
+def finished_within(process, seconds):
+  """Whether a process ends in the next `seconds`."""
+  try:
+    process.wait(timeout=seconds)
+  except subprocess.TimeoutExpired:
+    return False
+  return True
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_ends_bitwise_the_same(environment, tmp_path):
+  calm, killed = tmp_path / 'calm', tmp_path / 'killed'
+  done = call(environment, KILL_CONFIG, f'--workdir={calm}')
+  assert done.returncode == 0, done.stderr
+  rng = random.Random(0)
+
+  def newest():
+    folder = killed / checkpoints.FOLDER
+    return max(
+      (int(p.name) for p in folder.glob('*') if p.name.isdigit()), default=-1
+    )
+
+  for kill in range(12):
+    process = subprocess.Popen(
+      command(KILL_CONFIG, f'--workdir={killed}'),
+      cwd=ROOT,
+      env=environment,
+      stdout=subprocess.DEVNULL,
+      stderr=subprocess.DEVNULL,
+    )
+    before = newest()
+    # Two kills come while the run starts, the others once it has got on.
+    while kill not in (3, 7) and newest() <= before:
+      assert not finished_within(process, 0.02)
+    assert not finished_within(process, rng.uniform(0, 0.4))
+    process.kill()
+    process.wait()
+  assert 10 < timeseries.load(killed).sizes['step'] < 201
+  done = call(environment, KILL_CONFIG, f'--workdir={killed}')
+  assert done.returncode == 0, done.stderr
+  assert 'going on from the checkpoint' in done.stdout
+  xr.testing.assert_identical(
+    timeseries.load(killed).load(), timeseries.load(calm).load()
+  )
+  again = call(environment, KILL_CONFIG, f'--workdir={killed}')
+  assert again.returncode == 0 and 'nothing is left to do' in again.stdout
+
+
+@pytest.mark.slow
+def test_the_whole_run_directory(environment, tmp_path):
+  workdir = tmp_path / 'run'
+  args = (KILL_CONFIG, f'--workdir={workdir}', '--config.train.steps=20')
+  done = call(environment, *args, '--config.checkpoints.schedule=4')
+  assert done.returncode == 0, done.stderr
+  names = {p.name for p in workdir.iterdir()}
+  assert names == {
+    'config.json', 'env.json', 'timeseries.zarr', 'checkpoints', 'figures',
+    'summary.txt',
+  }  # fmt: skip
+  figures = sorted(p.name for p in (workdir / 'figures').glob('*.png'))
+  assert figures == ['accuracy_rankme.png', 'training.png']
+  summary = (workdir / 'summary.txt').read_text()
+  assert 'MODADD' in summary and 'seed 1' in summary
+  assert summary in done.stdout
+
+
+@pytest.mark.parametrize(
+  'args,words',
+  [
+    (('configs/modadd.py:2',), ['config.task.p=2']),
+    (('configs/algorithmic.py:nanno',), ["'nanno'", "'nano'"]),
+    (
+      (KILL_CONFIG, '--config.seeds.devices=3', '--config.seeds.count=4'),
+      ['count=4 must be a multiple of 3', 'try 6'],
+    ),
+  ],
+)
+def test_a_users_error_is_one_message(environment, tmp_path, args, words):
+  done = call(environment, *args, f'--workdir={tmp_path / "new"}')
+  assert done.returncode == 1
+  assert 'Traceback' not in done.stderr
+  for word in words:
+    assert word in done.stderr
+  assert not (tmp_path / 'new').exists(), 'nothing is left behind'
+
+
+def test_dry_run_leaves_nothing(environment, tmp_path):
+  workdir = tmp_path / 'new'
+  done = call(environment, KILL_CONFIG, '--dry_run', f'--workdir={workdir}')
+  assert done.returncode == 0, done.stderr
+  for word in ('parameters', 'checkpoints   201', 'segment', 'populations'):
+    assert word in done.stdout
+  assert not workdir.exists()
+
+
+def test_help_needs_no_jax(environment):
+  code = (
+    'import sys, runpy\n'
+    'sys.argv = ["run", "--help"]\n'
+    'try:\n'
+    '  runpy.run_module("experiments.run", run_name="__main__")\n'
+    'except SystemExit:\n'
+    '  pass\n'
+    'print("jax" in sys.modules)\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True
+  )
+  assert done.stdout.strip().endswith('False'), done.stderr
+  assert '--workdir' in done.stdout
