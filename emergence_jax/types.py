@@ -1,10 +1,13 @@
 """The values that travel between the floors of the package."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
+if TYPE_CHECKING:  # reading a run needs no JAX
+  import jax
 
 PyTree = Any
 

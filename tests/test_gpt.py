@@ -107,7 +107,7 @@ def numpy_forward(params, tokens, config):
     x = x + mixed @ block['attention_out']['kernel']
     h = norm(x, block['norm_mlp']['scale'])
     h = gelu(h @ block['mlp_in']['kernel'])
-    x = x + h @ block['mlp_out']['kernel']
+    x = x + h @ block['mlp_out']['kernel'].T
     hidden.append(x)
   final = norm(x, p['norm_final']['scale'])
   return final @ p['embed'].T, hidden, final

@@ -88,6 +88,37 @@ class Output(NamedTuple):
   final: jax.Array
 
 
+class NarrowingDense(nn.Module):
+  """A dense layer to fewer features, whose kernel is stored [out, in].
+
+  The gradient of a tall [in, out] kernel takes a CPU's matrix product twice
+  as long as that of its transpose (BUILD_NOTES.md, speed).
+  """
+
+  features: int
+  kernel_init: nn.initializers.Initializer
+  use_bias: bool
+
+  @nn.compact
+  def __call__(self, x_NxF: jax.Array) -> jax.Array:
+    """[N, F] → [N, features]."""
+    shape = (self.features, x_NxF.shape[1])
+    kernel_DxF = self.param('kernel', self.kernel_init, shape)
+    y_NxD = jnp.einsum('nf,df->nd', x_NxF, kernel_DxF)
+    if not self.use_bias:
+      return y_NxD
+    return y_NxD + self.param('bias', nn.initializers.zeros, (self.features,))
+
+
+def _on_rows(layer: nn.Module, x: jax.Array) -> jax.Array:
+  """Applies a layer of matrices to the last axis of [..., D].
+
+  With more axes than rows, the gradient of the kernel becomes a product of
+  transposed copies, which takes a CPU up to half as long again.
+  """
+  return layer(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
+
+
 class Block(nn.Module):
   """Attention and MLP, each added to the residual stream."""
 
@@ -106,10 +137,8 @@ class Block(nn.Module):
       return nn.LayerNorm(use_bias=False, name=name)(x) if cfg.norm else x
 
     def dense(x, features, name, init=normal, bias=False):
-      # On a matrix of rows: with more axes the gradient of the kernel becomes
-      # a product of transposed copies, which on a CPU takes twice as long.
       layer = nn.Dense(features, use_bias=bias, kernel_init=init, name=name)
-      return layer(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
+      return _on_rows(layer, x)
 
     batch, length, _ = x_BxTxD.shape
     heads = (cfg.num_heads, cfg.d_model // cfg.num_heads)
@@ -134,9 +163,8 @@ class Block(nn.Module):
     h_BxQxD = norm(x_BxQxD, 'norm_mlp')
     h_BxQxF = dense(h_BxQxD, cfg.d_ff, 'mlp_in', normal, cfg.biases)
     h_BxQxF = _ACTIVATIONS[cfg.activation](h_BxQxF)
-    return x_BxQxD + dense(
-      h_BxQxF, cfg.d_model, 'mlp_out', residual, cfg.biases
-    )
+    narrow = NarrowingDense(cfg.d_model, residual, cfg.biases, name='mlp_out')
+    return x_BxQxD + _on_rows(narrow, h_BxQxF)
 
 
 class GPT(nn.Module):

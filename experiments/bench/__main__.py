@@ -1,0 +1,29 @@
+"""Benchmarks, beside a peer and the physical limit, in one run.
+
+python -m experiments.bench train
+"""
+
+from absl import app, flags
+
+_PEERS = flags.DEFINE_string(
+  'peers',
+  None,
+  "Folder of the peers' environment; made if it is not there. "
+  'Default: emergence_jax/peers in the user cache.',
+)
+_OURS = flags.DEFINE_bool('ours', False, 'Time our own layouts only.')
+_SEEDS = flags.DEFINE_integer('seeds', 4, 'Number of seeds.')
+
+
+def main(argv):
+  """Runs the benchmark that the first argument names."""
+  from experiments.bench import train
+
+  benchmarks = {'train': train.run}
+  if len(argv) != 2 or argv[1] not in benchmarks:
+    raise app.UsageError(f'name one benchmark of: {", ".join(benchmarks)}')
+  benchmarks[argv[1]](_PEERS.value, _SEEDS.value, with_peers=not _OURS.value)
+
+
+if __name__ == '__main__':
+  app.run(main)

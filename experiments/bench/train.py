@@ -1,0 +1,146 @@
+"""`bench train`: seeds × steps per second, ours, PyTorch's and the limit."""
+
+import json
+import shutil
+import sys
+import time
+
+import numpy as np
+from rich import box, console, table
+
+from emergence_jax import mesh
+from experiments.bench import peers
+
+_REPEATS = 3
+_WORKLOADS = {
+  'mod-113, full batch': dict(
+    config=('configs.modadd', '113'), overrides={}, steps=20
+  ),
+  'mod-113, batch 256': dict(
+    config=('configs.modadd', '113'),
+    overrides={'task': {'batch_size': 256}},
+    steps=200,
+  ),
+  'mod-31 (default job)': dict(
+    config=('configs.modadd', '31'), overrides={}, steps=200
+  ),
+  'nano': dict(config=('configs.algorithmic', 'nano'), overrides={}, steps=10),
+}
+# The peer writes the first two; batch and timed steps.
+_PEER = {'mod-113, full batch': (0, 20), 'mod-113, batch 256': (256, 150)}
+
+
+def _layouts(cores: int, seeds: int) -> dict[str, tuple[int, int]]:
+  """Name → devices, seeds at once on a device (0: all)."""
+  layouts = {'vmap': (1, 0), 'map': (1, 1), 'map in chunks of 2': (1, 2)}
+  spread = mesh.largest_divisor(seeds, cores)
+  if spread > 1:
+    layouts[f'{spread} devices, map'] = (spread, 1)
+    if seeds // spread > 1:
+      layouts[f'{spread} devices, vmap'] = (spread, seeds // spread)
+  return layouts
+
+
+def matmul_peak() -> float:
+  """Floating-point operations a second of a large product, on all cores.
+
+  Measured in a process of its own, by the same library that trains.
+  """
+  code = (
+    'import time, json, jax, jax.numpy as jnp\n'
+    'a = jnp.ones((2048, 2048))\n'
+    'f = jax.jit(lambda a: a @ a)\n'
+    'f(a).block_until_ready()\n'
+    'best = 0.0\n'
+    'for _ in range(10):\n'
+    '  t = time.perf_counter(); f(a).block_until_ready()\n'
+    '  best = max(best, 2 * 2048**3 / (time.perf_counter() - t))\n'
+    'print(json.dumps({"peak": best}))\n'
+  )
+  return peers.last_json(sys.executable, '-c', code)['peak']
+
+
+def _ours(workload: dict, seeds: int, devices: int, chunk: int) -> dict:
+  request = dict(
+    workload, seeds=seeds, devices=devices, chunk=chunk, repeats=_REPEATS
+  )
+  return peers.last_json(
+    sys.executable, '-m', 'experiments.bench.ours', json.dumps(request)
+  )
+
+
+def _peer_modes() -> dict[str, list[str]]:
+  modes = {
+    'torch, in turn': ['--mode=seq'],
+    'torch, vmap': ['--mode=vmap'],
+    'torch, a process a core': ['--mode=proc'],
+  }
+  if shutil.which('g++'):  # what torch.compile needs on a CPU
+    modes['torch, vmap compiled'] = ['--mode=vmap', '--compile']
+  return modes
+
+
+def _peer(python, mode: list[str], name: str, seeds: int, cores: int) -> float:
+  batch, steps = _PEER[name]
+  return peers.last_json(
+    python,
+    peers.HERE / 'torch_modadd.py',
+    *mode,
+    f'--seeds={seeds}',
+    f'--batch={batch}',
+    f'--steps={steps}',
+    f'--workers={cores}',
+  )['rate']
+
+
+def _measure(name: str, seeds: int, python, cores: int):
+  """Rates of one workload: name → best of the repeats, and the flops."""
+  rates, flops = {}, 0.0
+  for layout, (devices, chunk) in _layouts(cores, seeds).items():
+    found = _ours(_WORKLOADS[name], seeds, devices, chunk)
+    rates[layout], flops = found['rate'], found['flops']
+  if python and name in _PEER:
+    for mode, options in _peer_modes().items():
+      # Twice, so that no side has the better moment of a noisy machine.
+      pair = [_peer(python, options, name, seeds, cores) for _ in range(2)]
+      rates[mode] = max(pair)
+  return rates, flops
+
+
+def _table(name: str, rates: dict, flops: float, peak: float) -> table.Table:
+  limit = peak / flops
+  ours = {k: v for k, v in rates.items() if not k.startswith('torch')}
+  torch = [v for k, v in rates.items() if k.startswith('torch')]
+  eager = [
+    v for k, v in rates.items() if k.startswith('torch') and 'comp' not in k
+  ]
+  title = f'{name}: {flops / 1e9:.3f} GFLOP a seed-step'
+  if torch:
+    best = max(ours.values())
+    title += (
+      f'; ours / best torch = {best / max(torch):.2f}, '
+      f'eager only = {best / max(eager):.2f}'
+    )
+  out = table.Table(title=title, box=box.SIMPLE_HEAD, title_justify='left')
+  out.add_column('layout')
+  out.add_column('seed-steps/s', justify='right')
+  out.add_column('of the limit', justify='right')
+  for key, rate in sorted(rates.items(), key=lambda kv: -kv[1]):
+    out.add_row(key, f'{rate:,.1f}', f'{rate / limit:.0%}')
+  out.add_row('limit: matrix products alone', f'{limit:,.1f}', '100%')
+  return out
+
+
+def run(folder: str | None, seeds: int, *, with_peers: bool) -> None:
+  """Times all workloads and prints a table for each."""
+  python = peers.python(folder) if with_peers else None
+  cores = mesh.available_cores()
+  screen = console.Console(width=100)
+  began = time.monotonic()
+  peak = matmul_peak()
+  screen.print(f'{cores} cores, {peak / 1e9:.0f} GFLOP/s in matrix products')
+  for name in _WORKLOADS:
+    rates, flops = _measure(name, seeds, python, cores)
+    screen.print(_table(name, rates, flops, peak))
+  minutes = np.round((time.monotonic() - began) / 60, 1)
+  screen.print(f'{seeds} seeds, warm, best of {_REPEATS}; {minutes} minutes')

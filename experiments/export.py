@@ -1,0 +1,33 @@
+"""Writes a run's timeseries as tidy CSV files.
+
+python -m experiments.export --workdir=runs/2026-01-31-120000-modadd-31
+"""
+
+import pathlib
+import sys
+
+from absl import app, flags
+
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Run directory.', required=True)
+_FOLDER = flags.DEFINE_string(
+  'folder', None, 'Where to write; csv/ in the run directory if absent.'
+)
+
+
+def main(argv):
+  """Writes one file for each set of dimensions, and names them."""
+  del argv
+  from emergence_jax import timeseries
+  from emergence_jax.types import UserError
+
+  folder = _FOLDER.value or pathlib.Path(_WORKDIR.value) / 'csv'
+  try:
+    for path in timeseries.to_csv(_WORKDIR.value, folder):
+      print(f'wrote {path}')
+  except UserError as error:
+    print(f'error: {error}', file=sys.stderr)
+    sys.exit(1)
+
+
+if __name__ == '__main__':
+  app.run(main)
