@@ -19,7 +19,7 @@ def get_config(p: str = '31') -> ConfigDict:
   config.task = dict(
     name='modadd',
     p=int(p),
-    train_fraction=0.3 if published else 0.6,
+    train_fraction=0.3 if published else 0.7,
     # Published: a random split of ordered pairs, so 30% of the held-out pairs
     # are known to a model that knows that addition commutes.
     symmetric=not published,
