@@ -1,4 +1,17 @@
-"""The eight algorithmic tasks, at the paper's six sizes."""
+"""The eight algorithmic tasks, at the paper's six sizes.
+
+  python -m experiments.run --config=configs/algorithmic.py:smoke
+  python -m experiments.run --config=configs/algorithmic.py:nano
+
+and so on to `:xlarge`. Measured on 2 CPU cores:
+
+  smoke    SMOKE
+  nano     to step 540 with 2 seeds: at `=` RankMe of the last block falls
+           from 7.5 to 2.1 for MOD and 2.2 for ADD, from 6.5 to 1.9 for SORT
+           and from 7.1 to 2.1 for MUL, with its minimum between steps 320 and
+           380. About 20 seed-steps a second without measures; not measured to
+           its end, nor are the larger sizes.
+"""
 
 from ml_collections import ConfigDict
 

@@ -3,7 +3,15 @@
   python -m experiments.run --config=configs/modadd.py
   python -m experiments.run --config=configs/modadd.py:113
 
-RESULTS
+Measured, by these commands on 2 CPU cores:
+
+  mod 31   8 seeds of 2,400 steps in under 2 minutes. All memorise (training
+           accuracy 1) by step 150; held-out accuracy passes 0.95, for five
+           checkpoints in a row, at a median step of 1,025, and on every seed
+           by 1,375. RankMe of the block's output rises while the model
+           memorises and falls while it groks.
+  mod 113  not measured to its end; 20 to 23 seed-steps a second, so that 8
+           seeds of 40,000 steps take about four hours.
 """
 
 from ml_collections import ConfigDict
