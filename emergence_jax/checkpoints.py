@@ -49,7 +49,8 @@ class Checkpoints:
       keep: newest checkpoints to keep; 0 keeps all.
       keep_period: also keep every step that is a multiple of it; 0 for none.
     """
-    logging.getLogger('absl').setLevel(logging.ERROR)
+    # What Orbax logs as an error it also raises, and the user sees that.
+    logging.getLogger('absl').setLevel(logging.CRITICAL)
     self._folder = pathlib.Path(workdir).absolute() / FOLDER
     self._manager = ocp.CheckpointManager(
       self._folder,
