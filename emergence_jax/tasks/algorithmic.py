@@ -220,7 +220,7 @@ def sample_text(task: str, level: int, key: jax.Array, n: int) -> list[str]:
   """`n` random texts of a task at a level (1, 2 or 3).
 
   >>> sample_text('ADD', 2, jax.random.key(0), 1)
-  ['ADD 84 82 = 166']
+  ['ADD 72 49 = 121']
   """
   if level not in LEVELS:
     raise UserError(f'level {level!r} is unknown; the levels are {LEVELS}.')
