@@ -23,7 +23,7 @@ def _row(label: str, threshold: str, steps_S: np.ndarray) -> list[str]:
   emerged = steps_S[np.isfinite(steps_S)]
   # A seed that never emerges is later than all that do.
   late = np.where(np.isfinite(steps_S), steps_S, np.inf)
-  middle = np.quantile(late, 0.5, method='lower')
+  middle = np.median(late)
   cells = [label, threshold, f'{emerged.size}/{steps_S.size}', _step(middle)]
   if steps_S.size <= _MAX_SEED_COLUMNS:
     return cells + [_step(s) for s in steps_S]
