@@ -100,13 +100,14 @@ class Checkpoints:
       The population, or None if there is no checkpoint at all.
 
     Raises:
-      UserError: if there are checkpoints and none is whole.
+      UserError: if there are checkpoints and none is whole; all are kept.
     """
     steps = self.steps()
     abstract = {
       'population': like,
       'fingerprint': jax.ShapeDtypeStruct((), jnp.uint32),
     }
+    damaged = []
     for step in reversed(steps):
       reason = 'its contents do not match its fingerprint'
       try:
@@ -119,9 +120,12 @@ class Checkpoints:
       except Exception as error:  # whatever the storage layers raise
         whole, reason = False, f'{type(error).__name__} on reading it'
       if whole:
+        # Only now: if nothing can be read, the fault may lie elsewhere.
+        for bad in damaged:
+          self._manager.delete(bad)
         return item['population']
       say(f'checkpoint {step} is damaged ({reason}); falling back.')
-      self._manager.delete(step)
+      damaged.append(step)
     if steps:
       raise UserError(
         f'none of the checkpoints {steps} in {self._folder} could be read; '

@@ -22,6 +22,10 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+# What a kill may leave of a run that had only begun.
+_BEGINNINGS = {'env.json', 'env.partial', 'config.partial'}
+
+
 def default_workdir(name: str) -> pathlib.Path:
   """A new dated folder under `runs/`."""
   now = datetime.datetime.now().strftime('%Y-%m-%d-%H%M%S')
@@ -79,7 +83,7 @@ def write_json(path: pathlib.Path, value: dict) -> None:
 
 def prepare(
   workdir: pathlib.Path, config: config_lib.Config, say: Callable[[str], None]
-) -> bool:
+) -> None:
   """Creates a run directory, or checks that it belongs to this config.
 
   Args:
@@ -87,15 +91,13 @@ def prepare(
     config: the run's configuration.
     say: takes a line about layout keys that have changed.
 
-  Returns:
-    Whether the directory holds a run already.
-
   Raises:
     UserError: if it holds a run of another configuration.
   """
   path = workdir / 'config.json'
   if not path.exists():
-    if workdir.exists() and any(workdir.iterdir()):
+    names = {p.name for p in workdir.iterdir()} if workdir.exists() else set()
+    if names - _BEGINNINGS:
       raise UserError(
         f'{workdir} is not empty and holds no run (no config.json); give a '
         'new --workdir.'
@@ -106,7 +108,7 @@ def prepare(
       raise UserError(f'--workdir={workdir}: {error.strerror}.') from error
     write_json(workdir / 'env.json', environment())
     write_json(path, dict(config.raw))
-    return False
+    return
   changed = config_lib.differences(json.loads(path.read_text()), config.raw)
   layout = {k: changed.pop(k) for k in config_lib.LAYOUT_KEYS if k in changed}
   if changed:
@@ -123,7 +125,6 @@ def prepare(
       f'layout changed ({", ".join(layout)}): results agree with the run so '
       'far to rounding, not bitwise.'
     )
-  return True
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -116,6 +116,7 @@ def test_no_whole_checkpoint_left(tmp_path):
   damage(tmp_path / checkpoints.FOLDER / '3', 'truncate', 1)
   with pytest.raises(UserError, match='none of the checkpoints'):
     restore(tmp_path)
+  assert (tmp_path / checkpoints.FOLDER / '3').is_dir(), 'kept for a look'
 
 
 def test_fingerprint_sees_any_word():

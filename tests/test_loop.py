@@ -68,6 +68,12 @@ def test_a_foreign_folder_is_refused(tmp_path):
     run(tmp_path, small.modadd_config())
 
 
+def test_a_run_killed_at_its_very_beginning_goes_on(tmp_path):
+  (tmp_path / 'env.json').write_text('{}')
+  (tmp_path / 'config.partial').write_text('{"ta')
+  assert run(tmp_path, small.modadd_config()) is loop.Outcome.FINISHED
+
+
 def stopping_at(monkeypatch, step):
   """Sends SIGTERM to this process in the segment that reaches `step`."""
   segment = programs.Programs.segment

@@ -59,7 +59,7 @@ def _fields(has_table: bool) -> dict[str, Field]:
       'whether the item is one that the seed trains on',
       '1',
     )
-  return fields  # fmt: skip
+  return fields
 
 
 def make(
