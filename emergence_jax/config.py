@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import inspect
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -255,14 +256,12 @@ def build_measure(config: Config, name: str, spec: MeasureSpec):
     UserError: for an option that the measure does not have, or a bad value.
   """
   make = MEASURES[name]
-  count = make.__code__.co_argcount + make.__code__.co_kwonlyargcount
-  known = set(make.__code__.co_varnames[1:count])
-  _check_keys(
-    f'config.measures.{name}', spec.options, known | {'every', 'chunk'}
-  )
+  known = dict(inspect.signature(make).parameters)
+  del known['objective']
+  path = f'config.measures.{name}'
+  _check_keys(path, spec.options, known.keys() | {'every', 'chunk'})
   for key, value in spec.options.items():
-    default = (make.__kwdefaults__ or {}).get(key)
-    _check_type(f'config.measures.{name}.{key}', value, type(default))
+    _check_type(f'{path}.{key}', value, type(known[key].default))
   return make(config.objective, **spec.options)
 
 
