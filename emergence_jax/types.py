@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,6 +102,23 @@ class MeasureSpec:
   every: int = 1
   chunk: int = 0
   options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Status(enum.IntEnum):
+  """What an estimate says about itself; only OK is to be taken as it stands."""
+
+  OK = 0
+  # The iteration or the chains have not come to rest.
+  NOT_CONVERGED = 1
+  NOT_MIXED = 2
+  # A known error, of the step size or of saturated float32, is not small.
+  BIASED = 3
+  UNTRUSTED = 4
+  # Below zero where it cannot be.
+  NEGATIVE = 5
+  # Nothing to measure: one class, all gradients equal.
+  DEGENERATE = 6
+  NON_FINITE = 7
 
 
 class UserError(Exception):

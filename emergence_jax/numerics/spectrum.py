@@ -20,6 +20,40 @@ def entropy_rank(weights: jax.Array) -> jax.Array:
   return jnp.exp(-jnp.sum(share * log_share, -1))
 
 
+def participation_ratio(weights: jax.Array) -> jax.Array:
+  """(Σw)² / Σw² of weights [..., K] that are not negative; [...], 1 to K.
+
+  The exponential of the Rényi entropy of order 2, never above `entropy_rank`.
+  Nan where all weights are zero.
+
+  >>> participation_ratio(jnp.array([2.0, 2.0, 0.0]))
+  Array(2., dtype=float32)
+  """
+  share = weights / jnp.sum(weights, -1, keepdims=True)
+  return 1 / jnp.sum(share * share, -1)
+
+
+def effective_rank(eigenvalues: jax.Array) -> jax.Array:
+  """Effective rank of a positive semidefinite matrix, from its eigenvalues.
+
+  Exponential entropy of the eigenvalues divided by their sum; see
+  `participation_ratio` for the other usual definition. Negative eigenvalues,
+  which rounding leaves, count as zero.
+  Source: Roy and Vetterli 2007; arXiv:2602.15997, section 3.
+
+  >>> effective_rank(jnp.array([3.0, 1.0, 0.0])).round(4)
+  Array(1.7548, dtype=float32)
+
+  Args:
+    eigenvalues: [..., K].
+
+  Returns:
+    [...], in dimensions, from 1 to K; nan where none is positive or one is
+    not finite.
+  """
+  return entropy_rank(jnp.where(eigenvalues < 0, 0, eigenvalues))
+
+
 def _decompose(features_ND: jax.Array) -> jax.Array:
   n, d = features_ND.shape[-2:]
   if n > d:
@@ -27,13 +61,8 @@ def _decompose(features_ND: jax.Array) -> jax.Array:
   return jnp.linalg.svd(features_ND, compute_uv=False)
 
 
-def _decompose_one_by_one(features_ND: jax.Array) -> jax.Array:
-  """`_decompose` without any batched LAPACK call, also under `vmap`.
-
-  On a CPU a batched call waits for helpers from the same thread pool that it
-  runs in. Where several virtual devices decompose at once, all threads of
-  the pool can end up waiting, for ever (seen with jaxlib 0.10.2, two cores).
-  """
+def _decompose_each(features_ND: jax.Array) -> jax.Array:
+  """`_decompose` of one matrix after another."""
   one = jax.custom_batching.sequential_vmap(_decompose)
   flat = features_ND.reshape(-1, *features_ND.shape[-2:])
   values = jax.lax.map(one, flat)
@@ -51,8 +80,9 @@ def singular_values(features_ND: jax.Array) -> jax.Array:
   # LAPACK and the accelerators' solvers differ on nan; none of them sees it.
   safe_ND = jnp.where(finite, features_ND, 0)
   with jax.default_matmul_precision('highest'):
+    # See `linalg` for why a CPU decomposes one matrix at a time.
     values = jax.lax.platform_dependent(
-      safe_ND, cpu=_decompose_one_by_one, default=_decompose
+      safe_ND, cpu=_decompose_each, default=_decompose
     )
   return jnp.where(finite[..., 0], values, jnp.nan)
 

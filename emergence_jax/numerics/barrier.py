@@ -1,0 +1,87 @@
+"""The loss on the straight line between two models."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from emergence_jax.numerics import operators
+from emergence_jax.types import PyTree, Status
+
+
+class Barrier(NamedTuple):
+  """The loss along a line.
+
+  Attributes:
+    barrier: [], greatest loss above the straight line between the losses of
+      the ends, at least 0; in units of the loss.
+    position: [], where on the line, from 0 (a) to 1 (b).
+    losses: [num_points], evenly spaced, the ends included.
+    status: int8 [], a `Status`.
+  """
+
+  barrier: jax.Array
+  position: jax.Array
+  losses: jax.Array
+  status: jax.Array
+
+
+def loss_barrier(
+  loss: Callable[[PyTree, PyTree], jax.Array],
+  params_a: PyTree,
+  params_b: PyTree,
+  batch: PyTree,
+  *,
+  num_points: int = 11,
+  chunk: int = 0,
+  weight: Callable[[PyTree], jax.Array] | None = None,
+) -> Barrier:
+  """Height of the loss between two models, above the line of their losses.
+
+  Source: Frankle et al., arXiv:1912.05671, section 2, with the line instead
+  of the mean of the ends.
+
+  >>> def loss(w, x):  # minima at -1 and 1, and a maximum of 1 between
+  ...   return (w**2 - 1) ** 2 + 0 * jnp.mean(x)
+  >>> loss_barrier(loss, jnp.float32(-1), jnp.float32(1), jnp.zeros(3)).barrier
+  Array(1., dtype=float32)
+
+  Args:
+    loss: (params, batch) → scalar, a mean over the batch.
+    params_a: pytree of floating arrays.
+    params_b: the same tree.
+    batch: pytree, leading axis N.
+    num_points: points on the line, at least 3.
+    chunk: examples of one evaluation; 0 takes all.
+    weight: slice → its weight in the mean; its examples if absent.
+
+  Raises:
+    ValueError: for fewer than 3 points or a loss that is no scalar.
+  """
+  if num_points < 3:
+    raise ValueError(f'num_points={num_points} must be at least 3.')
+  operators.check_scalar('loss', loss, params_a, batch)
+
+  def at(share):
+    params = jax.tree.map(
+      lambda a, b: (1 - share) * a + share * b, params_a, params_b
+    )
+    return operators.batch_mean(
+      lambda part: loss(params, part), batch, chunk=chunk, weight=weight
+    )
+
+  share = jnp.linspace(0, 1, num_points)
+  losses = jax.lax.map(at, share)
+  height = losses - ((1 - share) * losses[0] + share * losses[-1])
+  # At the ends it is 0, and not what rounding leaves.
+  height = height.at[jnp.array([0, -1])].set(0)
+  place = jnp.argmax(height)
+  finite = jnp.all(jnp.isfinite(losses))
+  status = jnp.where(finite, Status.OK, Status.NON_FINITE)
+  return Barrier(
+    jnp.where(finite, height[place], jnp.nan),
+    share[place],
+    losses,
+    status.astype(jnp.int8),
+  )

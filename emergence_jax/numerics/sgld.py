@@ -1,0 +1,144 @@
+"""Stochastic-gradient Langevin dynamics near a point, as one scan.
+
+The target is exp(−nβ L(w) − γ/2 ‖w − w*‖²).
+Source: Welling and Teh 2011; Lau et al., arXiv:2308.12108, section 4.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from emergence_jax.types import PyTree
+
+SAMPLERS = ('sgld', 'rmsprop')
+# Proposals from which the acceptance rate of a chain is estimated.
+_PROPOSALS = 16
+# Of the RMSprop preconditioner 1 / (stability + sqrt(mean square)).
+_DECAY, _STABILITY = 0.99, 0.1
+
+
+class Target(NamedTuple):
+  """What is sampled, on flat vectors.
+
+  Attributes:
+    loss: (w [P], batch) → scalar.
+    center_P: w*, where chains start.
+    mask_P: 1 where a parameter moves, 0 where it stays.
+    nbeta: number of examples times inverse temperature.
+    localization: γ.
+  """
+
+  loss: Callable[[jax.Array, PyTree], jax.Array]
+  center_P: jax.Array
+  mask_P: jax.Array
+  nbeta: jax.Array
+  localization: jax.Array
+
+
+class Chain(NamedTuple):
+  """One chain.
+
+  Attributes:
+    losses_T: loss of each step's batch at its draw, burn-in included.
+    acceptance: [], mean Metropolis acceptance of moves from the end.
+    stretch: [], largest entry of the preconditioner at the end.
+  """
+
+  losses_T: jax.Array
+  acceptance: jax.Array
+  stretch: jax.Array
+
+
+def _slope(target: Target, w_P, batch):
+  """Loss of a batch, and the gradient of −log of the target."""
+  loss, grad_P = jax.value_and_grad(target.loss)(w_P, batch)
+  pull_P = target.localization * (w_P - target.center_P)
+  return loss, grad_P, (target.nbeta * grad_P + pull_P) * target.mask_P
+
+
+def _move(target: Target, step_size, scale_P, w_P, slope_P, key):
+  """The next draw: half a step down the slope, and noise."""
+  noise_P = jax.random.normal(key, w_P.shape, w_P.dtype) * target.mask_P
+  size_P = step_size * scale_P
+  return w_P - size_P / 2 * slope_P + jnp.sqrt(size_P) * noise_P
+
+
+def _acceptance(target: Target, step_size, scale_P, w_P, next_P, batch):
+  """Metropolis acceptance probability of a move, both ends on one batch.
+
+  Source: Roberts and Tweedie 1996 (MALA).
+  """
+  loss, _, slope_P = _slope(target, w_P, batch)
+  next_loss, _, next_slope_P = _slope(target, next_P, batch)
+  change_P = next_P - w_P
+  # Differences are taken before sums, so that float32 keeps them.
+  middle_P = (next_P + w_P) / 2 - target.center_P
+  rise = target.nbeta * (next_loss - loss) + target.localization * jnp.sum(
+    change_P * middle_P
+  )
+  size_P = step_size * scale_P
+  there_P = change_P + size_P / 2 * slope_P
+  back_P = -change_P + size_P / 2 * next_slope_P
+  log_ratio = -rise - jnp.sum((back_P**2 - there_P**2) / (2 * size_P))
+  return jnp.exp(jnp.minimum(log_ratio, 0))
+
+
+def chain(
+  target: Target,
+  draw_batch: Callable[[jax.Array], PyTree],
+  key: jax.Array,
+  *,
+  step_size: jax.Array,
+  num_steps: int,
+  sampler: str = 'sgld',
+) -> Chain:
+  """Runs one chain from w*.
+
+  Args:
+    target: what is sampled.
+    draw_batch: key → batch of a step.
+    key: of the chain.
+    step_size: ε; a draw moves by −ε/2 ∇ + sqrt(ε) noise.
+    num_steps: steps T.
+    sampler: `sgld`, or `rmsprop`: preconditioned by running mean squares of
+      the loss gradient (Li et al., arXiv:1512.07666, without its Γ term).
+  """
+  adaptive = sampler == 'rmsprop'
+
+  def scale(square_P, count):
+    if not adaptive:
+      return jnp.ones_like(target.center_P)
+    square_P = square_P / (1 - _DECAY**count)
+    return 1 / (_STABILITY + jnp.sqrt(square_P))
+
+  def step(carry, i):
+    w_P, square_P = carry
+    key_batch, key_noise = jax.random.split(jax.random.fold_in(key, i))
+    loss, grad_P, slope_P = _slope(target, w_P, draw_batch(key_batch))
+    if adaptive:
+      square_P = _DECAY * square_P + (1 - _DECAY) * grad_P**2
+    scale_P = scale(square_P, i + 1.0)
+    w_P = _move(target, step_size, scale_P, w_P, slope_P, key_noise)
+    return (w_P, square_P), loss
+
+  square_P = jnp.zeros_like(target.center_P) if adaptive else ()
+  (w_P, square_P), losses_T = jax.lax.scan(
+    step, (target.center_P, square_P), jnp.arange(num_steps)
+  )
+  scale_P = scale(square_P, num_steps)
+
+  def propose(w_P, i):
+    key_batch, key_noise = jax.random.split(
+      jax.random.fold_in(key, num_steps + i)
+    )
+    batch = draw_batch(key_batch)
+    slope_P = _slope(target, w_P, batch)[2]
+    next_P = _move(target, step_size, scale_P, w_P, slope_P, key_noise)
+    accepted = _acceptance(target, step_size, scale_P, w_P, next_P, batch)
+    return next_P, accepted
+
+  _, accepted = jax.lax.scan(propose, w_P, jnp.arange(_PROPOSALS))
+  stretch = jnp.max(scale_P * target.mask_P)
+  return Chain(losses_T, jnp.mean(accepted), stretch)

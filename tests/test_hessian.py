@@ -1,0 +1,400 @@
+"""Hessian spectra against closed forms, dense curvature and prescribed ones."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.flatten_util import ravel_pytree
+
+import emergence_jax as ej
+from emergence_jax import config as config_lib
+from emergence_jax.numerics import hessian, krylov, operators
+from emergence_jax.types import Status
+from tests import small
+
+KEY = jax.random.key(0)
+
+
+def eigenvalues(product, size, **options):
+  run = jax.jit(
+    lambda key: ej.operator_eigenvalues(product, size, key, **options)
+  )
+  return run(KEY)
+
+
+def quadratic(matrix):
+  """(loss, params, batch) whose Hessian is `matrix`."""
+  matrix = jnp.asarray(matrix)
+
+  def loss(w, x):
+    return jnp.mean(x) * w @ matrix @ w / 2
+
+  return loss, jnp.ones(len(matrix), matrix.dtype), jnp.ones(3, matrix.dtype)
+
+
+def random_symmetric(size, seed=0):
+  x = np.random.default_rng(seed).normal(size=(size, size))
+  return (x + x.T) / 2
+
+
+def test_both_ends_of_a_quadratic():
+  matrix = random_symmetric(30)
+  loss, params, batch = quadratic(np.float32(matrix))
+  found = ej.hessian_eigenvalues(loss, params, batch, KEY, k=4, num_matvecs=30)
+  exact = np.linalg.eigvalsh(matrix)
+  np.testing.assert_allclose(found.eigenvalues, exact[::-1][:4], rtol=1e-5)
+  np.testing.assert_allclose(found.smallest, exact[:4], rtol=1e-5)
+  order = np.argsort(-np.abs(exact))[:4]
+  np.testing.assert_allclose(found.by_magnitude, exact[order], rtol=1e-5)
+  assert found.converged.all() and found.status == Status.OK
+
+
+def test_prescribed_spectrum_of_400_000_dimensions():
+  size = 400_000
+  outliers = np.r_[np.linspace(10, 1, 12), -np.linspace(3, 1, 5)]
+  bulk = np.random.default_rng(0).uniform(-0.1, 0.1, size - 17)
+  diagonal = jnp.float32(np.r_[outliers, bulk])
+  found = eigenvalues(lambda v: diagonal * v, size, k=5, num_matvecs=40)
+  # Ten float32 epsilons of the largest value.
+  np.testing.assert_allclose(
+    found.eigenvalues, np.sort(outliers)[::-1][:5], atol=1.2e-5
+  )
+  np.testing.assert_allclose(found.smallest, np.sort(outliers)[:5], atol=1.2e-5)
+  assert found.orthogonality_error < 1e-5
+  assert found.num_breakdowns == 0 and found.status == Status.OK
+
+
+@pytest.mark.parametrize(
+  'name,diagonal',
+  [
+    ('zero', np.zeros(50)),
+    ('identity', np.ones(50)),
+    ('rank 3', np.r_[3.0, -2.0, 1.0, np.zeros(47)]),
+    ('tiny', 1e-30 * np.arange(50)),
+  ],
+)
+def test_operators_that_break_down(name, diagonal):
+  """An exhausted Krylov space goes on from a fresh direction."""
+  scaled = jnp.float32(diagonal)
+  found = eigenvalues(lambda v: scaled * v, 50, k=5, num_matvecs=20)
+  exact = np.sort(diagonal)[::-1][:5]
+  scale = np.abs(diagonal).max()
+  if name != 'tiny':  # 50 different eigenvalues, 20 steps
+    np.testing.assert_allclose(found.eigenvalues, exact, atol=1e-6)
+    assert found.num_breakdowns > 0
+  else:
+    np.testing.assert_allclose(found.eigenvalues[0], exact[0], rtol=1e-2)
+  assert found.orthogonality_error < 1e-5
+  assert found.status in (Status.OK, Status.NOT_CONVERGED)
+  assert (np.asarray(found.residuals) <= scale).all()
+
+
+def test_residuals_bound_the_error_before_convergence():
+  diagonal = np.linspace(0, 1, 500)
+  found = eigenvalues(
+    lambda v: jnp.float32(diagonal) * v, 500, k=5, num_matvecs=12
+  )
+  assert found.status == Status.NOT_CONVERGED and not found.converged.all()
+  for value, residual in zip(found.eigenvalues, found.residuals):
+    assert np.abs(diagonal - value).min() <= residual
+  assert (np.diff(found.eigenvalues) <= 0).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000), st.floats(1e-12, 1e12))
+def test_scale_does_not_matter_and_the_relation_holds(seed, scale):
+  matrix = np.float32(random_symmetric(12, seed))
+  exact = np.linalg.eigvalsh(np.float64(matrix))
+
+  @jax.jit
+  def run(scale):
+    return krylov.lanczos(
+      lambda v: scale * (matrix @ v), 12, KEY, num_matvecs=12, dtype=jnp.float32
+    )
+
+  t = run(jnp.float32(scale))
+  found = krylov.ritz(t)
+  largest = np.abs(exact).max()
+  np.testing.assert_allclose(found.values_M / scale, exact, atol=1e-5 * largest)
+  # A Q = Q T, the basis being full.
+  q, a = np.float64(t.basis_MP), np.float64(t.diagonal_M)
+  b = np.float64(t.beside_M[:-1])
+  full = np.diag(a) + np.diag(b, 1) + np.diag(b, -1)
+  np.testing.assert_allclose(
+    q @ matrix @ q.T, full / scale, atol=1e-5 * largest
+  )
+  np.testing.assert_allclose(q @ q.T, np.eye(12), atol=1e-5)
+
+
+def logistic_case():
+  rng = np.random.default_rng(1)
+  x = rng.normal(size=(40, 6))
+  y = (rng.random(40) < 0.5).astype(float)
+  w = rng.normal(size=6) / 2
+
+  def loss(w, batch):
+    z = batch[0] @ w
+    return jnp.mean(jnp.logaddexp(0, z) - batch[1] * z)
+
+  p = 1 / (1 + np.exp(-x @ w))
+  return loss, w, (x, y), x.T @ (x * (p * (1 - p))[:, None]) / 40
+
+
+def linear_case():
+  rng = np.random.default_rng(2)
+  x, y, w = rng.normal(size=(40, 6)), rng.normal(size=40), rng.normal(size=6)
+
+  def loss(w, batch):
+    return jnp.mean((batch[0] @ w - batch[1]) ** 2) / 2
+
+  return loss, w, (x, y), x.T @ x / 40
+
+
+def softmax_case():
+  rng = np.random.default_rng(3)
+  x, w = rng.normal(size=(40, 4)), rng.normal(size=(4, 3))
+  y = rng.integers(0, 3, 40)
+
+  def loss(w, batch):
+    logits = jax.nn.log_softmax(batch[0] @ w)
+    return -jnp.mean(jnp.take_along_axis(logits, batch[1][:, None], 1))
+
+  z = np.exp(x @ w)
+  p = z / z.sum(1, keepdims=True)
+  exact = np.zeros((4, 3, 4, 3))
+  for xi, pi in zip(x, p):
+    inner = np.diag(pi) - np.outer(pi, pi)
+    exact += np.einsum('a,b,ij->aibj', xi, xi, inner) / 40
+  return loss, w, (x, y), exact.reshape(12, 12)
+
+
+@pytest.mark.parametrize('case', [linear_case, logistic_case, softmax_case])
+@pytest.mark.parametrize('chunk', [0, 7, 40])
+def test_closed_forms_whatever_the_slices(case, chunk):
+  """40 examples in slices of 7 leave a ragged slice of 5."""
+  loss, w, batch, exact = case()
+  params = jnp.float32(w)
+  batch = jax.tree.map(
+    lambda x: jnp.float32(x) if x.dtype == float else jnp.asarray(x), batch
+  )
+  product = operators.hessian(loss, params, batch, chunk=chunk)
+  size = exact.shape[0]
+  found = jax.jit(jax.vmap(product))(jnp.eye(size))
+  np.testing.assert_allclose(found, exact, atol=2e-6)
+  top = ej.hessian_eigenvalues(
+    loss, params, batch, KEY, k=3, num_matvecs=size, chunk=chunk
+  )
+  values = np.linalg.eigvalsh(exact)
+  np.testing.assert_allclose(top.eigenvalues, values[::-1][:3], rtol=1e-5)
+
+
+def test_slices_of_unequal_weight():
+  """A mean over tokens: slices count by their tokens."""
+  rng = np.random.default_rng(0)
+  x = jnp.float32(rng.normal(size=(11, 4)))
+  tokens = jnp.float32(rng.integers(1, 9, 11))
+
+  def loss(w, batch):
+    x, n = batch
+    return jnp.sum(n * (x @ w) ** 2) / jnp.sum(n)
+
+  def weight(batch):
+    return jnp.sum(batch[1])
+
+  v, w = jnp.ones(4), jnp.ones(4)
+  whole = operators.hessian(loss, w, (x, tokens))(v)
+  sliced = operators.hessian(loss, w, (x, tokens), chunk=3, weight=weight)(v)
+  np.testing.assert_allclose(sliced, whole, rtol=1e-5)
+
+
+def test_gauss_newton_and_fisher_operators():
+  loss, w, batch, _ = softmax_case()
+  params = jnp.float32(w)
+  batch = (jnp.float32(batch[0]), jnp.asarray(batch[1]))
+
+  def output_loss(z, batch):
+    picked = jnp.take_along_axis(jax.nn.log_softmax(z), batch[1][:, None], 1)
+    return -jnp.mean(picked)
+
+  def example_loss(w, example):
+    return loss(w, jax.tree.map(lambda x: x[None], example))
+
+  eye = jnp.eye(12)
+  exact = jax.vmap(operators.hessian(loss, params, batch))(eye)
+  # The outputs are linear in the parameters, so the two are the same.
+  gauss_newton = operators.gauss_newton(
+    lambda w, batch: batch[0] @ w, output_loss, params, batch, chunk=7
+  )
+  np.testing.assert_allclose(jax.vmap(gauss_newton)(eye), exact, atol=1e-6)
+  grads = jax.vmap(jax.grad(example_loss), (None, 0))(params, batch)
+  grads = np.float64(grads.reshape(40, 12))
+  fisher = operators.fisher(example_loss, params, batch, chunk=7)
+  np.testing.assert_allclose(
+    jax.vmap(fisher)(eye), grads.T @ grads / 40, atol=1e-6
+  )
+
+
+def tiny_transformer(dtype):
+  config = small.modadd_config()
+  config.model.update(d_model=12, d_ff=24)
+  objective = config_lib.from_mapping(config).objective
+  params = jax.tree.map(
+    # Well away from the symmetric start, where little is curved.
+    lambda x: jnp.asarray(3 * x, dtype),
+    objective.init(jax.random.key(4)),
+  )
+  batch = objective.task.examples(jnp.arange(25))
+  return objective.loss, params, batch
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'dtype,tolerance', [(jnp.float32, 1e-4), (jnp.float64, 1e-10)]
+)
+def test_a_transformer_against_its_dense_hessian(dtype, tolerance):
+  with jax.enable_x64(True):
+    loss, params, batch = tiny_transformer(jnp.float64)
+    flat, unravel = ravel_pytree(params)
+    assert 1000 < flat.size < 2000
+    dense = jax.jit(jax.hessian(lambda w: loss(unravel(w), batch)))(flat)
+    exact = np.linalg.eigvalsh(dense)
+    trace = np.trace(dense)
+  with jax.enable_x64(dtype == jnp.float64):
+    params = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), dtype), params)
+    found = jax.jit(
+      lambda params: ej.hessian_eigenvalues(
+        loss, params, batch, KEY, k=5, num_matvecs=120, chunk=7
+      )
+    )(params)
+    scale = np.abs(exact).max()
+    for values, wanted in (
+      (found.eigenvalues, exact[::-1][:5]),
+      (found.smallest, exact[:5]),
+    ):
+      np.testing.assert_allclose(values, wanted, atol=tolerance * scale)
+    estimate = jax.jit(
+      lambda params: ej.hessian_trace(loss, params, batch, KEY, num_matvecs=100)
+    )(params)
+    assert abs(estimate.trace - trace) < 4 * estimate.stderr
+
+
+def test_vmap_equals_loop():
+  rng = np.random.default_rng(0)
+  x = jnp.float32(rng.normal(size=(3, 30, 5)))
+
+  def loss(w, x):
+    return jnp.mean(jnp.tanh(x @ w) ** 2)
+
+  def run(w, x, key):
+    return ej.hessian_eigenvalues(loss, w, x, key, k=2)
+
+  w = jnp.float32(rng.normal(size=(3, 5)))
+  keys = jax.random.split(KEY, 3)
+  mapped = jax.jit(jax.vmap(run))(w, x, keys)
+  for i in range(3):
+    one = jax.jit(run)(w[i], x[i], keys[i])
+    np.testing.assert_allclose(
+      mapped.eigenvalues[i], one.eigenvalues, rtol=1e-5
+    )
+
+
+def test_edge_of_stability():
+  """Full-batch descent with step η ends where η·λmax/2 is just above 1."""
+  rng = np.random.default_rng(0)
+  x = jnp.float32(rng.normal(size=(60, 8)))
+  y = jnp.sign(jnp.float32(rng.normal(size=(60, 3))))
+  widths, step = (8, 24, 24, 3), 0.4
+
+  def loss(params, batch):
+    h, (*inner, last) = batch[0], params
+    for w in inner:
+      h = jnp.tanh(h @ w)
+    return jnp.mean(jnp.sum((h @ last - batch[1]) ** 2, 1)) / 2
+
+  params = [
+    jnp.float32(rng.normal(size=shape) / np.sqrt(shape[0]))
+    for shape in zip(widths, widths[1:])
+  ]
+
+  def descend(_, params):
+    grads = jax.grad(loss)(params, (x, y))
+    return jax.tree.map(lambda p, g: p - step * g, params, grads)
+
+  params = jax.jit(lambda p: jax.lax.fori_loop(0, 400, descend, p))(params)
+  found = ej.hessian_eigenvalues(loss, params, (x, y), KEY, k=1, num_matvecs=40)
+  assert found.converged.all()
+  assert 1.0 <= step * found.eigenvalues[0] / 2 <= 1.15
+
+
+def test_saturated_softmax_is_not_trusted():
+  """Where float32 has lost the curvature, and not before."""
+  x = np.random.default_rng(0).normal(size=(20, 3)) + 3
+
+  def loss(w, x):
+    return jnp.mean(jnp.logaddexp(0, -x @ w))
+
+  def exact(scale):
+    p = 1 / (1 + np.exp(x @ np.full(3, scale)))
+    return np.linalg.eigvalsh(x.T @ (x * (p * (1 - p))[:, None]) / 20)[-1]
+
+  for scale, status in ((0.5, Status.OK), (4.0, Status.UNTRUSTED)):
+    found = ej.hessian_eigenvalues(
+      loss, jnp.full(3, jnp.float32(scale)), jnp.float32(x), KEY, k=1,
+      softmax_floor=hessian.SOFTMAX_FLOOR,
+    )  # fmt: skip
+    assert found.status == status
+    if status == Status.OK:
+      np.testing.assert_allclose(found.eigenvalues[0], exact(scale), rtol=1e-4)
+
+
+def test_bad_input():
+  loss, params, batch = quadratic(np.eye(3, dtype=np.float32))
+  with pytest.raises(ValueError, match='scalar'):
+    ej.hessian_eigenvalues(lambda w, x: w, params, batch, KEY, k=1)
+  with pytest.raises(ValueError, match='k=4 must be from 1 to the 3'):
+    ej.hessian_eigenvalues(loss, params, batch, KEY, k=4)
+  with pytest.raises(ValueError, match='num_matvecs=2 must be from k=3'):
+    ej.hessian_eigenvalues(loss, params, batch, KEY, k=3, num_matvecs=2)
+  with pytest.raises(ValueError, match='leading axes'):
+    ej.hessian_eigenvalues(
+      lambda w, b: loss(w, b[0]), params, (batch, jnp.ones(4)), KEY, k=1
+    )
+
+
+def test_a_kernel_without_a_jvp():
+  """Plain rules of a custom_vjp can be differentiated; a callback cannot."""
+
+  def with_rule(backward):
+    kernel = jax.custom_vjp(lambda w: jnp.sum(w**2))
+    kernel.defvjp(lambda w: (jnp.sum(w**2), w), backward)
+    return lambda w, x: kernel(w)
+
+  plain = with_rule(lambda w, g: (2 * w * g,))
+  opaque = with_rule(
+    lambda w, g: (jax.pure_callback(lambda w, g: 2 * w * g, w, w, g),)
+  )
+  found = ej.hessian_eigenvalues(plain, jnp.ones(3), jnp.ones(3), KEY, k=1)
+  np.testing.assert_allclose(found.eigenvalues, 2, rtol=1e-6)
+  with pytest.raises(TypeError, match='custom_jvp'):
+    ej.hessian_eigenvalues(opaque, jnp.ones(3), jnp.ones(3), KEY, k=1)
+  fisher = operators.fisher(plain, jnp.ones(3), jnp.ones(3))
+  with pytest.raises(TypeError, match='custom_jvp'):
+    fisher(jnp.ones(3))
+
+
+def test_nan_has_a_status():
+  params, batch = jnp.ones(3), jnp.ones(3)
+  broken = params.at[0].set(jnp.nan)
+
+  def through(w, x):
+    return jnp.sum(w**3) * jnp.mean(x)
+
+  found = ej.hessian_eigenvalues(through, broken, batch, KEY, k=2)
+  assert found.status == Status.NON_FINITE
+  assert np.isnan(found.eigenvalues).all()
+  trace = ej.hessian_trace(through, broken, batch, KEY)
+  assert trace.status == Status.NON_FINITE
+  density = ej.hessian_density(through, broken, batch, KEY)
+  assert density.status == Status.NON_FINITE
