@@ -28,6 +28,7 @@ PAPER_SETTINGS = dict(
 MAX_RHAT, MAX_DRIFT, MAX_DISCRETIZATION = 1.1, 4.0, 0.1
 # Chains of more parameters than this run one after another on a CPU.
 _SMALL = 10_000
+_LANCZOS_STEPS = 8
 
 
 class LLC(NamedTuple):
@@ -44,7 +45,8 @@ class LLC(NamedTuple):
     ess: [], effective number of independent draws.
     drift: [], last half minus first half of the draws, in standard errors.
     acceptance: [], mean Metropolis acceptance of moves from the chains' ends.
-    lambda_max: [], largest eigenvalue of the Hessian at w*.
+    lambda_max: [], largest eigenvalue of the Hessian at w* and at the chains'
+      ends (around a degenerate minimum it grows away from w*).
     discretization: [], ε·(nβ·λmax + γ)/4, the relative excess variance that
       the finite step gives the stiffest direction; unstable from 1 on.
     nbeta: [].
@@ -172,8 +174,8 @@ def estimate_llc(
       upper bound).
     mask: like `params`, of concrete booleans or arrays that broadcast to the
       leaves; only parameters where it is true move.
-    lambda_max: largest eigenvalue of the Hessian, if it is known; else twelve
-      Lanczos steps on `batch_size` examples find it.
+    lambda_max: largest eigenvalue of the Hessian, if it is known; else eight
+      Lanczos steps on `batch_size` examples find it at w* and at every end.
 
   Returns:
     An `LLC`. `step_size`, `localization` and `nbeta` may be traced.
@@ -201,29 +203,32 @@ def estimate_llc(
     pick = jax.random.randint(key, (batch_size,), 0, count)
     return jax.tree.map(lambda x: x[pick], data)
 
-  if lambda_max is None:
-    some = jax.tree.map(lambda x: x[: batch_size or count], data)
-    curvature = operators.hessian(flat_loss, center_P, some)
-    found = hessian.operator_eigenvalues(
-      lambda v_P: mask_P * curvature(mask_P * v_P),
-      center_P.size, jax.random.fold_in(key, num_chains), k=1,
-      num_matvecs=min(12, center_P.size), dtype=center_P.dtype,
-    )  # fmt: skip
-    lambda_max = found.eigenvalues[0]
+  some = jax.tree.map(lambda x: x[: batch_size or count], data)
+
+  def stiffest(w_P, key):
+    """Largest eigenvalue of the Hessian at w [P] among what moves."""
+    curvature = operators.hessian(flat_loss, w_P, some)
+    return hessian.operator_eigenvalues(
+      lambda v_P: mask_P * curvature(mask_P * v_P), w_P.size, key, k=1,
+      num_matvecs=min(_LANCZOS_STEPS, w_P.size), dtype=w_P.dtype,
+    ).eigenvalues[0]  # fmt: skip
 
   target = sgld.Target(flat_loss, center_P, mask_P, nbeta, localization)
 
   def run(i):
-    return sgld.chain(
-      target, draw_batch, jax.random.fold_in(key, i), step_size=step_size,
+    key_chain = jax.random.fold_in(key, i)
+    ran = sgld.chain(
+      target, draw_batch, key_chain, step_size=step_size,
       num_steps=num_burnin + num_draws, sampler=sampler,
     )  # fmt: skip
+    end = 0.0 if lambda_max is not None else stiffest(ran.end_P, key_chain)
+    return ran._replace(end_P=()), end
 
   each = jnp.arange(num_chains)
-  if _chains_at_once(center_P.size):
-    ran = jax.vmap(run)(each)
-  else:
-    ran = jax.lax.map(run, each)
+  at_once = _chains_at_once(center_P.size)
+  ran, ends = jax.vmap(run)(each) if at_once else jax.lax.map(run, each)
+  if lambda_max is None:
+    lambda_max = jnp.maximum(stiffest(center_P, key), jnp.nanmax(ends))
   initial = operators.batch_mean(
     lambda part: flat_loss(center_P, part), data, chunk=batch_size or 0
   )

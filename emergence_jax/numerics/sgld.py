@@ -42,11 +42,13 @@ class Chain(NamedTuple):
 
   Attributes:
     losses_T: loss of each step's batch at its draw, burn-in included.
+    end_P: the last draw.
     acceptance: [], mean Metropolis acceptance of moves from the end.
     stretch: [], largest entry of the preconditioner at the end.
   """
 
   losses_T: jax.Array
+  end_P: jax.Array
   acceptance: jax.Array
   stretch: jax.Array
 
@@ -141,4 +143,4 @@ def chain(
 
   _, accepted = jax.lax.scan(propose, w_P, jnp.arange(_PROPOSALS))
   stretch = jnp.max(scale_P * target.mask_P)
-  return Chain(losses_T, jnp.mean(accepted), stretch)
+  return Chain(losses_T, w_P, jnp.mean(accepted), stretch)
