@@ -86,6 +86,31 @@ class Checkpoints:
     if step not in self._manager.all_steps():
       raise RuntimeError(f'the checkpoint of step {step} is not on the disk.')
 
+  def _read(self, step: int, like: Population):
+    """A checkpoint, or None, and why it cannot be used."""
+    abstract = {
+      'population': like,
+      'fingerprint': jax.ShapeDtypeStruct((), jnp.uint32),
+    }
+    try:
+      item = self._manager.restore(
+        step, args=ocp.args.StandardRestore(abstract)
+      )
+      whole = np.array_equal(
+        _fingerprint(item['population']), item['fingerprint']
+      )
+    except Exception as error:  # whatever the storage layers raise
+      return None, f'{type(error).__name__} on reading it'
+    if not whole:
+      return None, 'its contents do not match its fingerprint'
+    return item['population'], ''
+
+  def restore(self, step: int, like: Population) -> Population | None:
+    """The checkpoint of a step; None if it is absent or damaged."""
+    if step not in self.steps():
+      return None
+    return self._read(step, like)[0]
+
   def restore_latest(
     self, like: Population, say: Callable[[str], None]
   ) -> Population | None:
@@ -103,27 +128,14 @@ class Checkpoints:
       UserError: if there are checkpoints and none is whole; all are kept.
     """
     steps = self.steps()
-    abstract = {
-      'population': like,
-      'fingerprint': jax.ShapeDtypeStruct((), jnp.uint32),
-    }
     damaged = []
     for step in reversed(steps):
-      reason = 'its contents do not match its fingerprint'
-      try:
-        item = self._manager.restore(
-          step, args=ocp.args.StandardRestore(abstract)
-        )
-        whole = np.array_equal(
-          _fingerprint(item['population']), item['fingerprint']
-        )
-      except Exception as error:  # whatever the storage layers raise
-        whole, reason = False, f'{type(error).__name__} on reading it'
-      if whole:
+      population, reason = self._read(step, like)
+      if population is not None:
         # Only now: if nothing can be read, the fault may lie elsewhere.
         for bad in damaged:
           self._manager.delete(bad)
-        return item['population']
+        return population
       say(f'checkpoint {step} is damaged ({reason}); falling back.')
       damaged.append(step)
     if steps:

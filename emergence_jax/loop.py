@@ -23,7 +23,7 @@ from emergence_jax import config as config_lib
 from emergence_jax import programs as programs_lib
 from emergence_jax import progress as progress_lib
 from emergence_jax import rundir, timeseries, train
-from emergence_jax.types import Population, UserError
+from emergence_jax.types import Population, PyTree, UserError
 
 # A call trains for about so long, so that signals and progress get their turn.
 _SEGMENT_SECONDS = 0.5
@@ -123,35 +123,61 @@ class _Run:
     return population, step, finite
 
   def measure(
-    self, population: Population, row: int, step: int, finite: np.ndarray
+    self,
+    population: Population,
+    previous: PyTree | None,
+    row: int,
+    step: int,
+    finite: np.ndarray,
   ):
-    """Writes the row of a checkpoint."""
+    """Writes the row of a checkpoint; `previous` is the one before's params."""
     values = {}
     for name, spec in self.config.measures.items():
-      if row % spec.every == 0:
-        values |= jax.device_get(self.programs.measures[name](population))
-    for value in values.values():
-      if np.issubdtype(value.dtype, np.floating):
-        finite = finite & np.isfinite(value).reshape(len(value), -1).all(1)
+      known = previous is not None or name not in self.programs.pairs
+      if row % spec.every == 0 and known:
+        measured = self.programs.measures[name](population, previous)
+        values |= jax.device_get(measured)
+    finite = finite & timeseries.finite_seeds(values)
     status = np.where(finite, timeseries.OK, timeseries.NON_FINITE)
     self.writer.write_row(step, values, status)
     return finite
 
+  def _before(self, population: Population, step: int) -> PyTree | None:
+    """Parameters at the newest row up to `step`, for measures of pairs."""
+    if not self.programs.pairs:
+      return None
+    row = int(self.config.steps[self.config.steps <= step][-1])
+    if row == step:
+      written = step in self.checkpoints.steps()
+      return self.programs.copy(population.params) if written else None
+    found = self.checkpoints.restore(row, self.programs.abstract_population)
+    if found is not None:
+      return found.params
+    names = ', '.join(sorted(self.programs.pairs))
+    self.progress.say(
+      f'the checkpoint of step {row:,} is gone, so {names} cannot be measured '
+      'at the next one; keep at least two (config.checkpoints.keep).'
+    )
+    return None
+
   def go(self, population: Population, step: int) -> Outcome:
     """Runs from `step` to the end, or to a requested stop."""
     said = np.ones(self.config.seeds.count, bool)
+    previous = self._before(population, step)
     for row, target in enumerate(self.config.steps.tolist()):
       if target < step or (target == step and step in self.checkpoints.steps()):
         continue
       population, step, finite = self.train_until(population, step, target)
       if step == target:
-        finite = self.measure(population, row, step, finite)
+        finite = self.measure(population, previous, row, step, finite)
         for seed in np.flatnonzero(said & ~finite):
           self.progress.say(
             f'seed {self.config.seeds.first + seed} has non-finite values at '
             f'step {step}; its rows say so and the other seeds go on.'
           )
         said &= finite
+        if self.programs.pairs:
+          previous = self.programs.copy(population.params)
       self.checkpoints.save(population)
       if self.stop.name:
         self.checkpoints.wait()

@@ -71,6 +71,40 @@ class Objective:
     """The loss of a single example (a batch without its leading axis)."""
     return self.loss(params, jax.tree.map(lambda x: x[None], example))
 
+  def mean_example_loss(self, params: PyTree, batch: Batch) -> jax.Array:
+    """Mean over a batch [B] of each example's loss.
+
+    Other than `loss` it weighs examples and not tokens, so that the mean over
+    a random minibatch is unbiased.
+    """
+    nats, counts = self._cross_entropy(params, batch, self.task.num_scored)
+    return jnp.mean(jnp.sum(nats * counts, 1) / jnp.sum(counts, 1))
+
+  @staticmethod
+  def num_tokens(batch: Batch) -> jax.Array:
+    """Scored tokens of a batch: the weight of a slice in `loss`."""
+    return jnp.sum(batch.scored, dtype=jnp.float32)
+
+  def query_features(
+    self, params: PyTree, batch: Batch, chunk: int = 200
+  ) -> jax.Array:
+    """Every block's output at the query, [Λ, B, D].
+
+    Args:
+      params: parameters.
+      batch: batch [B].
+      chunk: examples in one forward pass.
+    """
+
+    def one(example):
+      hidden, _ = self.features(
+        params, jax.tree.map(lambda x: x[None], example)
+      )
+      return hidden[:, 0, example.query]
+
+    features = jax.lax.map(one, batch, batch_size=min(chunk, len(batch.query)))
+    return features.swapaxes(0, 1)
+
   def answers(self, params: PyTree, batch: Batch) -> Answers:
     """Exact match and answer probability of each example, [B].
 

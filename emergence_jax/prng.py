@@ -19,6 +19,20 @@ class Stream(enum.IntEnum):
   MEASURE = 4
 
 
+class Probe(enum.IntEnum):
+  """Fixed samples, as the step of a key of `Stream.PROBE`."""
+
+  EXAM = 0
+  RANK = 1
+  FISHER = 2
+  GRADCOV = 3
+  HESSIAN = 4
+  LLC = 5
+  BARRIER = 6
+  PROBES = 7
+  ALIGNMENT = 8
+
+
 def key(
   stream: Stream, seed: jax.Array | int, step: jax.Array | int = 0
 ) -> jax.Array:
@@ -33,3 +47,8 @@ def measure_key(
   """Key of the measure `name`, independent of which others run."""
   tag = zlib.crc32(name.encode())
   return jax.random.fold_in(key(Stream.MEASURE, seed, step), tag)
+
+
+def probe_key(probe: Probe, seed: jax.Array | int) -> jax.Array:
+  """Key of a seed's fixed sample."""
+  return jax.random.fold_in(key(Stream.PROBE, int(probe)), seed)

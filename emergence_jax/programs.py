@@ -1,7 +1,7 @@
 """The compiled programs of a run: one-seed functions over a population."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -20,7 +20,10 @@ class Programs:
     mesh: the seed mesh.
     abstract_population: shapes and shardings of the population.
     segment: (population, steps) → (population, history); consumes its input.
-    measures: name → population → dict of arrays [S, ...].
+    measures: name → (population, parameters before) → dict of arrays
+      [S, ...]; see `pairs`.
+    pairs: names of the measures that use the parameters of the checkpoint
+      before; the others ignore them.
   """
 
   def __init__(self, config: config_lib.Config):
@@ -42,7 +45,10 @@ class Programs:
       jax.eval_shape(self._init, self._seeds()),
     )
     self._compiled: dict[str, Any] = {}
-    self.measures: dict[str, Callable[[Population], dict]] = {}
+    self.measures: dict[str, Callable[[Population, PyTree], dict]] = {}
+    self.pairs: set[str] = set()
+    # Training consumes its population, so what comes later needs a copy.
+    self.copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
 
   @property
   def layout(self) -> str:
@@ -85,32 +91,41 @@ class Programs:
       everywhere = mesh_lib.replicated(self.mesh)
       probe = jax.jit(measure.probe, out_shardings=everywhere)(jnp.int32(0))
 
-    def one(params: PyTree, seed: jax.Array, step: jax.Array, probe: PyTree):
-      return measure.fn(params, probe, prng.measure_key(name, seed, step))
+    def one(params, seed, step, probe, *previous):
+      key = prng.measure_key(name, seed, step)
+      return measure.fn(params, probe, key, *previous)
 
-    mapped = self._map(
-      one, (True, True, True, measure.probe_per_seed), spec.chunk
-    )
     abstract = self.abstract_population
-    lowered = jax.jit(mapped).lower(
-      abstract.params, abstract.seed, abstract.step, probe
-    )
-    return lowered.compile(), probe
+    arguments = [abstract.params, abstract.seed, abstract.step, probe]
+    per_seed = [True, True, True, measure.probe_per_seed]
+    if measure.pair:
+      self.pairs.add(name)
+      arguments.append(abstract.params)
+      per_seed.append(True)
+    mapped = self._map(one, tuple(per_seed), spec.chunk)
+    return jax.jit(mapped).lower(*arguments).compile(), probe
+
+  def compile_measures(self, names: Iterable[str]) -> None:
+    """Compiles the measures of these names, as the configuration has them."""
+    for name in names:
+      program, probe = self._compile_measure(name, self._config.measures[name])
+      self._compiled[name] = program
+      self.measures[name] = self._bind(program, probe, name in self.pairs)
 
   def compile(self) -> float:
     """Compiles everything; returns the seconds it took."""
     began = time.monotonic()
     self._compiled['segment'] = self._compile_segment()
-    for name, spec in self._config.measures.items():
-      program, probe = self._compile_measure(name, spec)
-      self._compiled[name] = program
-      self.measures[name] = self._bind(program, probe)
+    self.compile_measures(self._config.measures)
     return time.monotonic() - began
 
   @staticmethod
-  def _bind(program, probe):
-    def call(population: Population):
-      return program(population.params, population.seed, population.step, probe)
+  def _bind(program, probe, pair):
+    def call(population: Population, previous: PyTree = None):
+      before = (previous,) if pair else ()
+      return program(
+        population.params, population.seed, population.step, probe, *before
+      )
 
     return call
 

@@ -47,6 +47,10 @@ _COORDS = {
   'level': ('level of difficulty', ''),
   'layer': ('block whose output is measured, counted from 1', ''),
   'item': ('number of the fixed example', ''),
+  'fisher_index': ('place in the order of eigenvalues, from 1', ''),
+  'hessian_index': ('place in the order of eigenvalues, from 1', ''),
+  'target': ('what a linear probe decodes', ''),
+  'other_task': ('task whose gradient is compared', ''),
 }
 _HISTORY_CHUNK = 2048
 
@@ -70,6 +74,29 @@ def _add(group, name, field, sizes, *, chunk_along: Mapping[str, int]):
       'source': field.source,
     },
   )
+
+
+def _add_coord(group, name: str, values: Sequence[Any]) -> None:
+  values = np.asarray(values)
+  text = values.dtype.kind == 'U'
+  array = group.create_array(
+    name,
+    shape=values.shape,
+    dtype='string' if text else values.dtype,
+    dimension_names=(name,),
+    attributes=dict(zip(('long_name', 'units'), _COORDS[name])),
+  )
+  array[:] = values.astype(object) if text else values
+
+
+def _add_measured(group, fields: Mapping[str, Field], sizes) -> None:
+  """Arrays of measures: a chunk is one step of one variable."""
+  for name, field in fields.items():
+    full = Field(
+      ('seed', 'step', *field.dims), field.dtype, field.description,
+      field.units, field.source,
+    )  # fmt: skip
+    _add(group, name, full, sizes, chunk_along={'step': 1})
 
 
 def create(
@@ -104,23 +131,9 @@ def create(
     **coords,
   }
   for name, values in coords.items():
-    values = np.asarray(values)
-    text = values.dtype.kind == 'U'
-    array = group.create_array(
-      name,
-      shape=values.shape,
-      dtype='string' if text else values.dtype,
-      dimension_names=(name,),
-      attributes=dict(zip(('long_name', 'units'), _COORDS[name])),
-    )
-    array[:] = values.astype(object) if text else values
+    _add_coord(group, name, values)
   sizes = {name: len(values) for name, values in coords.items()}
-  for name, field in fields.items():
-    full = Field(
-      ('seed', 'step', *field.dims), field.dtype, field.description,
-      field.units, field.source,
-    )  # fmt: skip
-    _add(group, name, full, sizes, chunk_along={'step': 1})
+  _add_measured(group, fields, sizes)
   for name, field in _HISTORY.items():
     chunk = {'train_step': min(_HISTORY_CHUNK, train_steps)}
     _add(group, name, field, sizes, chunk_along=chunk)
@@ -128,6 +141,45 @@ def create(
   group['chance'][:] = chance_KxL
   # Last: a store without it was never finished being made.
   _add(group, 'status', _STATUS, sizes, chunk_along={'step': 1})
+
+
+def extend(
+  workdir: str | pathlib.Path,
+  fields: Mapping[str, Field],
+  coords: Mapping[str, Sequence[Any]],
+) -> None:
+  """Adds empty variables to a store; those that are there stay as they are.
+
+  Args:
+    workdir: run directory.
+    fields: variables without their dimensions `seed` and `step`.
+    coords: coordinates of their other dimensions.
+
+  Raises:
+    UserError: if a coordinate is there with other values.
+  """
+  group = zarr.open_group(pathlib.Path(workdir) / STORE, mode='r+')
+  there = dict(group.arrays())
+  for name, values in coords.items():
+    if name not in there:
+      _add_coord(group, name, values)
+    elif list(there[name][:]) != list(np.asarray(values)):
+      raise UserError(
+        f'{workdir} has {there[name].size} values of {name}, and the measure '
+        f'{len(values)}; give it the options that the run had.'
+      )
+  sizes = {name: array.size for name, array in group.arrays()}
+  missing = {k: field for k, field in fields.items() if k not in there}
+  _add_measured(group, missing, sizes)
+
+
+def finite_seeds(values: Mapping[str, np.ndarray]) -> np.ndarray | bool:
+  """bool [S]: all floating values [S, ...] of a seed are finite."""
+  finite = True
+  for value in values.values():
+    if np.issubdtype(value.dtype, np.floating):
+      finite &= np.isfinite(value).reshape(len(value), -1).all(1)
+  return finite
 
 
 class Writer:
@@ -151,6 +203,26 @@ class Writer:
     for name, value in values.items():
       self._arrays[name][:, row] = value
     self._arrays['status'][:, row] = status
+
+  def add_to_row(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+    """Adds values, [S, ...] each, to a whole row; not finite ones show."""
+    row = self._row[step]
+    for name, value in values.items():
+      self._arrays[name][:, row] = value
+    status = self._arrays['status'][:, row]
+    self._arrays['status'][:, row] = np.where(
+      finite_seeds(values), status, NON_FINITE
+    )
+
+  def reached(self) -> list[int]:
+    """Steps of whole rows."""
+    whole = np.all(self._arrays['status'][:] != NOT_REACHED, 0)
+    return [step for step, row in self._row.items() if whole[row]]
+
+  @property
+  def notes(self):
+    """Attributes of the dataset, a mapping that can be written to."""
+    return self._group.attrs
 
   def drop_after(self, step: int) -> int:
     """Clears rows past `step` and history from `step` on; returns rows."""

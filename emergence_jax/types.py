@@ -80,13 +80,16 @@ class Measure:
     probe: seed → fixed inputs (pytree), pure; its result is the `batch`.
     probe_per_seed: whether `probe` depends on the seed.
     fn: (params, batch, key) → dict of arrays, for one seed.
+    pair: whether `fn` takes the parameters at the checkpoint before as well,
+      as a fourth argument; it is not due at the first checkpoint.
   """
 
   fields: Mapping[str, Field]
   coords: Mapping[str, Any]
   probe: Callable[[jax.Array], PyTree]
   probe_per_seed: bool
-  fn: Callable[[PyTree, PyTree, jax.Array], dict[str, jax.Array]]
+  fn: Callable[..., dict[str, jax.Array]]
+  pair: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

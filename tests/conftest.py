@@ -1,10 +1,15 @@
 """What all tests share: two virtual devices, and programs compiled once."""
 
+import os
 import tempfile
 
 import jax
 
 jax.config.update('jax_num_cpu_devices', 2)
 # The same small programs are built again and again; each is compiled once.
-jax.config.update('jax_compilation_cache_dir', tempfile.mkdtemp('-jax-cache'))
+# Workers of one session inherit the folder.
+CACHE = os.environ.setdefault(
+  'EMERGENCE_JAX_TEST_CACHE', tempfile.mkdtemp('-jax-cache')
+)
+jax.config.update('jax_compilation_cache_dir', CACHE)
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)

@@ -4,6 +4,19 @@ from ml_collections import ConfigDict
 
 from configs import algorithmic, modadd
 
+# Every measure but the two that each configuration sets itself.
+MEASURES = dict(
+  fisher=dict(examples=12),
+  gradcov=dict(batches=4, batch_size=4, prefix=100),
+  hessian=dict(k=3, num_matvecs=8, trace_matvecs=2, examples=12),
+  llc=dict(
+    examples=12, num_draws=8, num_burnin=2, num_chains=2, batch_size=4
+  ),
+  barrier=dict(points=3, examples=12),
+  probes=dict(examples=60),
+  alignment=dict(examples=6),
+)  # fmt: skip
+
 
 def modadd_config(steps: int = 6, count: int = 2, **groups) -> ConfigDict:
   """Modular addition mod 5 with a tiny decoder."""
@@ -14,7 +27,7 @@ def modadd_config(steps: int = 6, count: int = 2, **groups) -> ConfigDict:
   config.train.steps = steps
   config.seeds.count = count
   config.checkpoints.schedule = '2'
-  config.measures.rank.examples = 10
+  config.measures = dict(behaviour=dict(), rank=dict(examples=10), **MEASURES)
   for name, values in groups.items():
     config[name].update(values)
   return config
@@ -31,6 +44,7 @@ def algorithmic_config(steps: int = 4, count: int = 2) -> ConfigDict:
   config.train.steps = steps
   config.seeds.count = count
   config.checkpoints.schedule = '2'
-  config.measures.behaviour.examples = 4
-  config.measures.rank.examples = 6
+  config.measures = dict(
+    behaviour=dict(examples=4), rank=dict(examples=6), **MEASURES
+  )
   return config

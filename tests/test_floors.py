@@ -12,7 +12,7 @@ FLOORS = [
   ['numerics', 'tasks', 'models', 'optim', 'timeseries', 'checkpoints',
    'progress'],
   ['objective', 'train', 'measures', 'config', 'rundir', 'programs'],
-  ['dry_run', 'loop', 'analysis'],
+  ['dry_run', 'loop', 'offline', 'analysis'],
   ['report'],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]

@@ -25,6 +25,11 @@ def built(make, name):
   return config, measure, params, measure.probe(jnp.int32(1))
 
 
+def before(measure, params):
+  """Parameters of the checkpoint before, for a measure that uses them."""
+  return (jax.tree.map(lambda x: 0.9 * x, params),) * measure.pair
+
+
 @pytest.mark.parametrize('task', CONFIGS)
 @pytest.mark.parametrize('name', MEASURES)
 def test_contract(name, task):
@@ -35,7 +40,7 @@ def test_contract(name, task):
   @jax.jit
   def run(params, probe, key):
     traces.append(1)
-    return measure.fn(params, probe, key)
+    return measure.fn(params, probe, key, *before(measure, params))
 
   first = run(params, probe, prng.measure_key(name, 0, 0))
   again = run(params, probe, prng.measure_key(name, 0, 0))
@@ -50,22 +55,25 @@ def test_contract(name, task):
     assert field.description and field.units
 
 
-@pytest.mark.parametrize('task', CONFIGS)
 @pytest.mark.parametrize('name', MEASURES)
-def test_vmap_equals_loop(name, task):
-  config, measure, _, probe = built(CONFIGS[task], name)
+def test_vmap_equals_loop(name):
+  config, measure, _, probe = built(small.modadd_config, name)
   keys = jax.random.split(jax.random.key(3), 2)
   params = jax.jit(jax.vmap(config.objective.init))(keys)
 
   def run(params):
-    return measure.fn(params, probe, keys[0])
+    return measure.fn(params, probe, keys[0], *before(measure, params))
 
   mapped = jax.jit(jax.vmap(run))(params)
   single = jax.jit(run)
   for i in range(2):
     one = single(jax.tree.map(lambda x, i=i: x[i], params))
     for key, value in one.items():
-      np.testing.assert_allclose(mapped[key][i], value, rtol=2e-4, err_msg=key)
+      # Rounding is relative to a field's largest value.
+      scale = np.abs(value).max() + 1e-6
+      np.testing.assert_allclose(
+        mapped[key][i], value, rtol=2e-3, atol=2e-4 * scale, err_msg=key
+      )
 
 
 def test_behaviour_against_greedy_decoding():

@@ -1,6 +1,26 @@
 """Measures of one seed's model, each a pure function with declared fields."""
 
-from emergence_jax.measures import behaviour, rank
+from emergence_jax.measures import (
+  alignment,
+  barrier,
+  behaviour,
+  fisher,
+  gradcov,
+  hessian,
+  llc,
+  probes,
+  rank,
+)
 
 # Name in `config.measures` → make(objective, **options) -> Measure.
-MEASURES = {'behaviour': behaviour.make, 'rank': rank.make}
+MEASURES = {
+  'behaviour': behaviour.make,
+  'rank': rank.make,
+  'fisher': fisher.make,
+  'gradcov': gradcov.make,
+  'hessian': hessian.make,
+  'llc': llc.make,
+  'barrier': barrier.make,
+  'probes': probes.make,
+  'alignment': alignment.make,
+}

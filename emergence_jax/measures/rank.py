@@ -7,6 +7,7 @@ import numpy as np
 from emergence_jax import prng
 from emergence_jax.numerics.spectrum import rankme
 from emergence_jax.objective import Objective
+from emergence_jax.tasks.base import pooled_counts
 from emergence_jax.types import Field, Measure, UserError
 
 _SOURCE = 'arXiv:2210.02885, eq. 1; arXiv:2602.15997, section 3'
@@ -40,11 +41,6 @@ FIELDS = {
 }  # fmt: skip
 
 
-def pooled_counts(examples: int, levels: int) -> list[int]:
-  """How many of `examples` each level gives: as equal as can be."""
-  return [(examples + i) // levels for i in reversed(range(levels))]
-
-
 def make(objective: Objective, *, examples: int = 200) -> Measure:
   """RankMe of `examples` examples per task, at every layer.
 
@@ -64,7 +60,7 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
 
   def probe(seed):
     del seed
-    return task.fresh(prng.key(prng.Stream.PROBE, 1), examples)
+    return task.fresh(prng.key(prng.Stream.PROBE, prng.Probe.RANK), examples)
 
   there = jax.eval_shape(probe, jnp.int32(0)).query.shape[2]
   counts = pooled_counts(min(examples, there), len(task.level_names))

@@ -1,5 +1,6 @@
 """The local learning coefficient, with an account of its own error."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -205,30 +206,30 @@ def estimate_llc(
 
   some = jax.tree.map(lambda x: x[: batch_size or count], data)
 
-  def stiffest(w_P, key):
+  def stiffest(w_P):
     """Largest eigenvalue of the Hessian at w [P] among what moves."""
     curvature = operators.hessian(flat_loss, w_P, some)
     return hessian.operator_eigenvalues(
-      lambda v_P: mask_P * curvature(mask_P * v_P), w_P.size, key, k=1,
+      lambda v_P: mask_P * curvature(mask_P * v_P), w_P.size,
+      jax.random.fold_in(key, num_chains), k=1,
       num_matvecs=min(_LANCZOS_STEPS, w_P.size), dtype=w_P.dtype,
     ).eigenvalues[0]  # fmt: skip
 
   target = sgld.Target(flat_loss, center_P, mask_P, nbeta, localization)
 
   def run(i):
-    key_chain = jax.random.fold_in(key, i)
-    ran = sgld.chain(
-      target, draw_batch, key_chain, step_size=step_size,
+    return sgld.chain(
+      target, draw_batch, jax.random.fold_in(key, i), step_size=step_size,
       num_steps=num_burnin + num_draws, sampler=sampler,
     )  # fmt: skip
-    end = 0.0 if lambda_max is not None else stiffest(ran.end_P, key_chain)
-    return ran._replace(end_P=()), end
 
-  each = jnp.arange(num_chains)
   at_once = _chains_at_once(center_P.size)
-  ran, ends = jax.vmap(run)(each) if at_once else jax.lax.map(run, each)
+  each = jax.vmap if at_once else lambda f: functools.partial(jax.lax.map, f)
+  ran = each(run)(jnp.arange(num_chains))
   if lambda_max is None:
-    lambda_max = jnp.maximum(stiffest(center_P, key), jnp.nanmax(ends))
+    points = jnp.concatenate([center_P[None], ran.end_P])
+    # A chain that has diverged is not stiff but lost, and its status says so.
+    lambda_max = jnp.nanmax(each(stiffest)(points))
   initial = operators.batch_mean(
     lambda part: flat_loss(center_P, part), data, chunk=batch_size or 0
   )

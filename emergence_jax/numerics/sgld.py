@@ -67,13 +67,19 @@ def _move(target: Target, step_size, scale_P, w_P, slope_P, key):
   return w_P - size_P / 2 * slope_P + jnp.sqrt(size_P) * noise_P
 
 
-def _acceptance(target: Target, step_size, scale_P, w_P, next_P, batch):
-  """Metropolis acceptance probability of a move, both ends on one batch.
+def _log_acceptance(target, step_size, scale_P, here, there):
+  """Log of the Metropolis acceptance probability of a move.
 
   Source: Roberts and Tweedie 1996 (MALA).
+
+  Args:
+    target: what is sampled.
+    step_size: ε.
+    scale_P: preconditioner.
+    here: point [P], loss and slope [P] on one batch.
+    there: the same of the point moved to.
   """
-  loss, _, slope_P = _slope(target, w_P, batch)
-  next_loss, _, next_slope_P = _slope(target, next_P, batch)
+  (w_P, loss, slope_P), (next_P, next_loss, next_slope_P) = here, there
   change_P = next_P - w_P
   # Differences are taken before sums, so that float32 keeps them.
   middle_P = (next_P + w_P) / 2 - target.center_P
@@ -81,10 +87,10 @@ def _acceptance(target: Target, step_size, scale_P, w_P, next_P, batch):
     change_P * middle_P
   )
   size_P = step_size * scale_P
-  there_P = change_P + size_P / 2 * slope_P
+  forth_P = change_P + size_P / 2 * slope_P
   back_P = -change_P + size_P / 2 * next_slope_P
-  log_ratio = -rise - jnp.sum((back_P**2 - there_P**2) / (2 * size_P))
-  return jnp.exp(jnp.minimum(log_ratio, 0))
+  log_ratio = -rise - jnp.sum((back_P**2 - forth_P**2) / (2 * size_P))
+  return jnp.minimum(log_ratio, 0)
 
 
 def chain(
@@ -131,16 +137,23 @@ def chain(
   )
   scale_P = scale(square_P, num_steps)
 
-  def propose(w_P, i):
-    key_batch, key_noise = jax.random.split(
-      jax.random.fold_in(key, num_steps + i)
-    )
-    batch = draw_batch(key_batch)
-    slope_P = _slope(target, w_P, batch)[2]
-    next_P = _move(target, step_size, scale_P, w_P, slope_P, key_noise)
-    accepted = _acceptance(target, step_size, scale_P, w_P, next_P, batch)
-    return next_P, accepted
+  # Moves from the end on one batch; the first only evaluates where it stands.
+  batch = draw_batch(jax.random.fold_in(key, num_steps))
 
-  _, accepted = jax.lax.scan(propose, w_P, jnp.arange(_PROPOSALS))
+  def propose(here, i):
+    moved_P = _move(
+      target, step_size, scale_P, here[0], here[2],
+      jax.random.fold_in(key, num_steps + 1 + i),
+    )  # fmt: skip
+    point_P = jnp.where(i == 0, here[0], moved_P)
+    loss, _, slope_P = _slope(target, point_P, batch)
+    there = point_P, loss, slope_P
+    return there, _log_acceptance(target, step_size, scale_P, here, there)
+
+  _, log_accepted = jax.lax.scan(
+    propose, (w_P, losses_T[-1], jnp.zeros_like(w_P)),
+    jnp.arange(_PROPOSALS + 1),
+  )  # fmt: skip
+  acceptance = jnp.mean(jnp.exp(log_accepted[1:]))
   stretch = jnp.max(scale_P * target.mask_P)
-  return Chain(losses_T, w_P, jnp.mean(accepted), stretch)
+  return Chain(losses_T, w_P, acceptance, stretch)

@@ -283,12 +283,43 @@ class AlgorithmicTask(base.Task):
 
   def train_batch(self, prepared, key):
     """Examples of uniform task and level, [B, ...]."""
+    return self.draw(prepared, key, self.batch_size)
+
+  def draw(self, prepared, key, count):
+    """`count` examples of uniform task and level, [count, ...]."""
     del prepared
     key_task, key_level, key_sample = jax.random.split(key, 3)
-    shape = (self.batch_size,)
-    task_B = jax.random.randint(key_task, shape, 0, len(TASKS))
-    level_B = jax.random.randint(key_level, shape, 0, len(LEVELS))
+    task_B = jax.random.randint(key_task, (count,), 0, len(TASKS))
+    level_B = jax.random.randint(key_level, (count,), 0, len(LEVELS))
     return sample(key_sample, task_B, level_B)
+
+  def reference(self, seed, key, count):
+    """`count` draws."""
+    del seed
+    return self.draw((), key, count)
+
+  def by_task(self, seed, key, count):
+    """`count` examples of each task, [K, count, ...]."""
+    del seed
+    levels = np.repeat(
+      np.arange(len(LEVELS)), base.pooled_counts(count, len(LEVELS))
+    )
+    key_order, key_sample = jax.random.split(key)
+    level_KxN = jnp.tile(jax.random.permutation(key_order, levels), len(TASKS))
+    task_KxN = jnp.repeat(jnp.arange(len(TASKS)), count)
+    batch = sample(key_sample, task_KxN, level_KxN)
+    return jax.tree.map(
+      lambda x: x.reshape(len(TASKS), count, *x.shape[1:]), batch
+    )
+
+  def targets(self, batch):
+    """First characters of the answer and of the first two items, [..., 3]."""
+    is_space = batch.tokens == SPACE
+    # Text `TASK a b …`: an item begins behind the first and second space.
+    order = jnp.cumsum(is_space, -1)
+    begins = [jnp.argmax(is_space & (order == i), -1) + 1 for i in (1, 2)]
+    index = jnp.stack([batch.query + 2, *begins], -1)
+    return jnp.take_along_axis(batch.tokens, index, -1)
 
   def fresh(self, key, count):
     """`count` examples of every task × level, [K, L, count, ...]."""
@@ -300,5 +331,5 @@ class AlgorithmicTask(base.Task):
   def exam(self, seed, count):
     """The same fresh examples for every seed; none is a training example."""
     del seed
-    batch = self.fresh(prng.key(prng.Stream.PROBE, 0), count)
+    batch = self.fresh(prng.key(prng.Stream.PROBE, prng.Probe.EXAM), count)
     return batch, jnp.zeros(batch.query.shape, bool)

@@ -23,6 +23,7 @@ class Task(abc.ABC):
     chance_KxL: accuracy of the best constant answer.
     has_table: whether training examples come from a finite table, so that
       there is a training accuracy beside the held-out one.
+    target_names: R names of what linear probes decode; the answer first.
     epoch_steps: steps of one pass over the table; None without one.
   """
 
@@ -34,6 +35,7 @@ class Task(abc.ABC):
   chance_KxL: np.ndarray
   has_table: bool = False
   epoch_steps: int | None = None
+  target_names: Sequence[str] = ('answer', 'operand_1', 'operand_2')
 
   def prepare(self, seed: jax.Array) -> PyTree:
     """What training needs of this seed beyond the key of a step."""
@@ -43,6 +45,25 @@ class Task(abc.ABC):
   @abc.abstractmethod
   def train_batch(self, prepared: PyTree, key: jax.Array) -> Batch:
     """The examples of one training step, [B, ...]."""
+
+  @abc.abstractmethod
+  def draw(self, prepared: PyTree, key: jax.Array, count: int) -> Batch:
+    """`count` independent draws from what is trained on, [count, ...]."""
+
+  @abc.abstractmethod
+  def reference(self, seed: jax.Array, key: jax.Array, count: int) -> Batch:
+    """A fixed sample of what a seed trains on, [N, ...].
+
+    N is `count`, or the size of the table where that is less.
+    """
+
+  @abc.abstractmethod
+  def by_task(self, seed: jax.Array, key: jax.Array, count: int) -> Batch:
+    """The same of each task, its levels pooled and mixed, [K, N, ...]."""
+
+  @abc.abstractmethod
+  def targets(self, batch: Batch) -> jax.Array:
+    """Tokens that linear probes decode at the query, int32 [..., R]."""
 
   @abc.abstractmethod
   def fresh(self, key: jax.Array, count: int) -> Batch:
@@ -59,6 +80,11 @@ class Task(abc.ABC):
     Returns:
       Batch [K, L, N, ...], and bool [K, L, N]: trained on by this seed.
     """
+
+
+def pooled_counts(examples: int, levels: int) -> list[int]:
+  """How many of `examples` each level gives: as equal as can be."""
+  return [(examples + i) // levels for i in reversed(range(levels))]
 
 
 def ragged_concat(

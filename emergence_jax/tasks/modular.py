@@ -125,8 +125,26 @@ class ModularAddition(base.Task):
     """All training pairs, or `batch_size` of them drawn with replacement."""
     if not self.batch_size:
       return self.examples(prepared)
-    pick = jax.random.randint(key, (self.batch_size,), 0, self.num_train)
+    return self.draw(prepared, key, self.batch_size)
+
+  def draw(self, prepared, key, count):
+    """`count` training pairs, drawn with replacement."""
+    pick = jax.random.randint(key, (count,), 0, self.num_train)
     return self.examples(prepared[pick])
+
+  def reference(self, seed, key, count):
+    """`count` distinct training pairs, or all, in random order."""
+    pairs = jax.random.permutation(key, self.prepare(seed))
+    return self.examples(pairs[:count])
+
+  def by_task(self, seed, key, count):
+    """The same, [1, N, ...]."""
+    batch = self.reference(seed, key, count)
+    return jax.tree.map(lambda x: x[None], batch)
+
+  def targets(self, batch):
+    """The sum and the two summands, [..., 3]."""
+    return batch.tokens[..., jnp.array([3, 0, 1])]
 
   def fresh(self, key, count):
     """`count` distinct pairs of the table (all, if it has no more)."""

@@ -1,0 +1,85 @@
+"""Effective rank of each task's empirical Fisher matrix."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from emergence_jax import prng
+from emergence_jax.measures import options
+from emergence_jax.numerics.gram import fisher_effective_rank
+from emergence_jax.objective import Objective
+from emergence_jax.types import Field, Measure
+
+_SOURCE = 'arXiv:2602.15997, section 3'
+_KEPT = 20
+_OF = 'empirical Fisher matrix of one task, from per-example gradients'
+
+FIELDS = {
+  'fisher_rank': Field(
+    ('task',), 'float32', f'effective rank of the {_OF}', 'dimension', _SOURCE
+  ),
+  'fisher_participation': Field(
+    ('task',), 'float32', f'participation ratio of the {_OF}', 'dimension'
+  ),
+  'fisher_eigenvalues': Field(
+    ('task', 'fisher_index'), 'float32',
+    f'largest eigenvalues of the {_OF}', '(nat / parameter)²', _SOURCE,
+  ),
+  'fisher_trace': Field(
+    ('task',), 'float32', f'trace of the {_OF}', '(nat / parameter)²', _SOURCE
+  ),
+  'fisher_top_share': Field(
+    ('task',), 'float32', f'largest eigenvalue over trace of the {_OF}', '1',
+    'arXiv:2602.15997, appendix J',
+  ),
+}  # fmt: skip
+
+
+def make(
+  objective: Objective, *, examples: int = 200, chunk_examples: int = 0
+) -> Measure:
+  """Fisher spectrum of `examples` per-example gradients of each task.
+
+  Args:
+    objective: model and task.
+    examples: per task, at least 2; levels are pooled.
+    chunk_examples: gradients in memory at once; 0 for all, whose Gram matrix
+      is summed leaf by leaf. See `numerics.gram.gradient_gram`.
+  """
+  options.at_least('fisher', 2, examples=examples)
+  options.at_least('fisher', 0, chunk_examples=chunk_examples)
+  task = objective.task
+
+  def probe(seed):
+    key = prng.probe_key(prng.Probe.FISHER, 0)
+    return task.by_task(seed, key, examples)
+
+  def measure(params, batch, key):
+    del key
+
+    def one_task(batch):
+      found = fisher_effective_rank(
+        objective.example_loss, params, batch, chunk=chunk_examples
+      )
+      # There are no more than N that are not zero.
+      top = jnp.pad(found.eigenvalues, (0, _KEPT))[:_KEPT]
+      return {
+        'fisher_rank': found.effective_rank,
+        'fisher_participation': found.participation_ratio,
+        'fisher_eigenvalues': top,
+        'fisher_trace': found.trace,
+        'fisher_top_share': found.top_share,
+      }
+
+    return jax.lax.map(one_task, batch)
+
+  return Measure(
+    fields=FIELDS,
+    coords={
+      'task': list(task.task_names),
+      'fisher_index': np.arange(1, _KEPT + 1),
+    },
+    probe=probe,
+    probe_per_seed=task.has_table,
+    fn=measure,
+  )

@@ -1,0 +1,125 @@
+"""Local learning coefficient of each task's loss, and the raw elevation."""
+
+import jax
+
+from emergence_jax import prng
+from emergence_jax.measures import options
+from emergence_jax.numerics import llc as numerics
+from emergence_jax.numerics import sgld
+from emergence_jax.objective import Objective
+from emergence_jax.types import Field, Measure
+
+_SOURCE = 'arXiv:2308.12108, eq. 8'
+
+
+def _field(text: str, units: str, source: str = '', dtype='float32') -> Field:
+  return Field(('task',), dtype, text, units, source)
+
+
+FIELDS = {
+  'llc': _field('local learning coefficient, nβ(E[L] − L(w*))', '1', _SOURCE),
+  'llc_stderr': _field('standard error of llc over its draws', '1'),
+  'llc_elevation': _field(
+    "mean loss of the draws − L(w*) with the paper's settings (nβ = 1)",
+    'nat', 'arXiv:2602.15997, section 3',
+  ),
+  'llc_elevation_stderr': _field('standard error of llc_elevation', 'nat'),
+  'llc_loss': _field('L(w*), the loss that llc starts from', 'nat'),
+  'llc_rhat': _field('split R-hat of the chains', '1', 'arXiv:1903.08008'),
+  'llc_ess': _field('effective number of draws', '1', 'arXiv:1903.08008'),
+  'llc_acceptance': _field('mean Metropolis acceptance of the moves', '1'),
+  'llc_discretization': _field(
+    'ε(nβλmax + γ)/4, the excess variance of the stiffest direction', '1'
+  ),
+  'llc_status': _field(
+    'status of llc: 0 ok, 2 not mixed, 3 biased by the step size, 5 negative, '
+    '7 non-finite', '1', dtype='int8',
+  ),
+}  # fmt: skip
+
+
+def make(
+  objective: Objective,
+  *,
+  examples: int = 1000,
+  step_size: float = 1e-5,
+  num_draws: int = 200,
+  num_burnin: int = 100,
+  num_chains: int = 4,
+  localization: float = 100.0,
+  nbeta: float = 0.0,
+  batch_size: int = 64,
+  sampler: str = 'sgld',
+) -> Measure:
+  """LLC by Langevin dynamics on training examples of each task.
+
+  The loss is the mean over examples of the mean over an answer's tokens.
+  `llc_elevation` comes from chains of their own, by
+  `numerics.llc.PAPER_SETTINGS`.
+
+  Args:
+    objective: model and task.
+    examples: n of each task (a table has no more than its own).
+    step_size: ε.
+    num_draws: draws of a chain that count.
+    num_burnin: draws before them.
+    num_chains: chains.
+    localization: γ.
+    nbeta: nβ; 0 is n / log n.
+    batch_size: of a minibatch; 0 for all examples.
+    sampler: `sgld` or `rmsprop`.
+  """
+  options.at_least('llc', 2, examples=examples)
+  options.at_least('llc', 8, num_draws=num_draws)
+  options.at_least('llc', 1, num_chains=num_chains)
+  options.at_least(
+    'llc', 0, num_burnin=num_burnin, batch_size=batch_size, nbeta=nbeta,
+    localization=localization, step_size=step_size,
+  )  # fmt: skip
+  options.one_of('llc', sgld.SAMPLERS, sampler=sampler)
+  task = objective.task
+
+  def probe(seed):
+    key = prng.probe_key(prng.Probe.LLC, 0)
+    return task.by_task(seed, key, examples)
+
+  shape = jax.eval_shape(probe, jax.ShapeDtypeStruct((), 'int32')).query.shape
+  minibatch = min(batch_size, shape[1]) or None
+  settings = dict(
+    step_size=step_size, num_draws=num_draws, num_burnin=num_burnin,
+    num_chains=num_chains, localization=localization, nbeta=nbeta or None,
+    sampler=sampler, batch_size=minibatch,
+  )  # fmt: skip
+
+  def measure(params, batch, key):
+    def one_task(x):
+      batch, key = x
+      key_proper, key_paper = jax.random.split(key)
+      loss = objective.mean_example_loss
+      found = numerics.estimate_llc(loss, params, batch, key_proper, **settings)
+      raw = numerics.estimate_llc(
+        loss, params, batch, key_paper, batch_size=minibatch,
+        lambda_max=found.lambda_max, **numerics.PAPER_SETTINGS,
+      )  # fmt: skip
+      return {
+        'llc': found.llc,
+        'llc_stderr': found.stderr,
+        'llc_elevation': raw.elevation,
+        'llc_elevation_stderr': raw.stderr / raw.nbeta,
+        'llc_loss': found.initial_loss,
+        'llc_rhat': found.rhat,
+        'llc_ess': found.ess,
+        'llc_acceptance': found.acceptance,
+        'llc_discretization': found.discretization,
+        'llc_status': found.status,
+      }
+
+    return jax.lax.map(one_task, (batch, jax.random.split(key, shape[0])))
+
+  return Measure(
+    fields=FIELDS,
+    coords={'task': list(task.task_names)},
+    probe=probe,
+    probe_per_seed=task.has_table,
+    fn=measure,
+  )

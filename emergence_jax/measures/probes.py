@@ -1,0 +1,87 @@
+"""Linear probes of every layer for the answer and the operands."""
+
+import jax
+import numpy as np
+
+from emergence_jax import prng
+from emergence_jax.measures import options
+from emergence_jax.numerics import probes as numerics
+from emergence_jax.objective import Objective
+from emergence_jax.types import Field, Measure
+
+_SOURCE = 'arXiv:1610.01644; arXiv:2602.15997v4'
+
+FIELDS = {
+  'probe_accuracy': Field(
+    ('task', 'target', 'layer'), 'float32',
+    'test accuracy of a linear probe of block outputs at `=`: first character '
+    'of the answer, or of an operand', '1', _SOURCE,
+  ),
+  'probe_chance': Field(
+    ('task', 'target'), 'float32',
+    'test accuracy of the commonest training label', '1',
+  ),
+}  # fmt: skip
+
+
+def make(
+  objective: Objective,
+  *,
+  examples: int = 1000,
+  method: str = 'ridge',
+  penalty: float = 1e-3,
+) -> Measure:
+  """Probes trained on half of some fixed examples, and tested on the rest.
+
+  Args:
+    objective: model and task.
+    examples: per task, levels pooled; at least 4. Of a table, any pairs
+      (trained on or not), as many as there are.
+    method: `ridge` or `logistic`.
+    penalty: of the squared weights, see `numerics.probes.linear_probe`.
+  """
+  options.at_least('probes', 4, examples=examples)
+  options.at_least('probes', 0, penalty=penalty)
+  options.one_of('probes', numerics.METHODS, method=method)
+  task = objective.task
+
+  def probe(seed):
+    del seed
+    key = prng.probe_key(prng.Probe.PROBES, 0)
+    if not task.has_table:
+      return task.by_task(0, key, examples)
+    return jax.tree.map(lambda x: x[:, 0], task.fresh(key, examples))
+
+  def measure(params, batch, key):
+    del key
+
+    def one_task(batch):
+      features = objective.query_features(params, batch)
+      labels = task.targets(batch)
+
+      def decode(features, labels):
+        return numerics.linear_probe(
+          features, labels, num_classes=task.vocab_size, method=method,
+          penalty=penalty,
+        )  # fmt: skip
+
+      by_layer = jax.vmap(decode, (0, None))
+      found = jax.vmap(by_layer, (None, 1))(features, labels)
+      return {
+        'probe_accuracy': found.accuracy,
+        'probe_chance': found.chance[:, 0],
+      }
+
+    return jax.lax.map(one_task, batch)
+
+  return Measure(
+    fields=FIELDS,
+    coords={
+      'task': list(task.task_names),
+      'target': list(task.target_names),
+      'layer': np.arange(1, objective.model.config.num_layers + 1),
+    },
+    probe=probe,
+    probe_per_seed=False,
+    fn=measure,
+  )
