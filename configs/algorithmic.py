@@ -52,12 +52,38 @@ def get_config(size: str = 'nano') -> ConfigDict:
   config.measures = dict(
     behaviour=dict(every=1, examples=1000),
     rank=dict(every=1, examples=200),
+    fisher=dict(every=1, examples=200),
+    gradcov=dict(every=1, batches=32, batch_size=64),
+    hessian=dict(every=2, k=20, num_matvecs=60, examples=1000),
+    llc=dict(
+      every=2,
+      step_size=1e-6,
+      localization=10_000.0,
+      num_chains=2,
+      num_draws=200,
+      num_burnin=200,
+      batch_size=64,
+    ),
+    barrier=dict(every=1, examples=1000),
+    probes=dict(every=1, examples=1000),
+    alignment=dict(every=1, examples=200),
   )
   if smoke:
     config.optimizer.update(rate=1e-3, warmup=50)
     config.train.steps = 240
     config.seeds.count = 2
     config.checkpoints.schedule = '20'
-    config.measures.behaviour.examples = 20
-    config.measures.rank.examples = 30
+    config.measures = dict(
+      behaviour=dict(examples=20),
+      rank=dict(examples=30),
+      fisher=dict(every=2, examples=30),
+      gradcov=dict(every=2, batches=8, batch_size=16),
+      hessian=dict(every=6, k=3, num_matvecs=10, trace_matvecs=4, examples=48),
+      llc=dict(
+        every=12, num_chains=2, num_draws=10, num_burnin=5, batch_size=16
+      ),
+      barrier=dict(points=5, examples=48),
+      probes=dict(every=2, examples=60),
+      alignment=dict(every=2, examples=24),
+    )
   return config

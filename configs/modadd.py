@@ -51,10 +51,25 @@ def get_config(p: str = '31') -> ConfigDict:
   )
   config.train = dict(steps=2400)
   config.seeds = dict(count=8, first=0, devices=0, chunk=0)
-  config.checkpoints = dict(schedule='10:200,25', keep=3, keep_period=0)
+  config.checkpoints = dict(schedule='10:200,25', keep=3, keep_period=200)
   config.measures = dict(
     behaviour=dict(every=1),
     rank=dict(every=1, examples=200),
+    fisher=dict(every=2, examples=200),
+    gradcov=dict(every=2, batches=32, batch_size=64),
+    hessian=dict(every=6, k=10, num_matvecs=40, trace_matvecs=8),
+    llc=dict(
+      every=6,
+      step_size=1e-6,
+      localization=10_000.0,
+      num_chains=2,
+      num_draws=150,
+      num_burnin=150,
+      batch_size=64,
+    ),
+    barrier=dict(every=1),
+    probes=dict(every=1),
+    alignment=dict(every=1),
   )
   if published:
     # No LayerNorm, ReLU, an output matrix of its own; init as 1/sqrt(d_model).

@@ -1,6 +1,9 @@
 """What a run would take: parameters, schedule, memory and disk."""
 
 import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -8,6 +11,8 @@ import numpy as np
 from emergence_jax import config as config_lib
 from emergence_jax.programs import Programs
 from emergence_jax.progress import duration, size
+
+_TIMED_STEPS = 10
 
 
 def _schedule(steps: np.ndarray) -> str:
@@ -52,25 +57,61 @@ def saved_count(config: config_lib.Config) -> int:
   return len(kept)
 
 
-def describe(config: config_lib.Config) -> str:
-  """Compiles a configuration's programs and describes them, in lines."""
+def _rows(config: config_lib.Config, programs: Programs, name: str) -> int:
+  """Checkpoints at which a measure is due."""
+  rows = math.ceil(len(config.steps) / config.measures[name].every)
+  return rows - (name in programs.pairs)
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+  """Time of a call, warm."""
+  jax.block_until_ready(call())
+  began = time.monotonic()
+  jax.block_until_ready(call())
+  return time.monotonic() - began
+
+
+def costs(config: config_lib.Config, programs: Programs) -> Iterator[str]:
+  """Lines of a table: memory and time of each measure and of training."""
+  peaks = programs.memory()
+  population = programs.init()
+  previous = programs.copy(population.params)
+  total = 0.0
+
+  def line(name: str, program: str, each: float, times: int) -> str:
+    peak, whole = size(peaks.get(program, 0)), duration(times * each)
+    return f'  {name:<12}{peak:>10}{each:>11.3g}{times:>10,}{whole:>14}'
+
+  yield f'  {"":12}{"memory":>10}{"seconds":>11}{"times":>10}{"in all":>14}'
+  for name, measure in programs.measures.items():
+    each = _seconds(lambda m=measure: m(population, previous))
+    times = _rows(config, programs, name)
+    total += times * each
+    yield line(name, name, each, times)
+  # Training consumes its population, so it comes last.
+  steps = min(_TIMED_STEPS, config.train.steps)
+  population, _ = programs.segment(population, steps)
+  jax.block_until_ready(population)
+  began = time.monotonic()
+  jax.block_until_ready(programs.segment(population, steps))
+  each = (time.monotonic() - began) / steps
+  total += config.train.steps * each
+  yield line('training', 'segment', each, config.train.steps)
+  yield f'time          about {duration(total)}, by one warm call of each'
+
+
+def describe(config: config_lib.Config) -> Iterator[str]:
+  """Compiles a configuration's programs and describes them, line by line."""
   programs = Programs(config)
-  seconds = programs.compile()
   saved = _tree_bytes(programs.abstract_population)
   steps, count = config.steps, saved_count(config)
-  lines = [
-    f'parameters    {config.objective.num_params():,} a seed',
-    f'seeds         {config.seeds.count} on {programs.layout}',
-    f'training      {config.train.steps:,} steps',
-    f'checkpoints   {len(steps)}: {_schedule(steps)}',
-    f'compiling     {duration(seconds)}',
-    'memory        peak of each program on one device, by its analysis',
-  ]
-  for name, peak in programs.memory().items():
-    lines.append(f'  {name:<11} {size(peak)}')
-  lines += [
-    'disk',
-    f'  timeseries  {size(timeseries_bytes(config))} before compression',
-    f'  populations {size(saved * count)} ({count} of {size(saved)})',
-  ]
-  return '\n'.join(lines)
+  yield f'parameters    {config.objective.num_params():,} a seed'
+  yield f'seeds         {config.seeds.count} on {programs.layout}'
+  yield f'training      {config.train.steps:,} steps'
+  yield f'checkpoints   {len(steps)}: {_schedule(steps)}'
+  yield 'disk'
+  yield f'  timeseries  {size(timeseries_bytes(config))} before compression'
+  yield f'  populations {size(saved * count)} ({count} of {size(saved)})'
+  yield f'compiling     {duration(programs.compile())}'
+  yield 'cost          peak memory on one device; all seeds, this machine'
+  yield from costs(config, programs)

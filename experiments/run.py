@@ -20,7 +20,7 @@ _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Run directory; a dated folder under runs/ if absent.'
 )
 _DRY_RUN = flags.DEFINE_bool(
-  'dry_run', False, 'Print sizes, schedule, memory and disk, and exit.'
+  'dry_run', False, 'Print sizes, schedule, disk, memory and time, and exit.'
 )
 flags.mark_flag_as_required('config')
 
@@ -35,10 +35,11 @@ def _name(config) -> str:
 
 
 def _dry_run(config) -> None:
-  """Prints what a run would take, from its compiled programs."""
+  """Prints what a run would take, as it becomes known."""
   from emergence_jax import dry_run
 
-  print(dry_run.describe(config))
+  for line in dry_run.describe(config):
+    print(line, flush=True)
 
 
 def _finish(config, workdir: pathlib.Path) -> None:

@@ -4,8 +4,10 @@ from ml_collections import ConfigDict
 
 from configs import algorithmic, modadd
 
-# Every measure but the two that each configuration sets itself.
-MEASURES = dict(
+# Every measure, with as little to do as can be.
+ALL = dict(
+  behaviour=dict(examples=4),
+  rank=dict(examples=6),
   fisher=dict(examples=12),
   gradcov=dict(batches=4, batch_size=4, prefix=100),
   hessian=dict(k=3, num_matvecs=8, trace_matvecs=2, examples=12),
@@ -15,6 +17,10 @@ MEASURES = dict(
   barrier=dict(points=3, examples=12),
   probes=dict(examples=60),
   alignment=dict(examples=6),
+)  # fmt: skip
+# Enough for what does not depend on which measures there are.
+_SOME = dict(
+  behaviour=dict(), rank=dict(examples=10), barrier=ALL['barrier']
 )  # fmt: skip
 
 
@@ -27,7 +33,7 @@ def modadd_config(steps: int = 6, count: int = 2, **groups) -> ConfigDict:
   config.train.steps = steps
   config.seeds.count = count
   config.checkpoints.schedule = '2'
-  config.measures = dict(behaviour=dict(), rank=dict(examples=10), **MEASURES)
+  config.measures = ConfigDict(_SOME)
   for name, values in groups.items():
     config[name].update(values)
   return config
@@ -44,7 +50,5 @@ def algorithmic_config(steps: int = 4, count: int = 2) -> ConfigDict:
   config.train.steps = steps
   config.seeds.count = count
   config.checkpoints.schedule = '2'
-  config.measures = dict(
-    behaviour=dict(examples=4), rank=dict(examples=6), **MEASURES
-  )
+  config.measures = dict(behaviour=dict(examples=4), rank=dict(examples=6))
   return config

@@ -50,13 +50,16 @@ def test_quadratic(case):
   )  # fmt: skip
   agrees(found, case['closed_form'])
   np.testing.assert_allclose(found.lambda_max, 1, rtol=1e-5)
+  # A rough trace: a chi-squared of 20 degrees at each of 17 points.
+  first_order = case['eps'] * case['nbeta'] * case['d'] / 8
+  np.testing.assert_allclose(found.bias, first_order, rtol=0.3)
   # All directions are alike: the ratio is the excess over no discretisation.
   p = case['nbeta'] + case['gamma']
   continuous = case['d'] / 2 * case['nbeta'] / p
   np.testing.assert_allclose(
     1 - continuous / case['closed_form'], found.discretization, rtol=1e-3
   )
-  biased = found.discretization > llc.MAX_DISCRETIZATION
+  biased = found.discretization > llc.MAX_BIAS
   assert found.status == (Status.BIASED if biased else Status.OK)
 
 
@@ -86,7 +89,7 @@ def test_normal_crossing(case):
     loss, jnp.zeros(2), localization=case['gamma'], nbeta=case['nbeta'],
     # Short steps for the stiff arms, and many of them: an arm is as long as
     # γ lets it be, and takes 2/(εγ) = 80,000 steps to walk.
-    step_size=2.5e-5, num_chains=64, num_draws=300_000, num_burnin=200_000,
+    step_size=2.5e-5, num_chains=64, num_draws=160_000, num_burnin=120_000,
   )  # fmt: skip
   agrees(found, case['local_posterior'])
 
@@ -141,7 +144,7 @@ def test_deep_linear_networks(case):
   else:
     settings = dict(localization=10.0, nbeta=1e6, step_size=5e-7)
   found = estimate(
-    loss, params, num_chains=8, num_draws=40_000, num_burnin=40_000, **settings
+    loss, params, num_chains=8, num_draws=30_000, num_burnin=30_000, **settings
   )
   np.testing.assert_allclose(found.llc, case['lam'], rtol=0.05)
   assert found.rhat < 1.05
@@ -257,7 +260,7 @@ def test_acceptance_is_that_of_mala():
   'settings,status',
   [
     (dict(step_size=5.0), Status.NON_FINITE),
-    (dict(step_size=8e-3), Status.BIASED),
+    (dict(step_size=2e-2), Status.BIASED),
     (dict(step_size=1e-7), Status.NOT_MIXED),
   ],
 )
@@ -279,10 +282,10 @@ def test_stiffness_away_from_the_point_counts():
     return 20 * (w[0] * w[1]) ** 2 + 0 * jnp.mean(x)
 
   found = estimate(
-    loss, jnp.zeros(2), step_size=1e-3, localization=1.0, nbeta=145.0,
+    loss, jnp.zeros(2), step_size=4e-3, localization=1.0, nbeta=145.0,
     num_chains=16, num_draws=5000, num_burnin=1000,
   )  # fmt: skip
-  assert found.discretization > 0.1 and found.status == Status.BIASED
+  assert found.discretization > 0.5 and found.status == Status.BIASED
 
 
 def test_a_saddle_is_negative():
@@ -299,7 +302,7 @@ def test_a_saddle_is_negative():
 def test_calibration_finds_what_works():
   loss, w, data = regression()
   found = ej.calibrate_llc(
-    loss, w, data, KEY, step_sizes=(1e-7, 3e-4, 3e-2, 10.0),
+    loss, w, data, KEY, step_sizes=(1e-7, 3e-4, 1e-2, 10.0),
     localizations=(1.0, 10.0), num_chains=4, num_draws=800, num_burnin=100,
   )  # fmt: skip
   best = int(found.recommended)

@@ -34,7 +34,11 @@ def test_the_timeseries_is_whole(finished):
   assert {'accuracy', 'log_prob', 'train_accuracy', 'rankme_centered'} <= set(
     data.data_vars
   )
+  # There is no checkpoint before the first.
+  assert np.isnan(data.loss_barrier.isel(step=0)).all()
   for name, variable in data.data_vars.items():
+    if name == 'loss_barrier':
+      variable = variable.isel(step=slice(1, None))
     assert np.isfinite(variable).all(), name
     assert variable.attrs['long_name'] and variable.attrs['units'], name
   assert (data.status == timeseries.OK).all()
@@ -108,6 +112,25 @@ def test_sigterm_saves_and_the_rest_is_the_same(
   xr.testing.assert_identical(
     timeseries.load(tmp_path).load(), timeseries.load(finished).load()
   )
+
+
+def test_a_barrier_without_the_checkpoint_before_says_so(tmp_path, monkeypatch):
+  """Stopped between checkpoints, with only the newest population kept."""
+  config = small.modadd_config(checkpoints=dict(keep=1))
+  monkeypatch.setattr(loop.Pacer, 'next', lambda self, remaining: 1)
+  with monkeypatch.context() as patch:
+    stopping_at(patch, 3)
+    run(tmp_path, config)
+  lines = []
+  monkeypatch.setattr(
+    loop.progress_lib.Progress, 'say', lambda self, line: lines.append(line)
+  )
+  assert run(tmp_path, config) is loop.Outcome.FINISHED
+  assert any('step 2 is gone' in line for line in lines)
+  barrier = timeseries.load(tmp_path).loss_barrier
+  assert np.isfinite(barrier).all('seed').values.tolist() == [
+    False, True, False, True,
+  ]  # fmt: skip
 
 
 def full_disk(*args, **kwargs):

@@ -12,9 +12,19 @@ from emergence_jax.measures import MEASURES, behaviour, rank
 from emergence_jax.tasks import algorithmic
 from tests import small
 
+
+def with_all(make):
+  def config():
+    config = make()
+    config.measures = small.ALL
+    return config
+
+  return config
+
+
 CONFIGS = {
-  'modadd': small.modadd_config,
-  'algorithmic': small.algorithmic_config,
+  'modadd': with_all(small.modadd_config),
+  'algorithmic': with_all(small.algorithmic_config),
 }
 
 
@@ -57,7 +67,7 @@ def test_contract(name, task):
 
 @pytest.mark.parametrize('name', MEASURES)
 def test_vmap_equals_loop(name):
-  config, measure, _, probe = built(small.modadd_config, name)
+  config, measure, _, probe = built(CONFIGS['modadd'], name)
   keys = jax.random.split(jax.random.key(3), 2)
   params = jax.jit(jax.vmap(config.objective.init))(keys)
 

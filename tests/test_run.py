@@ -125,7 +125,7 @@ def test_dry_run_leaves_nothing(environment, tmp_path):
   workdir = tmp_path / 'new'
   done = call(environment, KILL_CONFIG, '--dry_run', f'--workdir={workdir}')
   assert done.returncode == 0, done.stderr
-  for word in ('parameters', 'checkpoints   201', 'segment', 'populations'):
+  for word in ('parameters', 'checkpoints   201', 'training', 'populations'):
     assert word in done.stdout
   assert not workdir.exists()
 

@@ -31,6 +31,7 @@ FIELDS = {
   'llc_discretization': _field(
     'ε(nβλmax + γ)/4, the excess variance of the stiffest direction', '1'
   ),
+  'llc_bias': _field('what finite steps add to llc, to first order', '1'),
   'llc_status': _field(
     'status of llc: 0 ok, 2 not mixed, 3 biased by the step size, 5 negative, '
     '7 non-finite', '1', dtype='int8',
@@ -42,11 +43,11 @@ def make(
   objective: Objective,
   *,
   examples: int = 1000,
-  step_size: float = 1e-5,
+  step_size: float = 1e-6,
   num_draws: int = 200,
-  num_burnin: int = 100,
-  num_chains: int = 4,
-  localization: float = 100.0,
+  num_burnin: int = 200,
+  num_chains: int = 2,
+  localization: float = 10_000.0,
   nbeta: float = 0.0,
   batch_size: int = 64,
   sampler: str = 'sgld',
@@ -55,7 +56,8 @@ def make(
 
   The loss is the mean over examples of the mean over an answer's tokens.
   `llc_elevation` comes from chains of their own, by
-  `numerics.llc.PAPER_SETTINGS`.
+  `numerics.llc.PAPER_SETTINGS`. The defaults come from `calibrate_llc` on the
+  grokking job (BUILD_NOTES.md); for another model, calibrate again.
 
   Args:
     objective: model and task.
@@ -99,7 +101,7 @@ def make(
       found = numerics.estimate_llc(loss, params, batch, key_proper, **settings)
       raw = numerics.estimate_llc(
         loss, params, batch, key_paper, batch_size=minibatch,
-        lambda_max=found.lambda_max, **numerics.PAPER_SETTINGS,
+        curvature=(found.lambda_max, 0.0), **numerics.PAPER_SETTINGS,
       )  # fmt: skip
       return {
         'llc': found.llc,
@@ -111,6 +113,7 @@ def make(
         'llc_ess': found.ess,
         'llc_acceptance': found.acceptance,
         'llc_discretization': found.discretization,
+        'llc_bias': found.bias,
         'llc_status': found.status,
       }
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from emergence_jax.numerics import chains, hessian, operators, sgld
+from emergence_jax.numerics import chains, krylov, operators, sgld
 from emergence_jax.types import PyTree, Status
 
 # The paper's settings, read as 500 steps of which the first 100 are dropped;
@@ -26,7 +26,7 @@ PAPER_SETTINGS = dict(
 )
 
 # Limits of what a status calls OK.
-MAX_RHAT, MAX_DRIFT, MAX_DISCRETIZATION = 1.1, 4.0, 0.1
+MAX_RHAT, MAX_DRIFT, MAX_DISCRETIZATION, MAX_BIAS = 1.1, 4.0, 0.5, 0.1
 # Chains of more parameters than this run one after another on a CPU.
 _SMALL = 10_000
 _LANCZOS_STEPS = 8
@@ -50,9 +50,12 @@ class LLC(NamedTuple):
       ends (around a degenerate minimum it grows away from w*).
     discretization: [], ε·(nβ·λmax + γ)/4, the relative excess variance that
       the finite step gives the stiffest direction; unstable from 1 on.
+    bias: [], what finite steps add to `llc` to first order, ε·nβ·tr(H)/8, by
+      a rough trace at the same points.
     nbeta: [].
-    status: int8 [], a `Status`: BIASED above 0.1 of discretization, NEGATIVE
-      below −2 standard errors, NOT_MIXED above an R-hat of 1.1 or 4 of drift.
+    status: int8 [], a `Status`: BIASED where discretization is above 0.5 or
+      bias above a tenth of `llc`, NEGATIVE below −2 standard errors,
+      NOT_MIXED above an R-hat of 1.1 or 4 of drift.
   """
 
   llc: jax.Array
@@ -67,6 +70,7 @@ class LLC(NamedTuple):
   acceptance: jax.Array
   lambda_max: jax.Array
   discretization: jax.Array
+  bias: jax.Array
   nbeta: jax.Array
   status: jax.Array
 
@@ -97,6 +101,7 @@ def _status(llc: LLC) -> jax.Array:
   unmixed = (llc.rhat > MAX_RHAT) | (jnp.abs(llc.drift) > MAX_DRIFT)
   status = jnp.where(unmixed, jnp.int8(Status.NOT_MIXED), ok)
   biased = llc.discretization > MAX_DISCRETIZATION
+  biased |= llc.bias > MAX_BIAS * jnp.abs(llc.llc) + llc.stderr
   status = jnp.where(biased, jnp.int8(Status.BIASED), status)
   negative = llc.llc < -2 * llc.stderr
   status = jnp.where(negative, jnp.int8(Status.NEGATIVE), status)
@@ -142,7 +147,7 @@ def estimate_llc(
   batch_size: int | None = None,
   sampler: str = 'sgld',
   mask: PyTree | None = None,
-  lambda_max: float | jax.Array | None = None,
+  curvature: tuple[jax.Array, jax.Array] | None = None,
 ) -> LLC:
   """Local learning coefficient at a point, by Langevin dynamics around it.
 
@@ -175,8 +180,9 @@ def estimate_llc(
       upper bound).
     mask: like `params`, of concrete booleans or arrays that broadcast to the
       leaves; only parameters where it is true move.
-    lambda_max: largest eigenvalue of the Hessian, if it is known; else eight
-      Lanczos steps on `batch_size` examples find it at w* and at every end.
+    curvature: largest eigenvalue and trace of the Hessian, if they are known;
+      else eight Lanczos steps on `batch_size` examples estimate both at w*
+      and at every end.
 
   Returns:
     An `LLC`. `step_size`, `localization` and `nbeta` may be traced.
@@ -206,14 +212,16 @@ def estimate_llc(
 
   some = jax.tree.map(lambda x: x[: batch_size or count], data)
 
-  def stiffest(w_P):
-    """Largest eigenvalue of the Hessian at w [P] among what moves."""
-    curvature = operators.hessian(flat_loss, w_P, some)
-    return hessian.operator_eigenvalues(
-      lambda v_P: mask_P * curvature(mask_P * v_P), w_P.size,
-      jax.random.fold_in(key, num_chains), k=1,
+  def curvature_at(w_P):
+    """Largest eigenvalue and trace of the Hessian among what moves."""
+    hessian = operators.hessian(flat_loss, w_P, some)
+    t = krylov.lanczos(
+      lambda v_P: mask_P * hessian(mask_P * v_P), w_P.size,
+      jax.random.fold_in(key, num_chains),
       num_matvecs=min(_LANCZOS_STEPS, w_P.size), dtype=w_P.dtype,
-    ).eigenvalues[0]  # fmt: skip
+    )  # fmt: skip
+    # The first entry is v·Hv of a random unit vector: P times it, the trace.
+    return krylov.ritz(t).values_M[-1], w_P.size * t.diagonal_M[0]
 
   target = sgld.Target(flat_loss, center_P, mask_P, nbeta, localization)
 
@@ -226,16 +234,19 @@ def estimate_llc(
   at_once = _chains_at_once(center_P.size)
   each = jax.vmap if at_once else lambda f: functools.partial(jax.lax.map, f)
   ran = each(run)(jnp.arange(num_chains))
-  if lambda_max is None:
+  if curvature is None:
     points = jnp.concatenate([center_P[None], ran.end_P])
+    largest, traces = each(curvature_at)(points)
     # A chain that has diverged is not stiff but lost, and its status says so.
-    lambda_max = jnp.nanmax(each(stiffest)(points))
+    curvature = jnp.nanmax(largest), jnp.nanmean(traces)
+  lambda_max, trace = curvature
   initial = operators.batch_mean(
     lambda part: flat_loss(center_P, part), data, chunk=batch_size or 0
   )
   rise_CD = ran.losses_T[:, num_burnin:] - initial
   elevation = chains.mean(rise_CD)
-  stiffness = nbeta * lambda_max * jnp.max(ran.stretch) + localization
+  stretch = jnp.max(ran.stretch)
+  stiffness = nbeta * lambda_max * stretch + localization
   estimate = LLC(
     llc=nbeta * elevation.mean,
     stderr=nbeta * elevation.stderr,
@@ -249,6 +260,7 @@ def estimate_llc(
     acceptance=jnp.mean(ran.acceptance),
     lambda_max=jnp.asarray(lambda_max, center_P.dtype),
     discretization=step_size * stiffness / 4,
+    bias=step_size * nbeta * jnp.maximum(trace, 0) * stretch / 8,
     nbeta=jnp.asarray(nbeta, center_P.dtype),
     status=jnp.int8(Status.OK),
   )
@@ -263,7 +275,7 @@ class Calibration(NamedTuple):
     localization: [G].
     nbeta: [G].
     estimates: `LLC` with a leading axis G.
-    error: [G], relative: standard error and discretization together; inf
+    error: [G], relative: standard error and bias of the steps together; inf
       where the status is not OK.
     recommended: int32 [], the point of least error; −1 if none is OK.
   """
@@ -297,8 +309,8 @@ class Calibration(NamedTuple):
       f'{float(self.localization[i]):.3g}, nbeta={float(self.nbeta[i]):.4g}, '
       'which has the least error '
       f'({float(self.error[i]):.1%}: standard error '
-      f'{float(e.stderr):.3g} of {float(e.llc):.4g}, discretization '
-      f'{float(e.discretization):.3g}).',
+      f'{float(e.stderr):.3g} of {float(e.llc):.4g}, bias of the steps '
+      f'{float(e.bias):.3g}).',
       f'R-hat {float(e.rhat):.3f}, {float(e.ess):.0f} effective draws, drift '
       f'{float(e.drift):.1f} standard errors, acceptance '
       f'{float(e.acceptance):.2f}.',
@@ -367,7 +379,7 @@ def calibrate_llc(
     return jax.lax.map(one, jnp.asarray(grid))
 
   found = run(params, data, key)
-  relative = jnp.hypot(found.stderr / found.llc, found.discretization)
+  relative = jnp.hypot(found.stderr, found.bias) / jnp.abs(found.llc)
   error = jnp.where(found.status == Status.OK, relative, jnp.inf)
   best = jnp.where(jnp.any(jnp.isfinite(error)), jnp.argmin(error), -1)
   return Calibration(*jnp.asarray(grid).T, found, error, best.astype(jnp.int32))

@@ -2,48 +2,34 @@
 
 import pathlib
 
-import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
 
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import xarray as xr  # noqa: E402
+from emergence_jax.analysis import emergence
+from emergence_jax.report import geometry
+from emergence_jax.report.style import (
+  BLUE,
+  GREEN,
+  ORANGE,
+  PURPLE,
+  RC,
+  curves,
+  step_axis,
+)
 
-# Okabe and Ito's colours, which colour-blind people can tell apart.
-BLUE, ORANGE, GREEN, PURPLE = '#0072B2', '#D55E00', '#009E73', '#CC79A7'
 _LEVEL_COLOURS = (BLUE, ORANGE, GREEN)
-_STYLE = {
-  'font.size': 10,
-  'axes.spines.top': False,
-  'axes.spines.right': False,
-  'axes.grid': True,
-  'grid.alpha': 0.25,
-  'legend.frameon': False,
-}
-
-
-def _curves(axis, data: xr.DataArray, colour: str, label: str) -> None:
-  """Seeds as thin lines and their median as a thick one."""
-  step = data.step.values
-  lines_SxC = data.transpose('seed', 'step').values
-  axis.plot(step, lines_SxC.T, color=colour, lw=0.7, alpha=0.35)
-  # A step at which a measure was not due, or all seeds failed, has no median.
-  known = np.isfinite(lines_SxC).any(0)
-  middle = np.nanmedian(lines_SxC[:, known], 0)
-  axis.plot(step[known], middle, color=colour, lw=2.2, label=label)
 
 
 def _accuracy(axis, data: xr.Dataset, task: int) -> None:
   if 'train_accuracy' in data:
     train = data.train_accuracy.isel(task=task, level=0)
-    _curves(axis, train, ORANGE, 'training pairs')
-    _curves(
-      axis, data.accuracy.isel(task=task, level=0), BLUE, 'held-out pairs'
-    )
+    curves(axis, train, ORANGE, 'training pairs')
+    curves(axis, data.accuracy.isel(task=task, level=0), BLUE, 'held-out pairs')
   else:
     for i, level in enumerate(data.level.values):
       one = data.accuracy.isel(task=task, level=i)
-      _curves(axis, one, _LEVEL_COLOURS[i % 3], f'level {level}')
+      curves(axis, one, _LEVEL_COLOURS[i % 3], f'level {level}')
   chance = float(data.chance.isel(task=task).max())
   axis.axhline(chance, color='grey', lw=0.8, ls=':', label='chance (highest)')
   axis.set(ylim=(-0.03, 1.03))
@@ -56,7 +42,7 @@ def _rankme(axis, data: xr.Dataset, task: int) -> None:
     colours = [PURPLE]
   for i, layer in enumerate(layers):
     one = data.rankme.isel(task=task, layer=i)
-    _curves(axis, one, colours[i], f'layer {layer}')
+    curves(axis, one, colours[i], f'layer {layer}')
 
 
 def accuracy_and_rankme(data: xr.Dataset, path: pathlib.Path) -> None:
@@ -74,7 +60,7 @@ def accuracy_and_rankme(data: xr.Dataset, path: pathlib.Path) -> None:
   columns = min(4, len(tasks))
   bands = -(-len(tasks) // columns)
   seeds = data.sizes['seed']
-  with plt.rc_context(_STYLE):
+  with plt.rc_context(RC):
     figure, axes = plt.subplots(
       2 * bands, columns, sharex=True, squeeze=False, layout='constrained',
       figsize=(max(7.5, 3.4 * columns), 2.5 * 2 * bands),
@@ -85,8 +71,7 @@ def accuracy_and_rankme(data: xr.Dataset, path: pathlib.Path) -> None:
       _accuracy(top, data, k)
       _rankme(bottom, data, k)
       top.set_title(task, loc='left', fontweight='bold')
-      linear = float(data.step.values[1]) if data.sizes['step'] > 1 else 1.0
-      bottom.set_xscale('symlog', linthresh=linear)
+      step_axis(bottom, data)
       bottom.set_ylim(bottom=0.9)
       if column == 0:
         top.set_ylabel('exact-match accuracy')
@@ -113,7 +98,7 @@ def training(data: xr.Dataset, path: pathlib.Path) -> None:
     data: a run's timeseries.
     path: PNG file to write.
   """
-  with plt.rc_context(_STYLE):
+  with plt.rc_context(RC):
     figure, axes = plt.subplots(
       2, 1, sharex=True, layout='constrained', figsize=(7.5, 5)
     )
@@ -124,7 +109,7 @@ def training(data: xr.Dataset, path: pathlib.Path) -> None:
     for axis, (name, label) in zip(axes, labels.items()):
       series = data[name].rename(train_step='step')
       series = series.assign_coords(step=series.step + 1)
-      _curves(axis, series, BLUE, 'median over seeds')
+      curves(axis, series, BLUE, 'median over seeds')
       axis.set(xscale='log', yscale='log', ylabel=label)
     axes[0].legend()
     axes[-1].set_xlabel('training step')
@@ -133,13 +118,32 @@ def training(data: xr.Dataset, path: pathlib.Path) -> None:
     plt.close(figure)
 
 
+def median_emergence(data: xr.Dataset) -> float:
+  """Median step of emergence of all events; nan if most never emerge.
+
+  By the rule of 0.5, which is above chance in all tasks but CMP and PAR.
+  """
+  steps = emergence.emergence_step(data.accuracy, 0.5).values
+  middle = np.median(np.where(np.isfinite(steps), steps, np.inf))
+  return float(middle) if np.isfinite(middle) else np.nan
+
+
 def draw(data: xr.Dataset, folder: pathlib.Path) -> list[pathlib.Path]:
   """All figures that the data allow; returns the files."""
   paths = []
   if data.sizes['train_step']:
     paths.append(folder / 'training.png')
     training(data, paths[-1])
-  if 'accuracy' in data and 'rankme' in data and data.sizes['step']:
+  if not data.sizes['step']:
+    return paths
+  if 'accuracy' in data and 'rankme' in data:
     paths.append(folder / 'accuracy_rankme.png')
     accuracy_and_rankme(data, paths[-1])
+  if any(panel.name in data for panel in geometry.PANELS):
+    paths.append(folder / 'geometry.png')
+    one_event = (
+      'accuracy' in data and data.accuracy.isel(seed=0, step=0).size == 1
+    )
+    emerged = median_emergence(data) if one_event else None
+    geometry.geometry(data, paths[-1], emerged)
   return paths

@@ -1,0 +1,102 @@
+"""Measuring saved checkpoints afterwards."""
+
+import json
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from emergence_jax import config as config_lib
+from emergence_jax import loop, offline, timeseries
+from emergence_jax.types import UserError
+from tests import small
+
+LATER = ['hessian', 'llc', 'barrier', 'fisher']
+
+
+def quiet(line):
+  del line
+
+
+def make(workdir, *, keep=0, **measures):
+  config = small.modadd_config(checkpoints=dict(keep=keep))
+  config.measures = dict(behaviour=dict(), **measures)
+  loop.run(config_lib.from_mapping(config), workdir, quiet)
+  return workdir
+
+
+def options(names):
+  return {name: small.ALL[name] for name in names}
+
+
+@pytest.fixture(scope='module')
+def in_the_loop(tmp_path_factory):
+  return make(tmp_path_factory.mktemp('all'), **options(LATER))
+
+
+@pytest.mark.slow
+def test_the_same_bits_as_in_the_loop_and_going_on(
+  in_the_loop, tmp_path, monkeypatch
+):
+  make(tmp_path)
+  # The measures come with the options that the other run had.
+  path = tmp_path / 'config.json'
+  raw = json.loads(path.read_text())
+  monkeypatch.setattr(
+    offline, 'load_config',
+    lambda workdir, names: config_lib.from_mapping(
+      {**raw, 'measures': {**raw['measures'], **options(names)}}
+    ),
+  )  # fmt: skip
+  restore = offline._Measuring._restore
+  with monkeypatch.context() as patch:
+
+    def killed(self, step):
+      if step == 4:
+        raise KeyboardInterrupt
+      return restore(self, step)
+
+    patch.setattr(offline._Measuring, '_restore', killed)
+    with pytest.raises(KeyboardInterrupt):
+      offline.measure(tmp_path, LATER, quiet)
+  lines = []
+  assert offline.measure(tmp_path, LATER, lines.append) == 2
+  assert any('2 to measure' in line for line in lines)
+  wanted = timeseries.load(in_the_loop).load()
+  found = timeseries.load(tmp_path).load()
+  xr.testing.assert_equal(found, wanted)
+  assert np.isfinite(found.hessian_eigenvalues).all()
+  assert offline.measure(tmp_path, LATER, quiet) == 0
+
+
+def test_what_the_run_measured_is_left_alone(in_the_loop):
+  before = timeseries.load(in_the_loop).load()
+  assert offline.measure(in_the_loop, LATER, quiet) == 0
+  xr.testing.assert_identical(timeseries.load(in_the_loop).load(), before)
+
+
+def test_a_barrier_needs_neighbours(tmp_path):
+  """Of steps 0, 2, 4, 6 the newest two are kept; 6 has its neighbour."""
+  make(tmp_path, keep=2)
+  lines = []
+  assert offline.measure(tmp_path, ['barrier'], lines.append) == 1
+  assert any('not saved for 1 of them' in line for line in lines)
+  barrier = timeseries.load(tmp_path).loss_barrier
+  assert np.isfinite(barrier).all('seed').values.tolist() == [False] * 3 + [
+    True
+  ]
+  assert (timeseries.load(tmp_path).status == timeseries.OK).all()
+
+
+def test_errors(tmp_path, in_the_loop):
+  with pytest.raises(UserError, match='holds no run'):
+    offline.measure(tmp_path, ['llc'], quiet)
+  with pytest.raises(UserError, match="did you mean 'hessian'"):
+    offline.measure(in_the_loop, ['hesian'], quiet)
+
+
+def test_other_options_do_not_mix(in_the_loop):
+  """A store with 3 eigenvalues takes no 20."""
+  fields = {'x': timeseries.Field(('hessian_index',), 'float32', 'x', '1')}
+  with pytest.raises(UserError, match='has 3 values of hessian_index'):
+    timeseries.extend(in_the_loop, fields, {'hessian_index': np.arange(1, 21)})
