@@ -111,8 +111,9 @@ class _Measuring:
     for step in saved:
       names = [n for n in self._names if step not in self._done[n]]
       if before.get(step) not in saved and self._pairs & set(names):
-        alone.add(step)
         names = [n for n in names if n not in self._pairs]
+        if step in before:  # the first has none
+          alone.add(step)
       if names:
         work[step] = names
     if alone:

@@ -1,5 +1,7 @@
 """Fisher and gradient covariance against dense matrices."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,12 +17,14 @@ from emergence_jax.types import Status
 from tests import small
 
 
+@functools.cache
 def transformer():
   """Objective, parameters and per-example gradients [N, P] of 25 examples."""
   objective = config_lib.from_mapping(small.modadd_config()).objective
-  params = objective.init(jax.random.key(0))
+  params = jax.jit(objective.init)(jax.random.key(0))
   batch = objective.task.examples(jnp.arange(25))
-  grads = jax.vmap(jax.grad(objective.example_loss), (None, 0))(params, batch)
+  grad = jax.vmap(jax.grad(objective.example_loss), (None, 0))
+  grads = jax.jit(grad)(params, batch)
   rows = [np.float64(g).reshape(25, -1) for g in jax.tree.leaves(grads)]
   return objective, params, batch, np.concatenate(rows, 1)
 
@@ -81,9 +85,11 @@ def test_covariance_against_the_dense_matrix(chunk):
   objective, params, batch, grads = transformer()
   batches = jax.tree.map(lambda x: x.reshape(5, 5, *x.shape[1:]), batch)
   means = grads.reshape(5, 5, -1).mean(1)
-  found = ej.gradient_covariance_rank(
-    objective.loss, params, batches, prefix=100, chunk=chunk
-  )
+  found = jax.jit(
+    lambda params: ej.gradient_covariance_rank(
+      objective.loss, params, batches, prefix=100, chunk=chunk
+    )
+  )(params)
   for spectrum, rows in ((found.all, means), (found.prefix, means[:, :100])):
     exact = np.linalg.eigvalsh(np.cov(rows.T))[::-1][:5]
     np.testing.assert_allclose(
@@ -109,9 +115,9 @@ def test_a_mean_that_dwarfs_the_covariance():
   np.testing.assert_allclose(found.all.eigenvalues[:6], exact, rtol=2e-2)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
-  st.integers(0, 1000), st.integers(2, 9), st.integers(1, 30), st.booleans()
+  st.integers(0, 1000), st.integers(3, 9), st.integers(1, 30), st.booleans()
 )
 def test_slices_do_not_matter(seed, count, size, center):
   x = np.random.default_rng(seed).normal(size=(count, size))
@@ -131,7 +137,7 @@ def test_slices_do_not_matter(seed, count, size, center):
     whole[1], full[:, : min(3, size)] @ full[:, : min(3, size)].T
     if size >= 3 else full[:, : size + 1] @ full[:, : size + 1].T, atol=1e-4,
   )  # fmt: skip
-  for chunk in (1, 2, count - 1):
+  for chunk in (1, count - 1):
     np.testing.assert_allclose(grams(chunk), whole, atol=1e-4)
 
 
@@ -166,7 +172,7 @@ def test_bad_input():
 def test_vmap_equals_loop():
   objective, _, batch, _ = transformer()
   keys = jax.random.split(jax.random.key(1), 2)
-  params = jax.vmap(objective.init)(keys)
+  params = jax.jit(jax.vmap(objective.init))(keys)
 
   def run(params):
     return ej.fisher_effective_rank(objective.example_loss, params, batch)

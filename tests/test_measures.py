@@ -40,8 +40,35 @@ def before(measure, params):
   return (jax.tree.map(lambda x: 0.9 * x, params),) * measure.pair
 
 
-@pytest.mark.parametrize('task', CONFIGS)
+def check_declared(measure, result):
+  """Declared fields and shapes only."""
+  assert result.keys() == measure.fields.keys()
+  for key, field in measure.fields.items():
+    shape = tuple(len(measure.coords[d]) for d in field.dims)
+    assert result[key].shape == shape, key
+    assert result[key].dtype == field.dtype, key
+    assert field.description and field.units
+
+
 @pytest.mark.parametrize('name', MEASURES)
+def test_fields_of_eight_tasks(name):
+  """By shapes alone, which needs no compiling."""
+  _, measure, params, probe = built(CONFIGS['algorithmic'], name)
+  key = prng.measure_key(name, 0, 0)
+  result = jax.eval_shape(
+    measure.fn, params, probe, key, *before(measure, params)
+  )
+  check_declared(measure, result)
+
+
+# Those of eight tasks are a `lax.map` of the same; two of them take long.
+@pytest.mark.parametrize(
+  'task,name',
+  [('modadd', name) for name in MEASURES]
+  + [
+    ('algorithmic', name) for name in MEASURES if name not in ('llc', 'hessian')
+  ],
+)
 def test_contract(name, task):
   """Same twice, declared fields and shapes only, one trace, finite."""
   _, measure, params, probe = built(CONFIGS[task], name)
@@ -55,17 +82,16 @@ def test_contract(name, task):
   first = run(params, probe, prng.measure_key(name, 0, 0))
   again = run(params, probe, prng.measure_key(name, 0, 0))
   assert len(traces) == 1
-  assert first.keys() == measure.fields.keys()
-  for key, field in measure.fields.items():
-    shape = tuple(len(measure.coords[d]) for d in field.dims)
-    assert first[key].shape == shape, key
-    assert first[key].dtype == field.dtype, key
+  check_declared(measure, first)
+  for key in measure.fields:
     assert np.isfinite(first[key]).all(), key
     np.testing.assert_array_equal(first[key], again[key])
-    assert field.description and field.units
 
 
-@pytest.mark.parametrize('name', MEASURES)
+# The numerics of the others have such a test of their own.
+@pytest.mark.parametrize(
+  'name', ['behaviour', 'rank', 'barrier', 'probes', 'alignment']
+)
 def test_vmap_equals_loop(name):
   config, measure, _, probe = built(CONFIGS['modadd'], name)
   keys = jax.random.split(jax.random.key(3), 2)

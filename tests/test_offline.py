@@ -11,7 +11,7 @@ from emergence_jax import loop, offline, timeseries
 from emergence_jax.types import UserError
 from tests import small
 
-LATER = ['hessian', 'llc', 'barrier', 'fisher']
+LATER = ['hessian', 'barrier']
 
 
 def quiet(line):
@@ -96,7 +96,7 @@ def test_errors(tmp_path, in_the_loop):
 
 
 def test_other_options_do_not_mix(in_the_loop):
-  """A store with 3 eigenvalues takes no 20."""
-  fields = {'x': timeseries.Field(('hessian_index',), 'float32', 'x', '1')}
-  with pytest.raises(UserError, match='has 3 values of hessian_index'):
-    timeseries.extend(in_the_loop, fields, {'hessian_index': np.arange(1, 21)})
+  """A store with one task takes no two."""
+  fields = {'x': timeseries.Field(('task',), 'float32', 'x', '1')}
+  with pytest.raises(UserError, match='has 1 values of task'):
+    timeseries.extend(in_the_loop, fields, {'task': ['MODADD', 'ADD']})

@@ -98,7 +98,11 @@ def test_figures_are_drawn(tmp_path, options):
   data = made_up(**options)
   data.rankme[0, 3] = np.nan  # a measure that was not due
   paths = figures.draw(data, tmp_path / 'figures')
-  assert [p.name for p in paths] == ['training.png', 'accuracy_rankme.png']
+  assert [p.name for p in paths] == [
+    'training.png',
+    'accuracy_rankme.png',
+    'geometry.png',
+  ]
   for path in paths:
     image = matplotlib.image.imread(path)
     assert image.shape[0] > 500 and image.shape[1] > 800
@@ -108,4 +112,4 @@ def test_figures_are_drawn(tmp_path, options):
 def test_figures_of_a_run_that_has_just_begun(tmp_path):
   data = made_up().isel(step=slice(1), train_step=slice(0))
   paths = figures.draw(data, tmp_path)
-  assert [p.name for p in paths] == ['accuracy_rankme.png']
+  assert [p.name for p in paths] == ['accuracy_rankme.png', 'geometry.png']

@@ -95,7 +95,7 @@ def test_the_whole_run_directory(environment, tmp_path):
     'summary.txt',
   }  # fmt: skip
   figures = sorted(p.name for p in (workdir / 'figures').glob('*.png'))
-  assert figures == ['accuracy_rankme.png', 'training.png']
+  assert figures == ['accuracy_rankme.png', 'geometry.png', 'training.png']
   summary = (workdir / 'summary.txt').read_text()
   assert 'MODADD' in summary and 'seed 1' in summary
   assert summary in done.stdout

@@ -108,7 +108,7 @@ def test_measures_leave_training_alone():
   for _ in range(2):
     population, _ = built.segment(population, 2)
     for measure in built.measures.values():
-      jax.block_until_ready(measure(population))
+      jax.block_until_ready(measure(population, built.copy(population.params)))
   chex.assert_trees_all_equal(without, jax.device_get(population))
 
 

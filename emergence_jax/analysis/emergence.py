@@ -52,3 +52,61 @@ def emergence_step(
     one, above, input_core_dims=[['step']], vectorize=True,
     output_dtypes=[float],
   )  # fmt: skip
+
+
+def _corrected(data: xr.Dataset) -> xr.DataArray:
+  """Chance-corrected threshold of each task × level."""
+  return above_chance(data.chance)
+
+
+# Name → (variable, threshold from the data).
+RULES = {
+  'paper': ('accuracy', lambda data: 0.1),
+  'chance-corrected': ('accuracy', _corrected),
+  'half': ('accuracy', lambda data: 0.5),
+  # The geometric mean of the answers' probabilities, by the same threshold.
+  'log-probability': ('log_prob', lambda data: np.log(_corrected(data))),
+}
+
+
+def by_rule(data: xr.Dataset, rule: str) -> xr.DataArray:
+  """Emergence steps (seed, task, level) by one of `RULES`; nan for never.
+
+  Never means not within the run: such an event is censored at its last step.
+  """
+  variable, threshold = RULES[rule]
+  steps = emergence_step(data[variable], threshold(data))
+  return steps.transpose('seed', 'task', 'level')
+
+
+def emerged_with_error(
+  value_C: np.ndarray,
+  stderr_C: np.ndarray,
+  chance: float,
+  *,
+  sigmas: float = 2.0,
+  stderr_floor: float = 0.005,
+  persistence: int = PERSISTENCE,
+) -> int | None:
+  """Emergence of a published curve, with its standard errors.
+
+  The chance-corrected threshold must lie `sigmas` standard errors below, and
+  the last value must still be above it: what a curve passes on its way from
+  one prior to another is not a capability.
+
+  Args:
+    value_C: accuracies at C checkpoints.
+    stderr_C: their standard errors; those below `stderr_floor` (a published 0
+      is a rounded one) count as it.
+    chance: accuracy of the best constant answer.
+    sigmas: how many standard errors.
+    stderr_floor: least standard error.
+    persistence: consecutive checkpoints.
+
+  Returns:
+    Index of the first checkpoint, or None.
+  """
+  error_C = np.maximum(stderr_C, stderr_floor)
+  above_C = value_C - sigmas * error_C > above_chance(chance)
+  index = first_sustained(above_C, persistence)
+  return index if index is not None and above_C[-1] else None

@@ -108,12 +108,12 @@ def geometry(
   """
   panels = [p for p in PANELS if p.name in data]
   panels = [p for p in panels if _measured(_series(data, p)).sizes['step']]
-  columns = 3
+  columns = min(3, len(panels))
   rows = -(-len(panels) // columns)
   with plt.rc_context(style.RC):
     figure, axes = plt.subplots(
       rows, columns, sharex=True, squeeze=False, layout='constrained',
-      figsize=(12, 2.3 * rows + 0.8),
+      figsize=(4 * columns, 2.3 * rows + 1.8),
     )  # fmt: skip
     for axis, panel in zip(axes.flat, panels):
       _draw(axis, data, panel)

@@ -1,6 +1,7 @@
 """Benchmarks, beside a peer and the physical limit, in one run.
 
 python -m experiments.bench train
+python -m experiments.bench measures
 """
 
 from absl import app, flags
@@ -17,9 +18,9 @@ _SEEDS = flags.DEFINE_integer('seeds', 4, 'Number of seeds.')
 
 def main(argv):
   """Runs the benchmark that the first argument names."""
-  from experiments.bench import train
+  from experiments.bench import measures, train
 
-  benchmarks = {'train': train.run}
+  benchmarks = {'train': train.run, 'measures': measures.run}
   if len(argv) != 2 or argv[1] not in benchmarks:
     raise app.UsageError(f'name one benchmark of: {", ".join(benchmarks)}')
   benchmarks[argv[1]](_PEERS.value, _SEEDS.value, with_peers=not _OURS.value)

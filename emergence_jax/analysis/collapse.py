@@ -1,0 +1,148 @@
+"""The collapse of representation rank, and where in depth it is."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+# The step at which the paper's coarse schedule first looked.
+FIRST_LOOK = 1000
+
+
+class Collapse(NamedTuple):
+  """A rank's fall and rise; leading axes as in the series.
+
+  Attributes:
+    initial: [...], value at the first checkpoint.
+    half_step: [...], first step below half of it; nan if never.
+    floor: [...], minimum.
+    floor_step: [...], its step.
+    recovery: [...], largest value after the floor, minus the floor.
+    recovery_slope: [...], `recovery` per step from the floor to that value;
+      0 without one.
+    at_first_look: [...], value at the first checkpoint from step 1,000 on;
+      nan if the run is shorter.
+  """
+
+  initial: np.ndarray
+  half_step: np.ndarray
+  floor: np.ndarray
+  floor_step: np.ndarray
+  recovery: np.ndarray
+  recovery_slope: np.ndarray
+  at_first_look: np.ndarray
+
+
+def _one(step_C: np.ndarray, x_C: np.ndarray) -> tuple[float, ...]:
+  known = np.isfinite(x_C)
+  if not known.any():
+    return (np.nan,) * len(Collapse._fields)
+  step, x = step_C[known], x_C[known]
+  below = np.flatnonzero(x < x[0] / 2)
+  low = int(np.argmin(x))
+  top = low + int(np.argmax(x[low:]))
+  rise = x[top] - x[low]
+  late = np.flatnonzero(step >= FIRST_LOOK)
+  return (
+    x[0],
+    step[below[0]] if below.size else np.nan,
+    x[low],
+    step[low],
+    rise,
+    rise / (step[top] - step[low]) if top > low else 0.0,
+    x[late[0]] if late.size else np.nan,
+  )
+
+
+def collapse(step_C: np.ndarray, rank: np.ndarray) -> Collapse:
+  """Describes the collapse of rank series [..., C]; nan rows are left out.
+
+  Source: arXiv:2602.15997, section 3.
+  """
+  step_C = np.asarray(step_C, float)
+  flat = np.asarray(rank, float).reshape(-1, len(step_C))
+  rows = np.array([_one(step_C, x) for x in flat])
+  shape = np.shape(rank)[:-1]
+  return Collapse(*(rows[:, i].reshape(shape) for i in range(rows.shape[1])))
+
+
+class Depth(NamedTuple):
+  """Top-down, in two readings, over events (leading axes).
+
+  Attributes:
+    gradient: [...], bool: at the collapse minimum of the last layer its rank
+      is below the first layer's (the paper's test).
+    order: [...], rank correlation of depth with the step of the 50% drop:
+      −1 where the last layer falls first, 1 where the first does; nan where
+      fewer than two layers fall, or all at the same step.
+    last_before_first: [...], 1 the last layer halves before the first, 0 at
+      the same checkpoint or after; nan where either never does.
+  """
+
+  gradient: np.ndarray
+  order: np.ndarray
+  last_before_first: np.ndarray
+
+
+def depth(step_C: np.ndarray, rank: np.ndarray) -> Depth:
+  """Top-down tests of rank series [..., Λ, C] of Λ ≥ 2 layers."""
+  rank = np.asarray(rank, float)
+  half = collapse(step_C, rank).half_step
+  last = np.where(np.isfinite(rank[..., -1, :]), rank[..., -1, :], np.inf)
+  low = np.argmin(last, -1)[..., None]
+  first_there = np.take_along_axis(rank[..., 0, :], low, -1)[..., 0]
+  last_there = np.take_along_axis(rank[..., -1, :], low, -1)[..., 0]
+
+  def one(half_L):
+    known = np.isfinite(half_L)
+    if known.sum() < 2 or np.ptp(half_L[known]) == 0:
+      return np.nan
+    places = np.arange(half_L.size)[known]
+    return stats.spearmanr(places, half_L[known]).statistic
+
+  order = np.apply_along_axis(one, -1, half)
+  both = np.isfinite(half[..., 0]) & np.isfinite(half[..., -1])
+  earlier = np.where(both, half[..., -1] < half[..., 0], np.nan)
+  return Depth(last_there < first_there, order, earlier)
+
+
+class Invariance(NamedTuple):
+  """Floors of one task over sizes.
+
+  Attributes:
+    floors: mean over seeds of each size, in the order given.
+    mean: of these.
+    std: of these, with n − 1.
+    variation: std / mean.
+    spread: pooled standard deviation between seeds of a size; nan with one.
+    p_value: of one-way analysis of variance, sizes against seeds; nan with
+      one seed.
+  """
+
+  floors: tuple[float, ...]
+  mean: float
+  std: float
+  variation: float
+  spread: float
+  p_value: float
+
+
+def invariance(floors_by_size: list[np.ndarray]) -> Invariance:
+  """Whether floors differ more between sizes than between seeds."""
+  groups = [np.asarray(g, float) for g in floors_by_size]
+  groups = [g[np.isfinite(g)] for g in groups]
+  groups = [g for g in groups if g.size]
+  if not groups:
+    return Invariance((), *(np.nan,) * 5)
+  means = np.array([g.mean() for g in groups])
+  std = means.std(ddof=1) if means.size > 1 else np.nan
+  free = sum(g.size - 1 for g in groups)
+  squares = sum(((g - g.mean()) ** 2).sum() for g in groups)
+  spread = np.sqrt(squares / free) if free else np.nan
+  p_value = np.nan
+  if means.size > 1 and free and squares > 0:
+    p_value = float(stats.f_oneway(*groups).pvalue)
+  return Invariance(
+    tuple(means.tolist()), float(means.mean()), float(std),
+    float(std / means.mean()), float(spread), p_value,
+  )  # fmt: skip

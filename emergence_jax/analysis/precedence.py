@@ -1,0 +1,206 @@
+"""Which moves first: geometry or behaviour, beside a null.
+
+Sign convention, once for all: a **positive lag** of l checkpoints (or steps)
+means that behaviour follows the measure l later, so that the measure comes
+first; r(l) correlates the change of the measure at t with the change of
+behaviour at t + l.
+
+Source: arXiv:2602.15997, section 3, which has no null.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+MAX_LAG = 20
+THRESHOLDS = (0.2, 0.3, 0.4)
+CLASSES = ('none', 'precursor', 'synchronous', 'lagging')
+NONE, PRECURSOR, SYNCHRONOUS, LAGGING = range(4)
+# Fewer changes than this leave nothing to correlate.
+_LEAST = 8
+
+
+class Precedence(NamedTuple):
+  """Peaks of cross-correlation, leading axes as in the series.
+
+  Attributes:
+    lag: int [...], lag of the largest |r|; positive: the measure is first.
+    correlation: [...], r at that lag; nan where nothing changes.
+    null_lag: int [..., D], the same of D shifted measures.
+    null_correlation: [..., D].
+  """
+
+  lag: np.ndarray
+  correlation: np.ndarray
+  null_lag: np.ndarray
+  null_correlation: np.ndarray
+
+
+def changes(series: np.ndarray) -> np.ndarray:
+  """First differences along the last axis, their mean removed, norm 1.
+
+  A series that does not change, or is not finite, gives nan.
+  """
+  diff = np.diff(np.asarray(series, float), axis=-1)
+  diff = diff - diff.mean(-1, keepdims=True)
+  norm = np.sqrt((diff**2).sum(-1, keepdims=True))
+  # Rounding of a constant slope is no change.
+  scale = np.abs(series).max(-1, keepdims=True)
+  return np.divide(
+    diff, norm, out=np.full_like(diff, np.nan), where=norm > 1e-9 * scale
+  )
+
+
+def _lagged(y_xT: np.ndarray, max_lag: int) -> np.ndarray:
+  """y at t + l for every lag, zero outside, [..., 2·max_lag + 1, T]."""
+  count = y_xT.shape[-1]
+  padded = np.concatenate(
+    [np.zeros((*y_xT.shape[:-1], max_lag)), y_xT,
+     np.zeros((*y_xT.shape[:-1], max_lag))], -1
+  )  # fmt: skip
+  windows = np.lib.stride_tricks.sliding_window_view(padded, count, -1)
+  return windows
+
+
+def cross_correlation(
+  measure: np.ndarray, behaviour: np.ndarray, max_lag: int = MAX_LAG
+) -> np.ndarray:
+  """Normalised cross-correlation of changes at lags −max_lag … max_lag.
+
+  >>> x = np.zeros(40); x[10:] = 1
+  >>> y = np.zeros(40); y[13:] = 1  # three later
+  >>> int(np.argmax(cross_correlation(x, y))) - MAX_LAG
+  3
+
+  Args:
+    measure: [..., C].
+    behaviour: [..., C], the same shape.
+    max_lag: in checkpoints.
+
+  Returns:
+    [..., 2·max_lag + 1].
+  """
+  x, y = changes(measure), changes(behaviour)
+  return np.einsum('...t,...lt->...l', x, _lagged(y, max_lag))
+
+
+def _peak(r: np.ndarray, max_lag: int) -> tuple[np.ndarray, np.ndarray]:
+  """Lag and value of the largest |r| over the last axis.
+
+  Of lags that tie, the one nearest to 0 counts, and of −l and l the first.
+  """
+  order = np.argsort(np.abs(np.arange(-max_lag, max_lag + 1)), kind='stable')
+  known = np.where(np.isnan(r), 0, np.abs(r))[..., order]
+  best = order[np.argmax(np.round(known, 9), -1)]
+  value = np.take_along_axis(r, best[..., None], -1)[..., 0]
+  return best - max_lag, value
+
+
+def precedence(
+  measure: np.ndarray,
+  behaviour: np.ndarray,
+  *,
+  max_lag: int = MAX_LAG,
+  draws: int = 200,
+  seed: int = 0,
+) -> Precedence:
+  """Peak lags of measures against behaviours, and of a null.
+
+  The null shifts the changes of a measure around a circle by a random number
+  of checkpoints, which keeps its own spectrum and breaks its tie to
+  behaviour. The shifts of a draw are the same for all series, so that what
+  series share stays shared, and a rate over them has its own null.
+
+  Args:
+    measure: [..., C].
+    behaviour: [..., C], the same shape.
+    max_lag: in checkpoints.
+    draws: D shifts.
+    seed: of the shifts.
+  """
+  x, y = changes(measure), changes(behaviour)
+  count = x.shape[-1]
+  shape = x.shape[:-1]
+  if count < _LEAST:
+    nothing = np.full(shape, np.nan), np.full((*shape, draws), np.nan)
+    zero = np.zeros(shape, int), np.zeros((*shape, draws), int)
+    return Precedence(zero[0], nothing[0], zero[1], nothing[1])
+  lagged = _lagged(y, max_lag)
+  lag, value = _peak(np.einsum('...t,...lt->...l', x, lagged), max_lag)
+  # Shifts that stay away from none at all.
+  rng = np.random.default_rng(seed)
+  low = min(max_lag, count // 3)
+  shifts = rng.integers(low, count - low + 1, draws)
+  index = (np.arange(count) - shifts[:, None]) % count
+  flat_x, flat_lagged = (
+    x.reshape(-1, count),
+    lagged.reshape(-1, *lagged.shape[-2:]),
+  )
+  null_lag = np.empty((len(flat_x), draws), int)
+  null_value = np.empty((len(flat_x), draws))
+  for i, (one, windows) in enumerate(zip(flat_x, flat_lagged)):
+    null_lag[i], null_value[i] = _peak(one[index] @ windows.T, max_lag)
+  return Precedence(
+    lag, value, null_lag.reshape(*shape, draws),
+    null_value.reshape(*shape, draws),
+  )  # fmt: skip
+
+
+def classify(
+  lag: np.ndarray, correlation: np.ndarray, threshold: float = 0.3
+) -> np.ndarray:
+  """Class of each peak, an index into `CLASSES`."""
+  strong = np.abs(np.nan_to_num(correlation)) > threshold
+  sides = np.where(lag > 0, PRECURSOR, np.where(lag < 0, LAGGING, SYNCHRONOUS))
+  return np.where(strong, sides, NONE)
+
+
+class Rate(NamedTuple):
+  """A precursor rate beside its null.
+
+  Attributes:
+    rate: share of series that are precursors.
+    hits: number of them.
+    total: number of series that could be (behaviour and measure change).
+    false_alarm: mean rate of the shifted series.
+    p_value: share of draws whose rate is as large, the observation included.
+  """
+
+  rate: float
+  hits: int
+  total: int
+  false_alarm: float
+  p_value: float
+
+
+def rate(found: Precedence, threshold: float = 0.3) -> Rate:
+  """Precursor rate over all series of a `Precedence`."""
+  usable = np.isfinite(found.correlation)
+  total = int(usable.sum())
+  if not total:
+    return Rate(np.nan, 0, 0, np.nan, np.nan)
+  is_first = classify(found.lag, found.correlation, threshold) == PRECURSOR
+  hits = int(is_first[usable].sum())
+  null = classify(found.null_lag, found.null_correlation, threshold)
+  null_D = (null[usable] == PRECURSOR).mean(0)
+  p_value = (1 + (null_D >= hits / total - 1e-12).sum()) / (1 + null_D.size)
+  return Rate(hits / total, hits, total, float(null_D.mean()), float(p_value))
+
+
+def uniform_grid(
+  step_C: np.ndarray, series: np.ndarray, points: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Series on evenly spaced steps, by linear interpolation.
+
+  Args:
+    step_C: steps of the checkpoints, increasing.
+    series: [..., C].
+    points: N.
+
+  Returns:
+    Steps [N], and the series [..., N].
+  """
+  grid_N = np.linspace(step_C[0], step_C[-1], points)
+  flat = np.asarray(series, float).reshape(-1, len(step_C))
+  values = np.stack([np.interp(grid_N, step_C, row) for row in flat])
+  return grid_N, values.reshape(*np.shape(series)[:-1], points)

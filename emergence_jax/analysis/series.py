@@ -1,0 +1,175 @@
+"""Series of geometry for each event (seed, task, level), from a timeseries."""
+
+from collections.abc import Callable
+
+import numpy as np
+import xarray as xr
+
+from emergence_jax.analysis import collapse
+
+DIMS = ('seed', 'task', 'level', 'step')
+
+
+def _last_layer(data: xr.Dataset) -> xr.DataArray:
+  return data.rankme.isel(layer=-1)
+
+
+def _divergence(data: xr.Dataset) -> xr.DataArray | None:
+  """z-score of a task's RankMe among the tasks."""
+  rank = _last_layer(data)
+  if rank.sizes['task'] < 2:
+    return None
+  return (rank - rank.mean('task')) / rank.std('task')
+
+
+def _alignment(data: xr.Dataset) -> xr.DataArray | None:
+  """Mean cosine with the gradients of the other tasks."""
+  cosine, count = data.grad_alignment, data.sizes['other_task']
+  if count < 2:
+    return None
+  return (cosine.sum('other_task', skipna=False) - 1) / (count - 1)
+
+
+def _gap(data: xr.Dataset) -> xr.DataArray:
+  values = data.fisher_eigenvalues
+  return values.isel(fisher_index=0) / values.isel(fisher_index=1)
+
+
+def _norm_divergence(data: xr.Dataset) -> xr.DataArray | None:
+  norm = data.task_grad_norm
+  if norm.sizes['task'] < 2:
+    return None
+  return np.log(norm / norm.mean('task'))
+
+
+def _layer_slope(data: xr.Dataset) -> xr.DataArray | None:
+  """Least-squares slope of RankMe over depth, in dimensions a layer."""
+  rank = data.rankme
+  if rank.sizes['layer'] < 2:
+    return None
+  depth = xr.DataArray(
+    np.arange(rank.sizes['layer'], dtype=float), dims='layer'
+  )
+  depth = depth - depth.mean()
+  return (rank * depth).sum('layer', skipna=False) / (depth**2).sum()
+
+
+# Name → (variable it needs, how it is taken).
+SERIES: dict[str, tuple[str, Callable]] = {
+  'RankMe': ('rankme', _last_layer),
+  'Fisher rank': ('fisher_rank', lambda d: d.fisher_rank),
+  'gradient covariance rank': ('gradcov_rank', lambda d: d.gradcov_rank),
+  'largest Hessian eigenvalue': (
+    'hessian_eigenvalues',
+    lambda d: d.hessian_eigenvalues.isel(hessian_index=0),
+  ),
+  'Hessian trace': ('hessian_trace', lambda d: d.hessian_trace),
+  'LLC': ('llc', lambda d: d.llc),
+  'loss elevation': ('llc_elevation', lambda d: d.llc_elevation),
+  'loss barrier': ('loss_barrier', lambda d: d.loss_barrier),
+  'probe of the answer': (
+    'probe_accuracy',
+    lambda d: d.probe_accuracy.isel(target=0, layer=-1),
+  ),
+}
+# Those of v1, appendix J, that are series; see `event_times` for the others.
+EVENT_SERIES: dict[str, tuple[str, Callable]] = {
+  'cross-task divergence': ('rankme', _divergence),
+  'gradient alignment': ('grad_alignment', _alignment),
+  'eigenvalue concentration': (
+    'fisher_top_share', lambda d: d.fisher_top_share,
+  ),
+  'Fisher effective rank': ('fisher_rank', lambda d: d.fisher_rank),
+  'LLC value': ('llc', lambda d: d.llc),
+  'spectral gap': ('fisher_eigenvalues', _gap),
+  'gradient norm divergence': ('task_grad_norm', _norm_divergence),
+  'layer-wise RankMe slope': ('rankme', _layer_slope),
+}  # fmt: skip
+EVENT_TIMES = (
+  'collapse time',
+  'floor',
+  'recovery slope',
+  'recovery magnitude',
+  'LLC transition time',
+)
+EVENT_METRICS = (*EVENT_SERIES, *EVENT_TIMES)
+
+
+def take(
+  data: xr.Dataset, table: dict[str, tuple[str, Callable]], name: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+  """A measure and behaviour, event by event, at the steps that have both.
+
+  Args:
+    data: a run's timeseries.
+    table: `SERIES` or `EVENT_SERIES`.
+    name: of an entry.
+
+  Returns:
+    Steps [C], measure and accuracy [S, K, L, C]; None if not measured, or if
+    it needs several tasks or layers and there is one.
+  """
+  variable, get = table[name]
+  if variable not in data or 'accuracy' not in data:
+    return None
+  series = get(data)
+  if series is None:
+    return None
+  behaviour = data.accuracy.transpose(*DIMS)
+  series = series.broadcast_like(behaviour).transpose(*DIMS)
+  known = np.isfinite(series).any(('seed', 'task', 'level')).values
+  if known.sum() < 2:
+    return None
+  return (
+    data.step.values[known],
+    series.values[..., known],
+    behaviour.values[..., known],
+  )
+
+
+def _half_recovered(step_C: np.ndarray, x_C: np.ndarray) -> float:
+  """First step after the floor at which half of the rise is made."""
+  low = int(np.argmin(x_C))
+  rise = x_C[low:].max() - x_C[low]
+  if rise <= 0:
+    return np.nan
+  return step_C[low + int(np.argmax(x_C[low:] >= x_C[low] + rise / 2))]
+
+
+def _steepest(step_C: np.ndarray, x_C: np.ndarray, start: int = 0) -> float:
+  """Step at the end of the steepest change from index `start` on."""
+  if x_C.size - start < 2:
+    return np.nan
+  slope = np.abs(np.diff(x_C[start:]) / np.diff(step_C[start:]))
+  return step_C[start + 1 + int(np.argmax(slope))]
+
+
+def event_times(data: xr.Dataset, name: str) -> np.ndarray | None:
+  """Step [S, K] of an event in the geometry; nan where there is none.
+
+  Args:
+    data: a run's timeseries.
+    name: one of `EVENT_TIMES`.
+  """
+  variable = 'llc' if name == 'LLC transition time' else 'rankme'
+  if variable not in data:
+    return None
+  series = data.llc if variable == 'llc' else _last_layer(data)
+  series = series.transpose('seed', 'task', 'step')
+  known = np.isfinite(series).any(('seed', 'task')).values
+  step_C, values = data.step.values[known], series.values[..., known]
+  if name in ('collapse time', 'floor'):
+    found = collapse.collapse(step_C, values)
+    return found.half_step if name == 'collapse time' else found.floor_step
+
+  def one(x_C):
+    fine = np.isfinite(x_C)
+    if fine.sum() < 2:
+      return np.nan
+    step, x = step_C[fine].astype(float), x_C[fine]
+    if name == 'recovery magnitude':
+      return _half_recovered(step, x)
+    start = int(np.argmin(x)) if name == 'recovery slope' else 0
+    return _steepest(step, x, start)
+
+  return np.apply_along_axis(one, -1, values)

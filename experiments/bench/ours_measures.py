@@ -1,0 +1,117 @@
+"""Timings of our own measures, in a process of its own; prints JSON."""
+
+import json
+import sys
+import time
+
+
+def _best(call, repeats: int = 3) -> float:
+  """Seconds of a call, warm, the best of some."""
+  import jax
+
+  jax.block_until_ready(call())
+  times = []
+  for _ in range(repeats):
+    began = time.perf_counter()
+    jax.block_until_ready(call())
+    times.append(time.perf_counter() - began)
+  return min(times)
+
+
+def sgld(request: dict) -> float:
+  """Steps of all chains a second, diagnostics included."""
+  import jax
+  import jax.numpy as jnp
+
+  import emergence_jax as ej
+  from configs import modadd
+  from emergence_jax import config as config_lib
+
+  if request['model'] == 'modadd':
+    config = config_lib.from_mapping({
+      **modadd.get_config('113').to_dict(), 'measures': {}
+    })  # fmt: skip
+    objective = config.objective
+    params = objective.init(jax.random.key(0))
+    data = objective.task.reference(0, jax.random.key(1), 10**6)
+    loss = objective.mean_example_loss
+  else:
+    keys = jax.random.split(jax.random.key(0), 4)
+    params = [jax.random.normal(k, (10, 10)) / 10**0.5 for k in keys[:3]]
+    data = jax.random.normal(keys[3], (5000, 10))
+
+    def loss(params, x):
+      for w in params:
+        x = x @ w
+      return jnp.mean(x**2)
+
+  @jax.jit
+  def run(params, data, key):
+    return ej.estimate_llc(
+      loss, params, data, key, step_size=1e-6, localization=100.0, nbeta=100.0,
+      num_draws=request['steps'], num_burnin=0, num_chains=request['chains'],
+      batch_size=request['batch'],
+    ).llc  # fmt: skip
+
+  seconds = _best(lambda: run(params, data, jax.random.key(2)))
+  return request['chains'] * request['steps'] / seconds
+
+
+def lanczos(request: dict) -> float:
+  """Seconds of the top five eigenvalues by 30 Lanczos steps on nano."""
+  import jax
+
+  import emergence_jax as ej
+  from configs import algorithmic
+  from emergence_jax import config as config_lib
+
+  config = config_lib.from_mapping({
+    **algorithmic.get_config('nano').to_dict(), 'measures': {}
+  })  # fmt: skip
+  objective = config.objective
+  params = objective.init(jax.random.key(0))
+  batch = objective.task.reference(0, jax.random.key(1), request['batch'])
+
+  @jax.jit
+  def run(params, batch, key):
+    return ej.hessian_eigenvalues(
+      objective.loss, params, batch, key, k=5, num_matvecs=30
+    )
+
+  return _best(lambda: run(params, batch, jax.random.key(2)), 2)
+
+
+def nano() -> dict:
+  """Seconds of each measure, with the options of the configuration."""
+  import jax
+
+  from configs import algorithmic
+  from emergence_jax import config as config_lib
+  from emergence_jax import programs
+
+  config = algorithmic.get_config('nano')
+  config.seeds.count = 1
+  checked = config_lib.from_mapping(config)
+  built = programs.Programs(checked)
+  built.compile_measures(checked.measures)
+  population = built.init()
+  found = {}
+  for name, measure in built.measures.items():
+    call = lambda m=measure: m(population, population.params)  # noqa: E731
+    jax.block_until_ready(call())
+    found[name] = _best(call, 1)
+  return found
+
+
+def main():
+  """Runs what the request names."""
+  request = json.loads(sys.argv[1])
+  if request['what'] == 'nano':
+    print(json.dumps(nano()))
+    return
+  run = {'sgld': sgld, 'lanczos': lanczos}[request['what']]
+  print(json.dumps({'value': run(request)}))
+
+
+if __name__ == '__main__':
+  main()
