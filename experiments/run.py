@@ -43,9 +43,9 @@ def _dry_run(config) -> None:
 
 
 def _finish(config, workdir: pathlib.Path) -> None:
-  """Prints and writes the summary, and draws the figures."""
+  """Prints and writes the summary, the figures and the report."""
   from emergence_jax import timeseries
-  from emergence_jax.report import figures, summary
+  from emergence_jax.report import figures, summary, write
 
   data = timeseries.load(workdir)
   headline = (
@@ -57,7 +57,9 @@ def _finish(config, workdir: pathlib.Path) -> None:
   (workdir / 'summary.txt').write_text(text)
   paths = figures.draw(data, workdir / 'figures')
   print(text)
-  for path in [workdir / 'summary.txt', *paths]:
+  found = write.report([workdir], workdir / 'report')
+  print(found.answer)
+  for path in [workdir / 'summary.txt', *paths, found.page]:
     print(f'wrote {path}')
 
 

@@ -43,10 +43,17 @@ class Claim(NamedTuple):
 
 
 class Finding(NamedTuple):
-  """Attributes: our value, and the p-value against the null (nan without)."""
+  """Our side of a claim.
+
+  Attributes:
+    estimate: our value.
+    p_value: against the null; nan without one.
+    seeds: of the run that has fewest.
+  """
 
   estimate: Estimate = NOTHING
   p_value: float = float('nan')
+  seeds: int = 0
 
 
 def _floor(task: str, mean: float, std: float) -> Claim:
@@ -150,7 +157,7 @@ def verdict(claim: Claim, finding: Finding) -> str:
   ours = finding.estimate
   if not ours.count:
     return 'not measured'
-  if ours.count < MIN_SEEDS or not ours.has_interval:
+  if finding.seeds < MIN_SEEDS or not ours.has_interval:
     return 'undecided'
   inside = claim.low <= ours.low and ours.high <= claim.high
   outside = ours.high < claim.low or ours.low > claim.high

@@ -108,8 +108,10 @@ def precedence(
 
   The null shifts the changes of a measure around a circle by a random number
   of checkpoints, which keeps its own spectrum and breaks its tie to
-  behaviour. The shifts of a draw are the same for all series, so that what
-  series share stays shared, and a rate over them has its own null.
+  behaviour. Series of one seed (the first axis) shift together, so that what
+  they share stays shared and does not count as so many witnesses; seeds shift
+  independently. Of one seed alone, p can hardly fall below the share of
+  shifts that land in the window.
 
   Args:
     measure: [..., C].
@@ -127,19 +129,18 @@ def precedence(
     return Precedence(zero[0], nothing[0], zero[1], nothing[1])
   lagged = _lagged(y, max_lag)
   lag, value = _peak(np.einsum('...t,...lt->...l', x, lagged), max_lag)
-  # Shifts that stay away from none at all.
   rng = np.random.default_rng(seed)
-  low = min(max_lag, count // 3)
-  shifts = rng.integers(low, count - low + 1, draws)
-  index = (np.arange(count) - shifts[:, None]) % count
-  flat_x, flat_lagged = (
-    x.reshape(-1, count),
-    lagged.reshape(-1, *lagged.shape[-2:]),
-  )
-  null_lag = np.empty((len(flat_x), draws), int)
-  null_value = np.empty((len(flat_x), draws))
-  for i, (one, windows) in enumerate(zip(flat_x, flat_lagged)):
-    null_lag[i], null_value[i] = _peak(one[index] @ windows.T, max_lag)
+  seeds = shape[0] if shape else 1
+  shifts_SxD = rng.integers(1, count, (seeds, draws))
+  index = (np.arange(count) - shifts_SxD[..., None]) % count
+  flat_x = x.reshape(seeds, -1, count)
+  flat_lagged = lagged.reshape(seeds, -1, *lagged.shape[-2:])
+  null_lag = np.empty((*flat_x.shape[:2], draws), int)
+  null_value = np.empty(null_lag.shape)
+  for s, i in np.ndindex(*flat_x.shape[:2]):
+    null_lag[s, i], null_value[s, i] = _peak(
+      flat_x[s, i][index[s]] @ flat_lagged[s, i].T, max_lag
+    )
   return Precedence(
     lag, value, null_lag.reshape(*shape, draws),
     null_value.reshape(*shape, draws),

@@ -29,7 +29,7 @@ class Estimate:
   @property
   def has_interval(self) -> bool:
     """Whether there were seeds enough for an interval."""
-    return bool(np.isfinite(self.low) and np.isfinite(self.high))
+    return not (np.isnan(self.low) or np.isnan(self.high))
 
   def text(self, digits: str = '.3g') -> str:
     """`0.25 [0.1, 0.4] (8)`, or the value alone and that it is alone."""

@@ -42,7 +42,8 @@ class Study:
       finding = self.findings.get(claim.key, Finding())
       rows.append({
         'claim': claim.text, 'paper v1': claim.v1, 'v3/v4': claim.later,
-        'ours [95%] (seeds)': finding.estimate.text(),
+        'ours [95%] (count)': finding.estimate.text(),
+        'seeds': finding.seeds,
         'p against null': finding.p_value,
         'range': f'{claim.low:.3g} … {claim.high:.3g}',
         'verdict': claims.verdict(claim, finding), 'how': claim.how,
@@ -125,7 +126,8 @@ def _findings(runs, tables, leads) -> dict[str, Finding]:
     found['llc over fisher'] = Finding(
       statistics.bootstrap(np.concatenate(ratios))
     )
-  return found
+  seeds = min(d.sizes['seed'] for d in eight.values())
+  return {k: f._replace(seeds=seeds) for k, f in found.items()}
 
 
 def _variation(runs, task: str) -> statistics.Estimate:

@@ -73,7 +73,7 @@ def per_seed(found: precedence.Precedence, threshold: float = 0.3):
 def precedence_tables(runs, draws: int):
   """Precursor rates beside their null, and every event's lead."""
   rates, leads, peaks = [], [], {}
-  for run, data in runs.items():
+  for i, (run, data) in enumerate(runs.items()):
     peaks[run] = {}
     for name in series.SERIES:
       taken = series.take(data, series.SERIES, name)
@@ -83,8 +83,8 @@ def precedence_tables(runs, draws: int):
       grid, grid_x = precedence.uniform_grid(step, x, _GRID)
       _, grid_y = precedence.uniform_grid(step, y, _GRID)
       found = {
-        'checkpoints': precedence.precedence(x, y, draws=draws),
-        'uniform': precedence.precedence(grid_x, grid_y, draws=draws),
+        'checkpoints': precedence.precedence(x, y, draws=draws, seed=i),
+        'uniform': precedence.precedence(grid_x, grid_y, draws=draws, seed=i),
       }
       peaks[run][name] = found['checkpoints']
       for axis, one in found.items():
@@ -167,7 +167,11 @@ def top_down_table(runs) -> pd.DataFrame:
     for name, values in found._asdict().items():
       values = np.asarray(values, float)
       if name == 'order':
-        estimate = statistics.bootstrap(np.nanmean(values, 1))
+        known = np.isfinite(values)
+        total = np.where(known, values, 0).sum(1)
+        mean = np.full(len(total), np.nan)
+        np.divide(total, known.sum(1), out=mean, where=known.any(1))
+        estimate = statistics.bootstrap(mean)
       else:
         known = np.isfinite(values)
         estimate = statistics.share(int(values[known].sum()), int(known.sum()))

@@ -10,6 +10,9 @@ import time
 
 import torch
 import torch.nn.functional as F
+from devinterp.optim.sgld import SGLD
+from devinterp.slt.callback import SamplerCallback
+from devinterp.slt.sampler import sample
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 from torch_modadd import Decoder, data
@@ -73,38 +76,39 @@ class GPT(nn.Module):
     return (x @ self.embed.T).reshape(n * t, -1)
 
 
+def cross_entropy(model, batch):
+  """Mean cross-entropy of a batch."""
+  return F.cross_entropy(model(batch[0]), batch[1])
+
+
+def squared_error(model, batch):
+  """Mean squared error of a batch."""
+  return F.mse_loss(model(batch[0]), batch[1])
+
+
+class Losses(SamplerCallback):
+  """Takes what the sampler offers, as an estimator would."""
+
+  last = None
+
+  def __call__(self, chain, draw, loss, **rest):
+    """Keeps a loss."""
+    self.last = loss
+
+  def get_results(self):
+    """The last loss; the sampler asks for something."""
+    return {'last': self.last}
+
+
 def sgld(args):
   """Steps of all chains a second, by devinterp."""
-  from devinterp.optim.sgld import SGLD
-  from devinterp.slt.callback import SamplerCallback
-  from devinterp.slt.sampler import sample
-
   torch.manual_seed(0)
   if args.model == 'modadd':
-    model = Decoder(113)
+    model, evaluate = Decoder(113), cross_entropy
     x, y = data(0, 113, 0.3)
-
-    def evaluate(model, batch):
-      return F.cross_entropy(model(batch[0]), batch[1])
-
   else:
-    model = Linear()
-    x = torch.randn(5000, 10)
-    y = torch.zeros(5000, 10)
-
-    def evaluate(model, batch):
-      return F.mse_loss(model(batch[0]), batch[1])
-
-  class Losses(SamplerCallback):
-    """Takes what the sampler offers, as an estimator would."""
-
-    def __call__(self, chain, draw, loss, **rest):
-      self.last = loss
-
-    def get_results(self):
-      """The last loss; the sampler asks for something."""
-      return {'last': self.last}
-
+    model, evaluate = Linear(), squared_error
+    x, y = torch.randn(5000, 10), torch.zeros(5000, 10)
   loader = DataLoader(TensorDataset(x, y), batch_size=args.batch, shuffle=True)
 
   def run(draws):

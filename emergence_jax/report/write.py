@@ -1,0 +1,42 @@
+"""Writes a report: a page, its figures and its tables."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from emergence_jax.analysis import runs as runs_lib
+from emergence_jax.analysis import study
+from emergence_jax.report import page, panels, text
+
+
+class Report(NamedTuple):
+  """Attributes: the page's path, and its answer at first sight."""
+
+  page: pathlib.Path
+  answer: str
+
+
+def report(
+  workdirs: Sequence[str | pathlib.Path],
+  folder: pathlib.Path,
+  *,
+  draws: int = 200,
+) -> Report:
+  """Analyses runs and writes `report.html`, `figures/` and `tables/`.
+
+  Args:
+    workdirs: run directories, finished or not.
+    folder: where to write; made if it is not there.
+    draws: shifts of the null.
+
+  Raises:
+    UserError: if one of them holds no run.
+  """
+  runs = runs_lib.load(workdirs)
+  found = study.study(runs, draws=draws)
+  folder.mkdir(parents=True, exist_ok=True)
+  figures = panels.draw(found, runs, folder / 'figures')
+  text.write_tables(found, folder / 'tables')
+  path = folder / 'report.html'
+  path.write_text(page.build(found, runs, figures))
+  return Report(path, text.answer(found))

@@ -1,0 +1,183 @@
+"""Emergence rules, claims and the whole study, on series made up for it."""
+
+import pathlib
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from emergence_jax.analysis import claims, emergence, groups, series, study
+from emergence_jax.analysis.claims import Claim, Finding
+from emergence_jax.analysis.statistics import Estimate
+
+TASKS = (*groups.EASY, *groups.HARD)
+PYTHIA = pd.read_csv(
+  pathlib.Path(__file__).parent / 'data/pythia_evals.csv', comment='#'
+)
+
+
+def smooth_step(step, at, width):
+  return 1 / (1 + np.exp(-(step - at) / width))
+
+
+def made_up(seeds=4, lead=100, layers=2, steps=100, noise=0.01):
+  """A run in which RankMe moves `lead` steps before behaviour.
+
+  Task k emerges at 400 + 150·k, and its floor grows with k.
+  """
+  rng = np.random.default_rng(0)
+  step = np.arange(steps) * 20
+  shape = (seeds, steps, 8, 3)
+  at = 400 + 150 * np.arange(8)[:, None] + 20 * np.arange(3)
+  accuracy = 0.95 * smooth_step(step[:, None, None], at, 30)
+  accuracy = accuracy + noise * rng.random(shape)
+  fall = smooth_step(step[:, None, None], at[:, :1] - lead, 30)
+  floor = 2 + np.arange(8)[:, None] / 4
+  rank = 12 - (12 - floor) * fall
+  rank = np.broadcast_to(rank, (seeds, steps, 8, layers))
+  rank = rank + noise * rng.normal(size=rank.shape)
+  later = smooth_step(step[:, None], at[:, 0] + lead, 30)
+  llc = np.broadcast_to(50 * later, (seeds, steps, 8))
+  llc = llc + 10 * noise * rng.normal(size=llc.shape)
+  names = ('seed', 'step', 'task')
+  return xr.Dataset(
+    {
+      'accuracy': ((*names, 'level'), accuracy),
+      'log_prob': ((*names, 'level'), np.log(accuracy + 1e-3)),
+      'chance': (('task', 'level'), np.full((8, 3), 0.01)),
+      'rankme': ((*names, 'layer'), rank),
+      'llc': (names, llc),
+      'status': (('seed', 'step'), np.ones((seeds, steps), np.int8)),
+    },
+    coords={
+      'seed': np.arange(seeds), 'step': step, 'task': list(TASKS),
+      'level': ['1', '2', '3'], 'layer': np.arange(1, layers + 1),
+    },
+    attrs={'train_steps': int(step[-1])},
+  )  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def found():
+  return study.study({'nano': made_up(), 'micro': made_up(lead=60)})
+
+
+def test_emergence_steps_are_the_planted_ones(found):
+  table = found.tables['emergence']
+  half = table[(table.rule == 'half') & (table.run == 'nano')]
+  at = 400 + 150 * np.arange(8)[:, None] + 20 * np.arange(3)
+  assert np.abs(half.value.values - at.ravel()).max() <= 20
+  assert (half.emerged == 4).all()
+  assert set(table.rule) == set(emergence.RULES)
+
+
+def test_planted_precursors_are_found_and_lagging_ones_not(found):
+  rates = found.tables['precedence']
+  rates = rates[(rates.threshold == 0.3) & (rates.tasks == 'all')]
+  rank = rates[rates.measure == 'RankMe']
+  assert (rank.rate == 1).all() and (rank.p_value < 0.01).all()
+  assert (rates[rates.measure == 'LLC'].rate == 0).all()
+  leads = found.tables['leads']
+  nano = leads[(leads.run == 'nano') & (leads.measure == 'RankMe')]
+  # Level 1 emerges 100 steps after its rank falls, the others 20 and 40 later.
+  by_level = nano.groupby('level').lead_steps.median()
+  np.testing.assert_allclose(by_level, [100, 120, 140], atol=10)
+
+
+def test_floors_and_invariance(found):
+  table = found.tables['invariance'].set_index('task')
+  np.testing.assert_allclose(
+    table.loc[list(TASKS), 'mean'], 2 + np.arange(8) / 4, atol=0.05
+  )
+  assert (table.runs == 2).all() and (table.variation < 0.02).all()
+
+
+def test_prediction_of_a_perfect_order(found):
+  table = found.tables['prediction']
+  table = table[table.run == 'nano'].set_index('quantity').value
+  # Floors are shared by the levels of a task, whose pairs are ties.
+  assert table['concordance hard'] > 0.95
+  assert table['concordance across'] == 1 and table['spearman'] > 0.9
+
+
+def test_thirteen_event_metrics(found):
+  assert len(series.EVENT_METRICS) == 13
+  events = found.tables['events']
+  assert set(events.metric) == set(series.EVENT_METRICS)
+  nano = events[(events.run == 'nano') & (events.tasks == 'all')]
+  nano = nano.set_index('metric')
+  assert nano.loc['LLC value', 'rate'] == 0
+  assert nano.loc['gradient alignment', 'total'] == 0  # not measured
+  assert nano.loc['collapse time', 'rate'] > 0.9
+
+
+def test_claims_come_with_numbers_or_none(found):
+  table = found.tables['claims'].set_index('claim')
+  assert set(table.verdict) <= set(claims.VERDICTS)
+  assert table.loc['all events emerge', 'verdict'] == 'reproduced'
+  assert table.loc['RankMe precedes behaviour in hard tasks', 'verdict'] == (
+    'reproduced'
+  )
+  hessian = table.loc['the Hessian rarely precedes']
+  assert hessian.verdict == 'not measured'
+  assert any('does not have: Fisher rank' in note for note in found.notes)
+
+
+def test_one_seed_decides_nothing():
+  one = study.study({'nano': made_up(seeds=1)})
+  verdicts = set(one.tables['claims'].verdict)
+  assert verdicts <= {'undecided', 'not measured'}
+  assert any('one seed' in note for note in one.notes)
+
+
+def test_unfinished_runs_are_marked_and_grokking_has_no_claims():
+  data = made_up().isel(step=slice(40), task=slice(1))
+  data.attrs['train_steps'] = 2000
+  found = study.study({'mod 31': data})
+  assert any('unfinished' in note for note in found.notes)
+  assert set(found.tables['claims'].verdict) == {'not measured'}
+
+
+CLAIM = Claim('k', 't', '', '', 0.2, 0.6, '', needs_null=True)
+
+
+@pytest.mark.parametrize(
+  'estimate,p_value,expected',
+  [
+    (Estimate(0.4, 0.3, 0.5, 8), 0.01, 'reproduced'),
+    (Estimate(0.4, 0.3, 0.5, 8), 0.3, 'not reproduced'),
+    (Estimate(0.4, 0.3, 0.5, 8), np.nan, 'not reproduced'),
+    (Estimate(0.4, 0.1, 0.5, 8), 0.01, 'undecided'),
+    (Estimate(0.8, 0.7, 0.9, 8), 0.01, 'not reproduced'),
+    (Estimate(0.4, 0.3, 0.5, 2), 0.01, 'undecided'),
+    (Estimate(0.4, np.nan, np.nan, 1), 0.01, 'undecided'),
+    (Estimate(np.nan, np.nan, np.nan, 0), np.nan, 'not measured'),
+  ],
+)
+def test_verdicts(estimate, p_value, expected):
+  finding = Finding(estimate, p_value, seeds=estimate.count)
+  assert claims.verdict(CLAIM, finding) == expected
+
+
+@pytest.mark.parametrize('model', PYTHIA.model.unique())
+@pytest.mark.parametrize(
+  'task,chance,emerges',
+  [
+    ('lambada_openai', 0.0, True),
+    ('sciq', 0.25, True),
+    ('arc_easy', 0.25, True),
+    ('logiqa', 0.25, False),
+    # The commoner of two labels has a share of 0.635.
+    ('wsc', 0.635, False),
+  ],
+)
+def test_published_curves_of_pythia(model, task, chance, emerges):
+  one = PYTHIA[(PYTHIA.model == model) & (PYTHIA.task == task)]
+  one = one.sort_values('step')
+  index = emergence.emerged_with_error(
+    one.value.values, one.stderr.values, chance
+  )
+  assert (index is not None) == emerges
+  if emerges:
+    assert 512 <= one.step.values[index] <= 10_000
