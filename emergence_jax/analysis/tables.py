@@ -258,46 +258,50 @@ def prediction_table(runs) -> pd.DataFrame:
   return pd.DataFrame(rows)
 
 
+_NO_EVENTS = dict(rate=np.nan, total=0, false_alarm=np.nan, p_value=np.nan)
+
+
 def events_table(runs, draws: int) -> pd.DataFrame:
   """Precursor rate of each of the 13 event metrics, per run and group."""
   rows = []
   for run, data in runs.items():
     step_of = emergence.by_rule(data, RULE).values
+    kinds = np.array([groups.group(str(t)) for t in data.task.values])
     for name in series.EVENT_METRICS:
+      rate_of = _event_rates(data, name, step_of, draws)
       for group in GROUPS:
-        keep = [
-          i
-          for i, t in enumerate(data.task.values)
-          if group in ('all', groups.group(str(t)))
-        ]
-        if not keep:
-          continue
-        row = {'run': run, 'metric': name, 'tasks': group}
-        rows.append(row | _event_rate(data, name, step_of, keep, draws))
+        keep = np.flatnonzero((kinds == group) | (group == 'all'))
+        if keep.size:
+          row = {'run': run, 'metric': name, 'tasks': group}
+          rows.append(row | rate_of(keep))
   return pd.DataFrame(rows)
 
 
-def _event_rate(data, name, step_of, keep, draws) -> dict:
-  """Rate of one metric; by cross-correlation, or by which came earlier."""
-  blank = dict(rate=np.nan, total=0, false_alarm=np.nan, p_value=np.nan)
+def _event_rates(data, name, step_of, draws):
+  """Tasks' indices → rate of one metric among them.
+
+  By cross-correlation for a series, by which came earlier for an event.
+  """
   if name in series.EVENT_TIMES:
     times = series.event_times(data, name)
-    if times is None:
-      return blank
-    emerged = step_of[:, keep]
-    known = np.isfinite(emerged)
-    first = (times[:, keep, None] < emerged) & known
-    total = int(known.sum())
-    return blank | {
-      'rate': first.sum() / total if total else np.nan, 'total': total,
-    }  # fmt: skip
+
+    def earlier(keep):
+      emerged = step_of[:, keep]
+      total = int(np.isfinite(emerged).sum())
+      if times is None or not total:
+        return _NO_EVENTS
+      first = times[:, keep, None] < emerged
+      return _NO_EVENTS | {'rate': first.sum() / total, 'total': total}
+
+    return earlier
   taken = series.take(data, series.EVENT_SERIES, name)
   if taken is None:
-    return blank
-  _, x, y = taken
-  found = precedence.precedence(x[:, keep], y[:, keep], draws=draws)
-  rate = precedence.rate(found)
-  return {
-    'rate': rate.rate, 'total': rate.total, 'false_alarm': rate.false_alarm,
-    'p_value': rate.p_value,
-  }  # fmt: skip
+    return lambda keep: _NO_EVENTS
+  found = precedence.precedence(*taken[1:], draws=draws)
+
+  def correlated(keep):
+    one = precedence.Precedence(*(x[:, keep] for x in found))
+    rate = precedence.rate(one)
+    return {k: getattr(rate, k) for k in _NO_EVENTS}
+
+  return correlated

@@ -36,7 +36,7 @@ def emergence_map(found: Study, runs: dict[str, xr.Dataset]):
       grid[place] = max(row.value, 1)
       text[place] = f'{int(row.value):,}\n{text[place]}'
   figure, axis = plt.subplots(
-    figsize=(2.2 + 1.5 * len(names), 1.6 + 0.42 * len(labels)),
+    figsize=(max(5, 2.2 + 1.5 * len(names)), 2 + 0.42 * len(labels)),
     layout='constrained',
   )
   shown = np.ma.masked_invalid(grid)
@@ -45,7 +45,8 @@ def emergence_map(found: Study, runs: dict[str, xr.Dataset]):
     mesh = axis.imshow(
       shown, aspect='auto', cmap='cividis', norm='log', vmin=low, vmax=high
     )
-    figure.colorbar(mesh, label='median step of emergence')
+    if shown.max() > shown.min():
+      figure.colorbar(mesh, label='median step of emergence')
     bright = np.sqrt(low * high)
   else:
     axis.imshow(np.zeros(grid.shape), aspect='auto', cmap='Greys')
@@ -216,7 +217,10 @@ def draw(found: Study, runs: dict[str, xr.Dataset], folder: pathlib.Path):
   for run, data in ranked.items():
     if data.sizes['layer'] > 1:
       makers[f'Depth: {run}'] = lambda r=run, d=data: depth_map(r, d)
-    makers[f'Prediction: {run}'] = lambda r=run, d=data: prediction(found, r, d)
+    if data.sizes['task'] > 1:
+      makers[f'Prediction: {run}'] = lambda r=run, d=data: prediction(
+        found, r, d
+      )
   for run, measures in found.leads.items():
     if measures:
       makers[f'Leads: {run}'] = lambda r=run: leads(found, r)
