@@ -7,11 +7,14 @@ kill leaves whole rows and at most one partial row; `status`, written last,
 says which rows are whole.
 """
 
+import importlib.util
+import itertools
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 import zarr
 
@@ -273,32 +276,96 @@ def load(workdir: str | pathlib.Path) -> xr.Dataset:
   return data.isel(train_step=slice(done))
 
 
+def tables(data: xr.Dataset) -> dict[str, pd.DataFrame]:
+  """Tidy tables, one for each set of dimensions; per-item flags are left out.
+
+  Returns:
+    Name → table; `by_seed_step_task_level`, for example, has the columns seed,
+    step, task, level, accuracy, log_prob, loss.
+  """
+  names: dict[tuple[str, ...], list[str]] = {}
+  for name, variable in data.data_vars.items():
+    if 'item' not in variable.dims:
+      names.setdefault(variable.dims, []).append(name)
+  return {
+    f'by_{"_".join(dims)}': data[sorted(group)]
+    .to_dataframe(dim_order=list(dims))
+    .reset_index()
+    for dims, group in names.items()
+  }
+
+
 def to_csv(
   workdir: str | pathlib.Path, folder: str | pathlib.Path
 ) -> list[pathlib.Path]:
-  """Writes tidy CSV files, one for each set of dimensions.
-
-  Per-item flags are left out; read them with `load`.
+  """Writes the `tables` of a run as CSV files; returns them.
 
   Args:
     workdir: run directory.
     folder: where to write; made if it is not there.
-
-  Returns:
-    The files; `by_seed_step_task_level.csv`, for example, has the columns seed,
-    step, task, level, accuracy, log_prob, loss.
   """
-  data = load(workdir)
-  groups: dict[tuple[str, ...], list[str]] = {}
-  for name, variable in data.data_vars.items():
-    if 'item' not in variable.dims:
-      groups.setdefault(variable.dims, []).append(name)
+  return _write(workdir, folder, 'csv', lambda t, p: t.to_csv(p, index=False))
+
+
+def to_parquet(
+  workdir: str | pathlib.Path, folder: str | pathlib.Path
+) -> list[pathlib.Path]:
+  """The same as Parquet files, which needs the extra `parquet`."""
+  if importlib.util.find_spec('pyarrow') is None:
+    raise UserError(
+      "Parquet needs pyarrow: pip install 'emergence_jax[parquet]'."
+    )
+  return _write(
+    workdir, folder, 'parquet', lambda t, p: t.to_parquet(p, index=False)
+  )
+
+
+def _write(workdir, folder, suffix, write) -> list[pathlib.Path]:
   folder = pathlib.Path(folder)
+  found = tables(load(workdir))
   folder.mkdir(parents=True, exist_ok=True)
   paths = []
-  for dims, names in groups.items():
-    path = folder / f'by_{"_".join(dims)}.csv'
-    table = data[sorted(names)].to_dataframe(dim_order=list(dims))
-    table.to_csv(path)
-    paths.append(path)
+  for name, table in found.items():
+    paths.append(folder / f'{name}.{suffix}')
+    write(table, paths[-1])
   return paths
+
+
+def to_tensorboard(
+  workdir: str | pathlib.Path, folder: str | pathlib.Path
+) -> list[pathlib.Path]:
+  """Writes every measured scalar for TensorBoard, a run for each seed.
+
+  Needs the extra `tensorboard`.
+  """
+  try:
+    import tensorboardX
+  except ImportError as error:
+    raise UserError(
+      "this needs tensorboardX: pip install 'emergence_jax[tensorboard]'."
+    ) from error
+  data = load(workdir)
+  kept = [
+    name
+    for name, v in data.data_vars.items()
+    if v.dims[:2] == ('seed', 'step') and 'item' not in v.dims
+  ]
+  data, paths = data[kept].load(), []
+  for seed in data.seed.values:
+    paths.append(pathlib.Path(folder) / f'seed_{seed}')
+    with tensorboardX.SummaryWriter(str(paths[-1])) as writer:
+      for name, variable in data.sel(seed=seed).data_vars.items():
+        _add_scalars(writer, name, variable)
+  return paths
+
+
+def _add_scalars(writer, name: str, variable: xr.DataArray) -> None:
+  """One curve for each place along the dimensions beside `step`."""
+  others = variable.dims[1:]
+  stacked = variable.values.reshape(variable.sizes['step'], -1)
+  places = itertools.product(*(variable[d].values for d in others))
+  for column, place in zip(stacked.T, places):
+    tag = '/'.join([name, *map(str, place)])
+    for step, value in zip(variable.step.values, column):
+      if np.isfinite(value):
+        writer.add_scalar(tag, float(value), int(step))

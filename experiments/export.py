@@ -1,4 +1,4 @@
-"""Writes a run's timeseries as tidy CSV files.
+"""Writes a run's timeseries as tidy CSV or Parquet files, or for TensorBoard.
 
 python -m experiments.export --workdir=runs/2026-01-31-120000-modadd-31
 """
@@ -10,7 +10,10 @@ from absl import app, flags
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Run directory.', required=True)
 _FOLDER = flags.DEFINE_string(
-  'folder', None, 'Where to write; csv/ in the run directory if absent.'
+  'folder', None, 'Where to write; a folder named after the format if absent.'
+)
+_FORMAT = flags.DEFINE_enum(
+  'format', 'csv', ['csv', 'parquet', 'tensorboard'], 'What to write.'
 )
 
 
@@ -20,9 +23,14 @@ def main(argv):
   from emergence_jax import timeseries
   from emergence_jax.types import UserError
 
-  folder = _FOLDER.value or pathlib.Path(_WORKDIR.value) / 'csv'
+  folder = _FOLDER.value or pathlib.Path(_WORKDIR.value) / _FORMAT.value
+  write = {
+    'csv': timeseries.to_csv,
+    'parquet': timeseries.to_parquet,
+    'tensorboard': timeseries.to_tensorboard,
+  }[_FORMAT.value]
   try:
-    for path in timeseries.to_csv(_WORKDIR.value, folder):
+    for path in write(_WORKDIR.value, folder):
       print(f'wrote {path}')
   except UserError as error:
     print(f'error: {error}', file=sys.stderr)

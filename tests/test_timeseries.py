@@ -1,8 +1,10 @@
 """The store: rows, holes, dropping, and reading an unfinished run."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
+from tensorboardX.proto import event_pb2
 
 from emergence_jax import timeseries
 from emergence_jax.types import Field, UserError
@@ -118,6 +120,44 @@ def test_csv(workdir, tmp_path):
   lines = lines.splitlines()
   assert lines[0].split(',')[:4] == ['seed', 'step', 'task', 'level']
   assert len(lines) == 1 + 2 * 3 * 2
+
+
+def test_parquet_holds_the_same(workdir, tmp_path):
+  write(workdir, 6)
+  csv = timeseries.to_csv(workdir, tmp_path / 'csv')
+  parquet = timeseries.to_parquet(workdir, tmp_path / 'parquet')
+  for a, b in zip(csv, parquet):
+    one, other = pd.read_csv(a), pd.read_parquet(b)
+    assert list(one) == list(other) and len(one) == len(other)
+    numbers = other.select_dtypes('number').columns
+    np.testing.assert_allclose(one[numbers], other[numbers], rtol=1e-5)
+
+
+def events(path):
+  """Scalars of a TensorBoard file: (tag, step) → value."""
+  content, found = path.read_bytes(), {}
+  while content:
+    size = int.from_bytes(content[:8], 'little')
+    event = event_pb2.Event.FromString(content[12 : 12 + size])
+    content = content[16 + size :]
+    for value in event.summary.value:
+      found[value.tag, event.step] = value.simple_value
+  return found
+
+
+def test_tensorboard_has_a_run_for_each_seed(workdir, tmp_path):
+  write(workdir, 6)
+  data = timeseries.load(workdir)
+  folders = timeseries.to_tensorboard(workdir, tmp_path / 'tb')
+  assert len(folders) == data.sizes['seed']
+  (path,) = folders[0].glob('events*')
+  task, level = data.task.values[0], data.level.values[0]
+  found = events(path)
+  for i, step in enumerate(data.step.values):
+    np.testing.assert_allclose(
+      found[f'accuracy/{task}/{level}', int(step)],
+      data.accuracy.values[0, i, 0, 0], rtol=1e-6,
+    )  # fmt: skip
 
 
 def test_no_run_is_an_error(tmp_path):
