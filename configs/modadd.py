@@ -5,11 +5,12 @@
 
 Measured, by these commands on 2 CPU cores:
 
-  mod 31   8 seeds of 2,400 steps in under 2 minutes. All memorise (training
-           accuracy 1) by step 150; held-out accuracy passes 0.95, for five
-           checkpoints in a row, at a median step of 1,025, and on every seed
-           by 1,375. RankMe of the block's output rises while the model
-           memorises and falls while it groks.
+  mod 31   8 seeds of 2,400 steps in under 5 minutes, all measures included.
+           All memorise (training accuracy 1) by step 150; held-out accuracy
+           passes 0.95, for five checkpoints in a row, at a median step of
+           1,025, and on every seed by 1,375. RankMe of the block's output
+           and the Fisher rank rise while the model memorises and fall while
+           it groks; the LLC falls from about 110 to 45 as it does.
   mod 113  not measured to its end; 20 to 23 seed-steps a second, so that 8
            seeds of 40,000 steps take about four hours.
 """

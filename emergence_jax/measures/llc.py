@@ -117,7 +117,8 @@ def make(
         'llc_status': found.status,
       }
 
-    return jax.lax.map(one_task, (batch, jax.random.split(key, shape[0])))
+    keys = jax.random.split(key, len(batch.query))
+    return jax.lax.map(one_task, (batch, keys))
 
   return Measure(
     fields=FIELDS,

@@ -94,7 +94,7 @@ def _nano(screen) -> None:
   screen.print(out)
   screen.print(
     'The paper: 142 s for five of them, on an RTX 3090 Ti. Our LLC is two '
-    'estimates for each of eight tasks.'
+    'estimates of each task.'
   )
 
 
