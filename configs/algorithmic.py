@@ -5,7 +5,7 @@
 
 and so on to `:xlarge`. Measured on 2 CPU cores:
 
-  smoke    2 seeds of 240 steps in about a minute. The constant answers of the
+  smoke    2 seeds of 240 steps in about two minutes. The constant answers of the
            easiest tasks begin to appear; RankMe collapses and recovers.
   nano     to step 540 with 2 seeds: at `=` RankMe of the last block falls
            from 7.5 to 2.1 for MOD and 2.2 for ADD, from 6.5 to 1.9 for SORT
@@ -28,7 +28,7 @@ _PROTOCOL = {
 
 
 def get_config(size: str = 'nano') -> ConfigDict:
-  """The protocol at one size, or `smoke`: a minute on a CPU."""
+  """The protocol at one size, or `smoke`: two minutes on a CPU."""
   smoke = size == 'smoke'
   # An unknown size passes through, and is refused with the nearest known one.
   rate, steps = _PROTOCOL.get(size, _PROTOCOL['nano'])
@@ -80,7 +80,14 @@ def get_config(size: str = 'nano') -> ConfigDict:
       gradcov=dict(every=2, batches=8, batch_size=16),
       hessian=dict(every=6, k=3, num_matvecs=10, trace_matvecs=4, examples=48),
       llc=dict(
-        every=12, num_chains=2, num_draws=10, num_burnin=5, batch_size=16
+        every=12,
+        examples=48,
+        num_chains=1,
+        num_draws=8,
+        num_burnin=2,
+        batch_size=8,
+        elevation_draws=8,
+        elevation_burnin=2,
       ),
       barrier=dict(points=5, examples=48),
       probes=dict(every=2, examples=60),

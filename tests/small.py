@@ -12,7 +12,8 @@ ALL = dict(
   gradcov=dict(batches=4, batch_size=4, prefix=100),
   hessian=dict(k=3, num_matvecs=8, trace_matvecs=2, examples=12),
   llc=dict(
-    examples=12, num_draws=8, num_burnin=2, num_chains=2, batch_size=4
+    examples=12, num_draws=8, num_burnin=2, num_chains=2, batch_size=4,
+    elevation_draws=8, elevation_burnin=2,
   ),
   barrier=dict(points=3, examples=12),
   probes=dict(examples=60),

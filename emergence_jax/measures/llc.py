@@ -51,6 +51,8 @@ def make(
   nbeta: float = 0.0,
   batch_size: int = 64,
   sampler: str = 'sgld',
+  elevation_draws: int = 400,
+  elevation_burnin: int = 100,
 ) -> Measure:
   """LLC by Langevin dynamics on training examples of each task.
 
@@ -70,13 +72,18 @@ def make(
     nbeta: nβ; 0 is n / log n.
     batch_size: of a minibatch; 0 for all examples.
     sampler: `sgld` or `rmsprop`.
+    elevation_draws: draws of `llc_elevation`; the paper's 400 if left alone.
+    elevation_burnin: draws before them; the paper's 100 if left alone.
   """
   options.at_least('llc', 2, examples=examples)
-  options.at_least('llc', 8, num_draws=num_draws)
+  options.at_least(
+    'llc', 8, num_draws=num_draws, elevation_draws=elevation_draws
+  )
   options.at_least('llc', 1, num_chains=num_chains)
   options.at_least(
-    'llc', 0, num_burnin=num_burnin, batch_size=batch_size, nbeta=nbeta,
-    localization=localization, step_size=step_size,
+    'llc', 0, num_burnin=num_burnin, elevation_burnin=elevation_burnin,
+    batch_size=batch_size, nbeta=nbeta, localization=localization,
+    step_size=step_size,
   )  # fmt: skip
   options.one_of('llc', sgld.SAMPLERS, sampler=sampler)
   task = objective.task
@@ -93,6 +100,10 @@ def make(
     sampler=sampler, batch_size=minibatch,
   )  # fmt: skip
 
+  paper = numerics.PAPER_SETTINGS | dict(
+    num_draws=elevation_draws, num_burnin=elevation_burnin
+  )
+
   def measure(params, batch, key):
     def one_task(x):
       batch, key = x
@@ -101,7 +112,7 @@ def make(
       found = numerics.estimate_llc(loss, params, batch, key_proper, **settings)
       raw = numerics.estimate_llc(
         loss, params, batch, key_paper, batch_size=minibatch,
-        curvature=(found.lambda_max, 0.0), **numerics.PAPER_SETTINGS,
+        curvature=(found.lambda_max, 0.0), **paper,
       )  # fmt: skip
       return {
         'llc': found.llc,
