@@ -57,9 +57,11 @@ def _finish(config, workdir: pathlib.Path) -> None:
   (workdir / 'summary.txt').write_text(text)
   paths = figures.draw(data, workdir / 'figures')
   print(text)
-  found = write.report([workdir], workdir / 'report')
-  print(found.answer)
-  for path in [workdir / 'summary.txt', *paths, found.page]:
+  if 'accuracy' in data:  # without behaviour nothing can emerge
+    found = write.report([workdir], workdir / 'report')
+    print(found.answer)
+    paths.append(found.page)
+  for path in [workdir / 'summary.txt', *paths]:
     print(f'wrote {path}')
 
 
