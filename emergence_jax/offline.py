@@ -19,9 +19,6 @@ from emergence_jax.measures import MEASURES
 from emergence_jax.progress import duration
 from emergence_jax.types import UserError
 
-# Attribute of the dataset: measure → {'options': …, 'steps': […]}.
-_NOTE = 'measured_later'
-
 
 def read_config(workdir: pathlib.Path) -> dict:
   """The configuration of a run as it was given.
@@ -70,7 +67,7 @@ class _Measuring:
     self._checkpoints = checkpoints
     self._programs = programs_lib.Programs(config)
     self._writer = timeseries.Writer(workdir)
-    self._notes = dict(self._writer.notes.get(_NOTE, {}))
+    self._notes = dict(self._writer.notes.get(timeseries.MEASURED_LATER, {}))
     built = {
       n: config_lib.build_measure(config, n, config.measures[n]) for n in names
     }
@@ -103,7 +100,7 @@ class _Measuring:
       }
       self._notes.setdefault(name, blank)['steps'].append(step)
       # After the values: a kill in between measures them again.
-      self._writer.notes[_NOTE] = self._notes
+      self._writer.notes[timeseries.MEASURED_LATER] = self._notes
 
   def _work(self, saved: list[int], before: dict[int, int]):
     """step → measures that are wanted, not there yet, and possible."""

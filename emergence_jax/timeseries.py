@@ -22,6 +22,9 @@ from emergence_jax.types import Field, UserError
 
 STORE = 'timeseries.zarr'
 NOT_REACHED, OK, NON_FINITE = range(3)
+# Attribute of the dataset: measure → {'options': …, 'steps': […]}, what
+# `offline` has added to rows.
+MEASURED_LATER = 'measured_later'
 
 _STATUS = Field(
   ('seed', 'step'), 'int8',
@@ -235,6 +238,12 @@ class Writer:
     # The status goes first, so that a kill in here leaves no row that looks
     # whole and is not.
     self._arrays['status'][:, first:] = NOT_REACHED
+    later = self.notes.get(MEASURED_LATER)
+    if later:
+      self.notes[MEASURED_LATER] = {
+        name: {**note, 'steps': [s for s in note['steps'] if s <= step]}
+        for name, note in later.items()
+      }
     for array in self._arrays.values():
       dims = array.metadata.dimension_names
       if dims[:2] == ('seed', 'step'):

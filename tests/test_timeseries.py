@@ -106,6 +106,15 @@ def test_an_empty_run_can_be_read(workdir):
   assert data.sizes['step'] == 0 and data.sizes['train_step'] == 0
 
 
+def test_dropped_rows_are_to_be_measured_again(workdir):
+  writer = write(workdir, 6)
+  note = {'llc': {'options': {}, 'steps': [0, 2, 6]}}
+  writer.notes[timeseries.MEASURED_LATER] = note
+  writer.drop_after(2)
+  kept = timeseries.Writer(workdir).notes[timeseries.MEASURED_LATER]
+  assert kept['llc']['steps'] == [0, 2]
+
+
 def test_csv(workdir, tmp_path):
   write(workdir, 4)
   paths = timeseries.to_csv(workdir, tmp_path / 'csv')
