@@ -5,7 +5,7 @@
 
 and so on to `:xlarge`. Measured on 2 CPU cores:
 
-  smoke    2 seeds of 240 steps in two minutes. The constant answers of the
+  smoke    2 seeds of 240 steps in 2 min 16 s. The constant answers of the
            easiest tasks begin to appear; RankMe collapses and recovers.
   nano     to step 540 with 2 seeds: at `=` RankMe of the last block falls
            from 7.5 to 2.1 for MOD and 2.2 for ADD, from 6.5 to 1.9 for SORT
@@ -28,7 +28,7 @@ _PROTOCOL = {
 
 
 def get_config(size: str = 'nano') -> ConfigDict:
-  """The protocol at one size, or `smoke`: two minutes on a CPU."""
+  """The protocol at one size, or `smoke`: some minutes on a CPU."""
   smoke = size == 'smoke'
   # An unknown size passes through, and is refused with the nearest known one.
   rate, steps = _PROTOCOL.get(size, _PROTOCOL['nano'])
