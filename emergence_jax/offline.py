@@ -132,7 +132,8 @@ class _Measuring:
       f'{len(work)} to measure.'
     )
     if work:
-      self._programs.compile_measures({n: 0 for w in work.values() for n in w})
+      wanted = {n for names in work.values() for n in names}
+      self._programs.compile_measures(sorted(wanted))
     began = time.monotonic()
     for i, (step, names) in enumerate(work.items()):
       self._measure(step, before.get(step), names)

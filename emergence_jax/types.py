@@ -123,6 +123,11 @@ class Status(enum.IntEnum):
   DEGENERATE = 6
   NON_FINITE = 7
 
+  @property
+  def words(self) -> str:
+    """The name for people, for example `not mixed`."""
+    return self.name.lower().replace('_', ' ')
+
 
 class UserError(Exception):
   """A problem that the user can mend; its text is all they need to see."""

@@ -291,9 +291,7 @@ class Calibration(NamedTuple):
     """The choice and its reasons, in words; call it outside `jit`."""
     statuses = [Status(int(s)) for s in self.estimates.status]
     counts = {s: statuses.count(s) for s in Status if s in statuses}
-    tally = ', '.join(
-      f'{n} {s.name.lower().replace("_", " ")}' for s, n in counts.items()
-    )
+    tally = ', '.join(f'{n} {s.words}' for s, n in counts.items())
     lines = [f'{len(statuses)} settings: {tally}.']
     i = int(self.recommended)
     if i < 0:

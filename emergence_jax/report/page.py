@@ -13,6 +13,7 @@ from emergence_jax import timeseries
 from emergence_jax.analysis import series
 from emergence_jax.analysis.study import Study
 from emergence_jax.report import text
+from emergence_jax.types import Status
 
 _TEMPLATE = pathlib.Path(__file__).with_name('page.html')
 _VERSIONS = ('jax', 'flax', 'optax', 'numpy', 'xarray')
@@ -135,19 +136,11 @@ def problems(runs: dict[str, xr.Dataset]) -> pd.DataFrame:
         for value in np.unique(one[one > 0]):
           rows.append({
             'run': run, 'seed': int(data.seed.values[s]),
-            'what': f'{name}: {_status(value)}',
+            'what': f'{name}: {Status(int(value)).words}',
             'rows': f'{int((one == value).sum())} of {int((one >= 0).sum())}',
             'first step': '',
           })  # fmt: skip
   return pd.DataFrame(rows)
-
-
-def _status(value: int) -> str:
-  names = {
-    1: 'not converged', 2: 'not mixed', 3: 'biased by the step size',
-    4: 'untrusted', 5: 'negative', 6: 'degenerate', 7: 'non-finite',
-  }  # fmt: skip
-  return names.get(int(value), str(value))
 
 
 def build(
