@@ -95,6 +95,7 @@ class _Run:
   checkpoints: checkpoints_lib.Checkpoints
   progress: progress_lib.Progress
   stop: StopRequest
+  clock: rundir.Clock
   pacer: Pacer = dataclasses.field(default_factory=Pacer)
 
   def train_until(
@@ -179,6 +180,7 @@ class _Run:
         if self.programs.pairs:
           previous = self.programs.copy(population.params)
       self.checkpoints.save(population)
+      self.clock.record(step)
       if self.stop.name:
         self.checkpoints.wait()
         return Outcome.STOPPED
@@ -239,6 +241,7 @@ def _run(config, workdir, programs, checkpoints, stop, say) -> Outcome:
   """`run` with its checkpoints open and its signals handled."""
   if checkpoints.steps()[-1:] == [config.train.steps]:
     return Outcome.ALREADY_FINISHED
+  clock = rundir.Clock(workdir)
   seconds = programs.compile()
   say(
     f'{config.seeds.count} seeds on {programs.layout}; compiled in '
@@ -248,9 +251,8 @@ def _run(config, workdir, programs, checkpoints, stop, say) -> Outcome:
   with progress_lib.Progress(
     config.train.steps, step, config.seeds.count
   ) as progress:
-    return _Run(config, programs, writer, checkpoints, progress, stop).go(
-      population, step
-    )
+    work = _Run(config, programs, writer, checkpoints, progress, stop, clock)
+    return work.go(population, step)
 
 
 def run(

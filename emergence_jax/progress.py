@@ -92,3 +92,58 @@ class Progress:
   def say(self, line: str) -> None:
     """Prints a line above the bar."""
     self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class Stages:
+  """Progress over `total` stages that take about equally long.
+
+  Called with the label of each stage as it begins. Use it as a context
+  manager.
+  """
+
+  def __init__(
+    self,
+    title: str,
+    total: int,
+    console: rich_console.Console | None = None,
+  ):
+    self._title, self._total, self._done = title, total, -1
+    self._console = console or rich_console.Console()
+    self._began = self._printed = time.monotonic()
+    self._bar = None
+    if self._console.is_terminal:
+      self._bar = rich_progress.Progress(
+        rich_progress.TextColumn(title),
+        rich_progress.BarColumn(),
+        rich_progress.TextColumn('{task.fields[text]}'),
+        console=self._console,
+        transient=True,
+      )
+      self._task = self._bar.add_task(title, total=total, text='')
+
+  def __enter__(self):
+    if self._bar:
+      self._bar.start()
+    return self
+
+  def __exit__(self, *exc):
+    if self._bar:
+      self._bar.stop()
+
+  def __call__(self, label: str) -> None:
+    """Says that the stage before is done and that this one begins."""
+    self._done += 1
+    now = time.monotonic()
+    left = '?'
+    if self._done:
+      each = (now - self._began) / self._done
+      left = duration(each * (self._total - self._done))
+    text = f'{label} · {left} left'
+    if self._bar:
+      self._bar.update(self._task, completed=self._done, text=text)
+    elif now - self._printed >= _LINE_SECONDS:
+      self._printed = now
+      self._console.print(
+        f'{self._title} {self._done}/{self._total} · {text}',
+        highlight=False, markup=False, soft_wrap=True,
+      )  # fmt: skip

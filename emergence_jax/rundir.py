@@ -8,6 +8,7 @@ import pathlib
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from importlib import metadata
 
@@ -79,6 +80,31 @@ def write_json(path: pathlib.Path, value: dict) -> None:
   partial = path.with_suffix('.partial')
   partial.write_text(json.dumps(value, indent=2) + '\n')
   partial.replace(path)
+
+
+class Clock:
+  """Keeps in `times.json` how long a run took, session by session.
+
+  Args:
+    workdir: the run's directory.
+  """
+
+  def __init__(self, workdir: pathlib.Path):
+    self._path = workdir / 'times.json'
+    self._began = time.monotonic()
+    self._sessions = []
+    if self._path.exists():
+      self._sessions = json.loads(self._path.read_text())['sessions']
+    self._session: dict | None = None
+
+  def record(self, step: int) -> None:
+    """Notes that this session has got to the checkpoint of `step`."""
+    if self._session is None:
+      self._session = {'first_checkpoint': step}
+      self._sessions.append(self._session)
+    seconds = round(time.monotonic() - self._began, 1)
+    self._session |= {'last_checkpoint': step, 'seconds': seconds}
+    write_json(self._path, {'sessions': self._sessions})
 
 
 def prepare(

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+from emergence_jax.analysis.emergence import first_sustained
+
 # The step at which the paper's coarse schedule first looked.
 FIRST_LOOK = 1000
 
@@ -12,10 +14,15 @@ FIRST_LOOK = 1000
 class Collapse(NamedTuple):
   """A rank's fall and rise; leading axes as in the series.
 
+  The collapse begins where the rank falls below half of its initial value and
+  ends where it is above that again for five checkpoints in a row; a fall late
+  in training is another one. If it never falls so far, or stays below, the
+  floor is the minimum of the whole series.
+
   Attributes:
     initial: [...], value at the first checkpoint.
     half_step: [...], first step below half of it; nan if never.
-    floor: [...], minimum.
+    floor: [...], minimum until the collapse ends.
     floor_step: [...], its step.
     recovery: [...], largest value after the floor, minus the floor.
     recovery_slope: [...], `recovery` per step from the floor to that value;
@@ -33,13 +40,24 @@ class Collapse(NamedTuple):
   at_first_look: np.ndarray
 
 
+def floor_index(x_C: np.ndarray) -> int:
+  """Index of the minimum within the first collapse."""
+  below = np.flatnonzero(x_C < x_C[0] / 2)
+  if not below.size:
+    return int(np.argmin(x_C))
+  start = below[0]
+  risen = first_sustained(x_C[start:] >= x_C[0] / 2)
+  end = x_C.size if risen is None else start + risen
+  return int(np.argmin(x_C[:end]))
+
+
 def _one(step_C: np.ndarray, x_C: np.ndarray) -> tuple[float, ...]:
   known = np.isfinite(x_C)
   if not known.any():
     return (np.nan,) * len(Collapse._fields)
   step, x = step_C[known], x_C[known]
   below = np.flatnonzero(x < x[0] / 2)
-  low = int(np.argmin(x))
+  low = floor_index(x)
   top = low + int(np.argmax(x[low:]))
   rise = x[top] - x[low]
   late = np.flatnonzero(step >= FIRST_LOOK)
@@ -70,8 +88,8 @@ class Depth(NamedTuple):
   """Top-down, in two readings, over events (leading axes).
 
   Attributes:
-    gradient: [...], bool: at the collapse minimum of the last layer its rank
-      is below the first layer's (the paper's test).
+    gradient: [...], 1 where at the collapse minimum of the last layer its rank
+      is below the first layer's (the paper's test), 0 where not; nan unknown.
     order: [...], rank correlation of depth with the step of the 50% drop:
       −1 where the last layer falls first, 1 where the first does; nan where
       fewer than two layers fall, or all at the same step.
@@ -86,12 +104,15 @@ class Depth(NamedTuple):
 
 def depth(step_C: np.ndarray, rank: np.ndarray) -> Depth:
   """Top-down tests of rank series [..., Λ, C] of Λ ≥ 2 layers."""
-  rank = np.asarray(rank, float)
-  half = collapse(step_C, rank).half_step
-  last = np.where(np.isfinite(rank[..., -1, :]), rank[..., -1, :], np.inf)
-  low = np.argmin(last, -1)[..., None]
+  step_C, rank = np.asarray(step_C, float), np.asarray(rank, float)
+  found = collapse(step_C, rank)
+  half, floor_step = found.half_step, found.floor_step[..., -1]
+  # Where the last layer has no floor any place will do: the answer is nan.
+  low = np.argmax(step_C == floor_step[..., None], -1)[..., None]
   first_there = np.take_along_axis(rank[..., 0, :], low, -1)[..., 0]
   last_there = np.take_along_axis(rank[..., -1, :], low, -1)[..., 0]
+  known = np.isfinite(first_there) & np.isfinite(last_there)
+  gradient = np.where(known, last_there < first_there, np.nan)
 
   def one(half_L):
     known = np.isfinite(half_L)
@@ -103,7 +124,7 @@ def depth(step_C: np.ndarray, rank: np.ndarray) -> Depth:
   order = np.apply_along_axis(one, -1, half)
   both = np.isfinite(half[..., 0]) & np.isfinite(half[..., -1])
   earlier = np.where(both, half[..., -1] < half[..., 0], np.nan)
-  return Depth(last_there < first_there, order, earlier)
+  return Depth(gradient, order, earlier)
 
 
 class Invariance(NamedTuple):

@@ -1,8 +1,7 @@
-"""Names that the analysis knows: groups of tasks, and sizes in order."""
+"""Groups of tasks that the analysis knows."""
 
 EASY = ('COPY', 'REV', 'CMP', 'PAR')
 HARD = ('ADD', 'MOD', 'SORT', 'MUL')
-SIZES = ('nano', 'micro', 'small', 'medium', 'large', 'xlarge')
 
 
 def group(task: str) -> str:

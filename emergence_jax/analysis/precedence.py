@@ -17,7 +17,7 @@ THRESHOLDS = (0.2, 0.3, 0.4)
 CLASSES = ('none', 'precursor', 'synchronous', 'lagging')
 NONE, PRECURSOR, SYNCHRONOUS, LAGGING = range(4)
 # Fewer changes than this leave nothing to correlate.
-_LEAST = 8
+LEAST = 8
 
 
 class Precedence(NamedTuple):
@@ -123,7 +123,7 @@ def precedence(
   x, y = changes(measure), changes(behaviour)
   count = x.shape[-1]
   shape = x.shape[:-1]
-  if count < _LEAST:
+  if count < LEAST:
     nothing = np.full(shape, np.nan), np.full((*shape, draws), np.nan)
     zero = np.zeros(shape, int), np.zeros((*shape, draws), int)
     return Precedence(zero[0], nothing[0], zero[1], nothing[1])
@@ -174,18 +174,25 @@ class Rate(NamedTuple):
   p_value: float
 
 
+NO_RATE = Rate(np.nan, 0, 0, np.nan, np.nan)
+
+
+def beside_null(is_first_N: np.ndarray, null_ND: np.ndarray) -> Rate:
+  """Rate of N events, and of the same events in D draws of a null."""
+  total = len(is_first_N)
+  hits, null_D = int(is_first_N.sum()), null_ND.mean(0)
+  p_value = (1 + (null_D >= hits / total - 1e-12).sum()) / (1 + null_D.size)
+  return Rate(hits / total, hits, total, float(null_D.mean()), float(p_value))
+
+
 def rate(found: Precedence, threshold: float = 0.3) -> Rate:
   """Precursor rate over all series of a `Precedence`."""
   usable = np.isfinite(found.correlation)
-  total = int(usable.sum())
-  if not total:
-    return Rate(np.nan, 0, 0, np.nan, np.nan)
+  if not usable.any():
+    return NO_RATE
   is_first = classify(found.lag, found.correlation, threshold) == PRECURSOR
-  hits = int(is_first[usable].sum())
   null = classify(found.null_lag, found.null_correlation, threshold)
-  null_D = (null[usable] == PRECURSOR).mean(0)
-  p_value = (1 + (null_D >= hits / total - 1e-12).sum()) / (1 + null_D.size)
-  return Rate(hits / total, hits, total, float(null_D.mean()), float(p_value))
+  return beside_null(is_first[usable], null[usable] == PRECURSOR)
 
 
 def uniform_grid(

@@ -1,5 +1,6 @@
 """Reading several runs side by side."""
 
+import itertools
 import json
 import pathlib
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from collections.abc import Sequence
 import xarray as xr
 
 from emergence_jax import timeseries
-from emergence_jax.analysis import groups
+from emergence_jax.analysis import paper
 from emergence_jax.types import UserError
 
 
@@ -20,16 +21,23 @@ def _label(config: dict, workdir: pathlib.Path) -> str:
   return f'mod {modulus}' if modulus else workdir.name
 
 
-def _order(label: str) -> tuple[int, str]:
-  known = groups.SIZES.index(label) if label in groups.SIZES else -1
-  return known, label
+def _free(label: str, workdir: pathlib.Path, taken) -> str:
+  """A label that no other run has, by the folder's name or a number."""
+  if label not in taken:
+    return label
+  label = f'{label} ({workdir.name})'
+  again = (f'{label} {i}' for i in itertools.count(2))
+  return (
+    label if label not in taken else next(x for x in again if x not in taken)
+  )
 
 
 def load(workdirs: Sequence[str | pathlib.Path]) -> dict[str, xr.Dataset]:
   """Label → timeseries in memory, from small to large models.
 
-  Per-item flags are left on the disk. A finished or an unfinished run will do;
-  `attrs['train_steps']` says how far it was to go.
+  Per-item flags are left on the disk. A finished or an unfinished run will do.
+  Attributes: `train_steps`, how far it was to go; `size`, one of the paper's
+  or empty; `deviations`, where it leaves the paper's protocol; `workdir`.
 
   Args:
     workdirs: run directories, at least one.
@@ -50,12 +58,14 @@ def load(workdirs: Sequence[str | pathlib.Path]) -> dict[str, xr.Dataset]:
         'without which nothing emerges.'
       )
     config = json.loads(data.attrs.get('config', '{}'))
-    label = _label(config, workdir)
-    if label in runs:
-      label = f'{label} ({workdir.name})'
+    label = _free(_label(config, workdir), workdir, runs)
     keep = [n for n, v in data.data_vars.items() if 'item' not in v.dims]
     data = data[keep].load()
     data.attrs['train_steps'] = config.get('train', {}).get('steps')
+    data.attrs['size'] = config.get('model', {}).get('size') or ''
+    data.attrs['deviations'] = paper.deviations(config)
     data.attrs['workdir'] = str(workdir)
     runs[label] = data
-  return dict(sorted(runs.items(), key=lambda item: _order(item[0])))
+  return dict(
+    sorted(runs.items(), key=lambda item: item[1].attrs.get('parameters', 0))
+  )

@@ -127,21 +127,41 @@ def take(
   )
 
 
-def _half_recovered(step_C: np.ndarray, x_C: np.ndarray) -> float:
+def _half_recovered(step_C: np.ndarray, x_C: np.ndarray, low: int) -> float:
   """First step after the floor at which half of the rise is made."""
-  low = int(np.argmin(x_C))
   rise = x_C[low:].max() - x_C[low]
   if rise <= 0:
     return np.nan
   return step_C[low + int(np.argmax(x_C[low:] >= x_C[low] + rise / 2))]
 
 
-def _steepest(step_C: np.ndarray, x_C: np.ndarray, start: int = 0) -> float:
-  """Step at the end of the steepest change from index `start` on."""
-  if x_C.size - start < 2:
+def _steepest(step_C: np.ndarray, x_C: np.ndarray, low: int) -> float:
+  """Step at the end of the steepest change from index `low` on."""
+  if x_C.size - low < 2:
     return np.nan
-  slope = np.abs(np.diff(x_C[start:]) / np.diff(step_C[start:]))
-  return step_C[start + 1 + int(np.argmax(slope))]
+  slope = np.abs(np.diff(x_C[low:]) / np.diff(step_C[low:]))
+  return step_C[low + 1 + int(np.argmax(slope))]
+
+
+# What is made of steps, values, and the floor's index.
+_TIMES: dict[str, Callable] = {
+  'collapse time': lambda step, x, low: collapse.collapse(step, x).half_step,
+  'floor': lambda step, x, low: step[low],
+  'recovery slope': _steepest,
+  'recovery magnitude': _half_recovered,
+}
+
+
+def _event_time(step_C: np.ndarray, x_C: np.ndarray, name: str) -> float:
+  known = np.isfinite(x_C)
+  if known.sum() < 2:
+    return np.nan
+  step, x = step_C[known], x_C[known]
+  if name == 'LLC transition time':
+    return _steepest(step, x, 0)
+  low = collapse.floor_index(x)
+  # A rank that is lowest at the first checkpoint has not fallen.
+  return float(_TIMES[name](step, x, low)) if low else np.nan
 
 
 def event_times(data: xr.Dataset, name: str) -> np.ndarray | None:
@@ -155,21 +175,8 @@ def event_times(data: xr.Dataset, name: str) -> np.ndarray | None:
   if variable not in data:
     return None
   series = data.llc if variable == 'llc' else _last_layer(data)
-  series = series.transpose('seed', 'task', 'step')
-  known = np.isfinite(series).any(('seed', 'task')).values
-  step_C, values = data.step.values[known], series.values[..., known]
-  if name in ('collapse time', 'floor'):
-    found = collapse.collapse(step_C, values)
-    return found.half_step if name == 'collapse time' else found.floor_step
-
-  def one(x_C):
-    fine = np.isfinite(x_C)
-    if fine.sum() < 2:
-      return np.nan
-    step, x = step_C[fine].astype(float), x_C[fine]
-    if name == 'recovery magnitude':
-      return _half_recovered(step, x)
-    start = int(np.argmin(x)) if name == 'recovery slope' else 0
-    return _steepest(step, x, start)
-
-  return np.apply_along_axis(one, -1, values)
+  values = series.transpose('seed', 'task', 'step').values
+  step_C = data.step.values.astype(float)
+  return np.array(
+    [[_event_time(step_C, x, name) for x in row] for row in values]
+  )

@@ -5,18 +5,17 @@ import pandas as pd
 import xarray as xr
 
 from emergence_jax.analysis import (
+  align,
+  claims,
   collapse,
   concordance,
   emergence,
   groups,
-  precedence,
-  series,
+  paper,
   statistics,
 )
 
-GROUPS = ('all', 'easy', 'hard')
-# Points of the uniform grid, about as many as there are checkpoints.
-_GRID = 200
+# The rule of the paper's own numbers.
 RULE = 'paper'
 
 
@@ -51,87 +50,6 @@ def emergence_tables(runs) -> dict[str, pd.DataFrame]:
   }
 
 
-def select(found: precedence.Precedence, tasks, group: str):
-  """The events of a group of tasks."""
-  if group == 'all':
-    return found
-  keep = [i for i, t in enumerate(tasks) if groups.group(str(t)) == group]
-  return precedence.Precedence(*(x[:, keep] for x in found))
-
-
-def per_seed(found: precedence.Precedence, threshold: float = 0.3):
-  """Precursor rate of each seed, [S]."""
-  usable = np.isfinite(found.correlation)
-  first = precedence.classify(found.lag, found.correlation, threshold)
-  hits = ((first == precedence.PRECURSOR) & usable).sum((1, 2))
-  total = usable.sum((1, 2))
-  return np.divide(
-    hits, total, out=np.full(len(total), np.nan), where=total > 0
-  )
-
-
-def precedence_tables(runs, draws: int):
-  """Precursor rates beside their null, and every event's lead."""
-  rates, leads, peaks = [], [], {}
-  for i, (run, data) in enumerate(runs.items()):
-    peaks[run] = {}
-    for name in series.SERIES:
-      taken = series.take(data, series.SERIES, name)
-      if taken is None:
-        continue
-      step, x, y = taken
-      grid, grid_x = precedence.uniform_grid(step, x, _GRID)
-      _, grid_y = precedence.uniform_grid(step, y, _GRID)
-      found = {
-        'checkpoints': precedence.precedence(x, y, draws=draws, seed=i),
-        'uniform': precedence.precedence(grid_x, grid_y, draws=draws, seed=i),
-      }
-      peaks[run][name] = found['checkpoints']
-      for axis, one in found.items():
-        rates += _rate_rows(run, name, axis, one, data.task.values)
-      leads += _lead_rows(
-        run, name, data, found['uniform'], grid[1] - grid[0],
-        found['checkpoints'],
-      )  # fmt: skip
-  return (
-    {'precedence': pd.DataFrame(rates), 'leads': pd.DataFrame(leads)}, peaks
-  )  # fmt: skip
-
-
-def _rate_rows(run, name, axis, found, tasks):
-  rows = []
-  for group in GROUPS:
-    one = select(found, tasks, group)
-    if not one.lag.size:
-      continue
-    for threshold in precedence.THRESHOLDS:
-      rate = precedence.rate(one, threshold)
-      over_seeds = statistics.bootstrap(per_seed(one, threshold))
-      rows.append({
-        'run': run, 'measure': name, 'axis': axis, 'tasks': group,
-        'threshold': threshold, **rate._asdict(), 'low': over_seeds.low,
-        'high': over_seeds.high,
-      })  # fmt: skip
-  return rows
-
-
-def _lead_rows(run, name, data, uniform, stride, checkpoints):
-  rows = []
-  kind = precedence.classify(checkpoints.lag, checkpoints.correlation)
-  for s, k, j in np.ndindex(*uniform.lag.shape):
-    known = np.isfinite(uniform.correlation[s, k, j])
-    rows.append({
-      'run': run, 'measure': name, 'seed': int(data.seed.values[s]),
-      'task': str(data.task.values[k]), 'level': str(data.level.values[j]),
-      'lead_steps': uniform.lag[s, k, j] * stride if known else np.nan,
-      'correlation': uniform.correlation[s, k, j],
-      'lag_checkpoints': int(checkpoints.lag[s, k, j]),
-      'correlation_checkpoints': checkpoints.correlation[s, k, j],
-      'class': precedence.CLASSES[kind[s, k, j]],
-    })  # fmt: skip
-  return rows
-
-
 def collapse_table(runs) -> pd.DataFrame:
   """Floor, its step, recovery and the rest, per run × task × layer."""
   rows = []
@@ -156,61 +74,90 @@ def collapse_table(runs) -> pd.DataFrame:
   return pd.DataFrame(rows)
 
 
+def depth_of(data: xr.Dataset) -> collapse.Depth:
+  """Top-down tests [S, K]."""
+  rank = data.rankme.transpose('seed', 'task', 'layer', 'step').values
+  return collapse.depth(data.step.values, rank)
+
+
+def hits_of(values_SK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Ones, and known values, of each seed: [S] and [S]."""
+  known = np.isfinite(values_SK)
+  return np.where(known, values_SK, 0).sum(1), known.sum(1)
+
+
 def top_down_table(runs) -> pd.DataFrame:
   """Depth gradient and order in time, per run."""
   rows = []
   for run, data in runs.items():
     if 'rankme' not in data or data.sizes['layer'] < 2:
       continue
-    rank = data.rankme.transpose('seed', 'task', 'layer', 'step').values
-    found = collapse.depth(data.step.values, rank)
-    for name, values in found._asdict().items():
-      values = np.asarray(values, float)
+    for name, values in depth_of(data)._asdict().items():
+      hits, known = hits_of(values)
       if name == 'order':
-        known = np.isfinite(values)
-        total = np.where(known, values, 0).sum(1)
-        mean = np.full(len(total), np.nan)
-        np.divide(total, known.sum(1), out=mean, where=known.any(1))
+        mean = np.full(len(hits), np.nan)
+        np.divide(hits, known, out=mean, where=known > 0)
         estimate = statistics.bootstrap(mean)
       else:
-        known = np.isfinite(values)
-        estimate = statistics.share(int(values[known].sum()), int(known.sum()))
+        estimate = statistics.shares([hits], [known])
       rows.append({'run': run, 'test': name, **_cells(estimate)})
   return pd.DataFrame(rows)
 
 
 def floors_of(data: xr.Dataset) -> np.ndarray:
-  """Minimum of the last layer's RankMe [S, K]."""
+  """Floor of the last layer's RankMe [S, K]."""
   last = data.rankme.isel(layer=-1).transpose('seed', 'task', 'step')
   return collapse.collapse(data.step.values, last.values).floor
 
 
-def invariance_table(runs) -> pd.DataFrame:
-  """Floors of each task over the runs that have it."""
+def floors_by_task(runs) -> dict[str, dict[str, np.ndarray]]:
+  """Task → run → floors [S]."""
   floors: dict[str, dict[str, np.ndarray]] = {}
   for run, data in runs.items():
     if 'rankme' in data:
-      for k, task in enumerate(data.task.values):
-        floors.setdefault(str(task), {})[run] = floors_of(data)[:, k]
+      for task, column in zip(data.task.values, floors_of(data).T):
+        floors.setdefault(str(task), {})[run] = column
+  return floors
+
+
+def invariance_table(runs) -> pd.DataFrame:
+  """Floors of each task over the runs that have it.
+
+  At the checkpoints of each run, and at those that all have, if these are
+  others: a sparser schedule may miss a floor.
+  """
   rows = []
-  for task, by_run in floors.items():
-    found = collapse.invariance(list(by_run.values()))
-    rows.append({
-      'task': task, 'runs': len(by_run), 'mean': found.mean, 'std': found.std,
-      'variation': found.variation, 'spread_between_seeds': found.spread,
-      'p_value': found.p_value,
-      'floors': ', '.join(f'{n} {v:.3g}' for n, v in zip(by_run, found.floors)),
-    })  # fmt: skip
+  ways = {'own': runs}
+  if align.schedules_differ(runs):
+    ways['shared'] = align.at_shared_steps(runs)
+  for way, those in ways.items():
+    for task, by_run in floors_by_task(those).items():
+      found = collapse.invariance(list(by_run.values()))
+      shown = zip(by_run, found.floors)
+      rows.append({
+        'task': task, 'checkpoints': way, 'runs': len(by_run),
+        'mean': found.mean, 'std': found.std, 'variation': found.variation,
+        'spread_between_seeds': found.spread, 'p_value': found.p_value,
+        'floors': ', '.join(f'{n} {v:.3g}' for n, v in shown),
+      })  # fmt: skip
   return pd.DataFrame(rows)
 
 
-def _events(data: xr.Dataset):
-  """Floor, emergence step [S, N] and group [N] of every task × level."""
-  steps = emergence.by_rule(data, RULE).values
-  shape = steps.shape
-  floors = np.broadcast_to(floors_of(data)[..., None], shape)
-  kinds = np.repeat([groups.group(str(t)) for t in data.task.values], shape[2])
-  return floors.reshape(shape[0], -1), steps.reshape(shape[0], -1), kinds
+def predicted(data: xr.Dataset) -> xr.Dataset:
+  """Floor and step of emergence of every event, with the group of its task.
+
+  Returns:
+    `floor` and `step` (seed, event), and `group` (event); an event is a pair
+    of task and level.
+  """
+  step = emergence.by_rule(data, RULE)
+  floor = step.copy(
+    data=np.broadcast_to(floors_of(data)[..., None], step.shape)
+  )
+  both = xr.Dataset({'floor': floor, 'step': step})
+  both = both.stack(event=('task', 'level')).transpose('seed', 'event')
+  kinds = [groups.group(str(t)) for t in both.task.values]
+  return both.assign(group=('event', kinds))
 
 
 PAIRS = {
@@ -220,88 +167,111 @@ PAIRS = {
 }
 
 
+def spearman_of(events: xr.Dataset) -> np.ndarray:
+  """Rank correlation of floor and step of emergence for each seed, [S]."""
+  return np.array([
+    concordance.spearman(f, t)
+    for f, t in zip(events.floor.values, events.step.values)
+  ])  # fmt: skip
+
+
+def concordance_of(events: xr.Dataset, name: str):
+  """Agreeing, decided and tied pairs of each seed, [S] each."""
+  found = [
+    concordance.pairs(f, t, events.group.values, *PAIRS[name])
+    for f, t in zip(events.floor.values, events.step.values)
+  ]
+  agree, disagree, ties = np.array(found).T
+  return agree, agree + disagree, ties
+
+
+def swaps_of(one: xr.Dataset, other: xr.Dataset):
+  """Predicted reversals, and reversals, of seed i of one run and of another.
+
+  Only events that both have; seeds beyond the fewer of both are left out.
+  """
+  one, other = xr.align(one, other, join='inner', exclude=['seed'])
+  seeds = range(min(one.sizes['seed'], other.sizes['seed']))
+  found = [
+    concordance.swaps(
+      (one.floor.values[s], other.floor.values[s]),
+      (one.step.values[s], other.step.values[s]),
+    )
+    for s in seeds
+  ]
+  reversals, predicted = np.array(found).T
+  return predicted, reversals
+
+
 def prediction_table(runs) -> pd.DataFrame:
   """How the floor orders emergence, per run and between runs."""
   rows = []
-  ready = {n: _events(d) for n, d in runs.items() if 'rankme' in d}
-  for run, (floor, step, kinds) in ready.items():
-    values = [concordance.spearman(f, t) for f, t in zip(floor, step)]
+  ready = {n: predicted(d) for n, d in runs.items() if 'rankme' in d}
+  for run, events in ready.items():
     rows.append({
       'run': run, 'quantity': 'spearman', 'ties': 0,
-      **_cells(statistics.bootstrap(np.array(values))),
+      **_cells(statistics.bootstrap(spearman_of(events))),
     })  # fmt: skip
-    for name, (a, b) in PAIRS.items():
-      found = [
-        concordance.pairs(f, t, kinds, a, b) for f, t in zip(floor, step)
-      ]
-      shares = np.array([c.share for c in found])
+    for name in PAIRS:
+      agree, decided, ties = concordance_of(events, name)
       rows.append({
-        'run': run, 'quantity': f'concordance {name}',
-        'ties': sum(c.ties for c in found),
-        **_cells(statistics.bootstrap(shares)),
+        'run': run, 'quantity': f'concordance {name}', 'ties': int(ties.sum()),
+        **_cells(statistics.shares([agree], [decided])),
       })  # fmt: skip
-  names = list(ready)
-  for a, b in zip(names, names[1:]):
-    if ready[a][1].shape[1] != ready[b][1].shape[1]:
-      continue
-    seeds = min(len(ready[a][0]), len(ready[b][0]))
-    shares = [
-      concordance.swaps(
-        (ready[a][0][s], ready[b][0][s]), (ready[a][1][s], ready[b][1][s])
-      ).share
-      for s in range(seeds)
-    ]
+  for a, b in zip(ready, list(ready)[1:]):
+    hits, total = swaps_of(ready[a], ready[b])
     rows.append({
       'run': f'{a} → {b}', 'quantity': 'swap', 'ties': 0,
-      **_cells(statistics.bootstrap(np.array(shares))),
+      **_cells(statistics.shares([hits], [total])),
     })  # fmt: skip
   return pd.DataFrame(rows)
 
 
-_NO_EVENTS = dict(rate=np.nan, total=0, false_alarm=np.nan, p_value=np.nan)
-
-
-def events_table(runs, draws: int) -> pd.DataFrame:
-  """Precursor rate of each of the 13 event metrics, per run and group."""
+def numbers_table(runs) -> pd.DataFrame:
+  """Every number that the paper gives for a size, beside ours."""
   rows = []
   for run, data in runs.items():
-    step_of = emergence.by_rule(data, RULE).values
-    kinds = np.array([groups.group(str(t)) for t in data.task.values])
-    for name in series.EVENT_METRICS:
-      rate_of = _event_rates(data, name, step_of, draws)
-      for group in GROUPS:
-        keep = np.flatnonzero((kinds == group) | (group == 'all'))
-        if keep.size:
-          row = {'run': run, 'metric': name, 'tasks': group}
-          rows.append(row | rate_of(keep))
+    size = data.attrs.get('size') or run
+    if size not in paper.SIZES:
+      continue
+    place = paper.SIZES.index(size)
+    for quantity, task, level, theirs, ours_S in _numbers(data, place):
+      is_step = quantity == 'emergence'
+      estimate = (
+        statistics.median_time(ours_S) if is_step
+        else statistics.bootstrap(ours_S)
+      )  # fmt: skip
+      # Steps are as fine as checkpoints, the others as their last digit.
+      slack = (paper.spacing(theirs), 0) if is_step else (0.05, 0.05)
+      ends = statistics.prediction(ours_S)
+      word, why = claims.number_verdict(
+        ends, (theirs - slack[0], theirs + slack[1]), align.caveat(data)
+      )
+      rows.append({
+        'run': run, 'quantity': quantity, 'task': task, 'level': level,
+        'paper': float(theirs), 'ours': estimate.value, 'low': estimate.low,
+        'high': estimate.high, 'seeds': estimate.count,
+        'one more seed, low': ends[0], 'one more seed, high': ends[1],
+        'verdict': word, 'why': why,
+      })  # fmt: skip
   return pd.DataFrame(rows)
 
 
-def _event_rates(data, name, step_of, draws):
-  """Tasks' indices → rate of one metric among them.
-
-  By cross-correlation for a series, by which came earlier for an event.
-  """
-  if name in series.EVENT_TIMES:
-    times = series.event_times(data, name)
-
-    def earlier(keep):
-      emerged = step_of[:, keep]
-      total = int(np.isfinite(emerged).sum())
-      if times is None or not total:
-        return _NO_EVENTS
-      first = times[:, keep, None] < emerged
-      return _NO_EVENTS | {'rate': first.sum() / total, 'total': total}
-
-    return earlier
-  taken = series.take(data, series.EVENT_SERIES, name)
-  if taken is None:
-    return lambda keep: _NO_EVENTS
-  found = precedence.precedence(*taken[1:], draws=draws)
-
-  def correlated(keep):
-    one = precedence.Precedence(*(x[:, keep] for x in found))
-    rate = precedence.rate(one)
-    return {k: getattr(rate, k) for k in _NO_EVENTS}
-
-  return correlated
+def _numbers(data: xr.Dataset, place: int):
+  """(Quantity, task, level, paper's, ours [S]) of a size of the paper."""
+  if 'rankme' in data:
+    last = data.rankme.isel(layer=-1).transpose('seed', 'task', 'step')
+    found = collapse.collapse(data.step.values, last.values)
+    for quantity, ours, theirs in (
+      ('RankMe at step 0', found.initial, paper.INITIAL),
+      ('floor of RankMe', found.floor, paper.FLOORS),
+    ):
+      for k, task in enumerate(map(str, data.task.values)):
+        if task in theirs:
+          yield quantity, task, '', theirs[task][place], ours[:, k]
+  steps = emergence.by_rule(data, RULE)
+  for task, levels in paper.EMERGENCE.items():
+    for level, theirs in levels.items():
+      if task in steps.task and level in steps.level:
+        ours = steps.sel(task=task, level=level).values
+        yield 'emergence', task, level, theirs[place], ours

@@ -9,13 +9,20 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from emergence_jax import timeseries
-from emergence_jax.analysis import series
+from emergence_jax import progress, timeseries
 from emergence_jax.analysis.study import Study
-from emergence_jax.report import text
+from emergence_jax.report import anatomy, text
 from emergence_jax.types import Status
 
 _TEMPLATE = pathlib.Path(__file__).with_name('page.html')
+# Group of figures → what is said where there is none.
+_NO_FIGURE = {
+  'Emergence': 'Not measured.',
+  'Floors': 'RankMe was not measured.',
+  'Depth': 'It takes RankMe of two layers or more.',
+  'Leads': 'No measure but behaviour.',
+  'Prediction': 'It takes RankMe of two tasks or more.',
+}
 _VERSIONS = ('jax', 'flax', 'optax', 'numpy', 'xarray')
 
 
@@ -24,66 +31,58 @@ def _numbers(values: np.ndarray) -> list:
   return [float(f'{v:.4g}') if np.isfinite(v) else None for v in values]
 
 
-def _curves(array: xr.DataArray) -> dict:
-  """Steps, median and the range of the middle 95% of seeds."""
-  array = array.transpose('seed', 'step')
-  known = np.isfinite(array.values).any(0)
-  values = array.values[:, known]
-  low, middle, high = np.nanpercentile(values, [2.5, 50, 97.5], axis=0)
+def _curve(line: anatomy.Curve) -> dict:
   return {
-    'step': [int(s) for s in array.step.values[known]],
-    'mid': _numbers(middle), 'low': _numbers(low), 'high': _numbers(high),
-  }  # fmt: skip
+    'name': line.name,
+    'step': [int(s) for s in line.step],
+    'mid': _numbers(line.mid),
+    'low': _numbers(line.low),
+    'high': _numbers(line.high),
+  }
 
 
-def _task_curves(data: xr.Dataset, task: str) -> dict[str, list]:
-  """Panel → curves of one task, each with its name."""
-  one = data.sel(task=task)
-  panels: dict[str, list] = {}
-  for level in data.level.values:
-    name = f'level {level}'
-    for variable, label in (
-      ('accuracy', 'accuracy'), ('log_prob', 'log-probability (nat)'),
-    ):  # fmt: skip
-      curve = _curves(one[variable].sel(level=level))
-      panels.setdefault(label, []).append({'name': name, **curve})
-  if 'rankme' in data:
-    panels['RankMe (dimensions)'] = [
-      {'name': f'layer {layer}', **_curves(one.rankme.sel(layer=layer))}
-      for layer in data.layer.values
-    ]
-  for name, (variable, get) in series.SERIES.items():
-    if name == 'RankMe' or variable not in data:
-      continue
-    array = get(data)
-    if 'task' in array.dims:
-      array = array.sel(task=task)
-    if np.isfinite(array).any():
-      panels[name] = [{'name': 'median', **_curves(array)}]
-  return panels
+def _task(data: xr.Dataset, task: str) -> dict:
+  """Panels and marks of one task, as the page's script draws them."""
+  at = anatomy.marks(data, task)
+  return {
+    'panels': {
+      label: [_curve(line) for line in lines]
+      for label, lines in anatomy.curves(data, task).items()
+    },
+    'events': _numbers(np.array(list(at.emergence.values()))),
+    'rank': _numbers(np.array([at.floor, at.recovered])),
+  }
 
 
-def _payload(found: Study, runs: dict[str, xr.Dataset]) -> dict:
-  """What the page's script draws: run → task → panels, and events."""
-  steps = found.tables['emergence']
-  steps = steps[(steps.rule == 'chance-corrected') & np.isfinite(steps.value)]
-  events = {}
-  for row in steps.itertuples():
-    events.setdefault(row.run, {}).setdefault(row.task, []).append(
-      {'level': row.level, 'step': int(row.value)}
-    )
-  curves = {
-    run: {str(t): _task_curves(data, t) for t in data.task.values}
+def _payload(runs: dict[str, xr.Dataset]) -> dict:
+  """Run → task → what is drawn of it."""
+  return {
+    run: {str(t): _task(data, str(t)) for t in data.task.values}
     for run, data in runs.items()
   }
-  return {'curves': curves, 'events': events}
 
 
-def _html_table(frame: pd.DataFrame) -> str:
+def _html_table(frame: pd.DataFrame, none: str = 'Not measured.') -> str:
+  """A table, or a sentence where it has no rows."""
   if not len(frame):
-    return '<p>Not measured.</p>'
+    return f'<p>{html.escape(none)}</p>'
   shown = frame.map(text.number)
-  return shown.to_html(index=False, border=0, escape=True)
+  table = shown.to_html(index=False, border=0, escape=True)
+  return f'<div class="scroll">{table}</div>'
+
+
+def _folded(summary: str, frame: pd.DataFrame) -> str:
+  """A table behind its title."""
+  name = html.escape(summary)
+  return f'<details><summary>{name}</summary>{_html_table(frame)}</details>'
+
+
+def _claims(frame: pd.DataFrame) -> str:
+  """The claims; folded where there is nothing to say on any."""
+  if (frame.verdict == 'not measured').all():
+    table = _folded("The paper's numbers", frame)
+    return f'<p>No claim of the paper is about these runs.</p>{table}'
+  return _html_table(frame)
 
 
 def _image(path: pathlib.Path, title: str) -> str:
@@ -95,11 +94,28 @@ def _image(path: pathlib.Path, title: str) -> str:
   )
 
 
+def _json_of(data: xr.Dataset, name: str) -> dict:
+  """A file of the run's directory; empty if it is not there."""
+  path = pathlib.Path(data.attrs['workdir']) / name
+  return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _time(data: xr.Dataset) -> str:
+  sessions = _json_of(data, 'times.json').get('sessions', [])
+  if not sessions:
+    return '–'
+  spent = progress.duration(sum(s['seconds'] for s in sessions))
+  return spent if len(sessions) == 1 else f'{spent} in {len(sessions)} sessions'
+
+
+def _devices(names: list[str]) -> str:
+  return ', '.join(f'{names.count(n)} × {n}' for n in dict.fromkeys(names))
+
+
 def _what_was_run(runs: dict[str, xr.Dataset]) -> pd.DataFrame:
   rows = []
   for run, data in runs.items():
-    path = pathlib.Path(data.attrs['workdir']) / 'env.json'
-    env = json.loads(path.read_text()) if path.exists() else {}
+    env = _json_of(data, 'env.json')
     versions = env.get('versions', {})
     done, wanted = int(data.step.values[-1]), data.attrs.get('train_steps')
     rows.append({
@@ -107,13 +123,28 @@ def _what_was_run(runs: dict[str, xr.Dataset]) -> pd.DataFrame:
       'seeds': data.sizes['seed'],
       'steps': f'{done:,}' if done == wanted else f'{done:,} of {wanted:,}',
       'checkpoints': data.sizes['step'],
-      'devices': ', '.join(env.get('devices', [])) or '–',
+      'time': _time(data),
+      'devices': _devices(env.get('devices', [])) or '–',
       'versions': ', '.join(f'{n} {versions[n]}' for n in _VERSIONS
                             if versions.get(n)),
       'commit': (env.get('git_commit') or '–')[:10],
       'directory': data.attrs['workdir'],
     })  # fmt: skip
   return pd.DataFrame(rows)
+
+
+def _configs(runs: dict[str, xr.Dataset]) -> str:
+  """Each run's configuration, folded."""
+  parts = []
+  for run, data in runs.items():
+    config = json.loads(data.attrs.get('config', '{}'))
+    words = html.escape(json.dumps(config, indent=1))
+    name = html.escape(run)
+    parts.append(
+      f'<details><summary>Configuration of {name}</summary><pre>{words}</pre>'
+      '</details>'
+    )
+  return ''.join(parts)
 
 
 def problems(runs: dict[str, xr.Dataset]) -> pd.DataFrame:
@@ -156,26 +187,38 @@ def build(
     figures: title → PNG file, from `panels.draw`.
   """
   notes = ''.join(f'<li>{html.escape(n)}</li>' for n in found.notes)
-  bad = problems(runs)
-  by_claim = found.tables['claims']
+  tables = found.tables
+  prediction = tables['prediction']
+  if len(prediction):
+    prediction = prediction[prediction['count'] > 0]
   fields = {
     'answer': html.escape(text.answer(found)),
     'notes': notes or '<li>None.</li>',
     'runs': _html_table(_what_was_run(runs)),
-    'claims': _html_table(by_claim.drop(columns='how')),
-    'emergence': _html_table(text.emergence_summary(found)),
-    'precedence': _html_table(text.precedence_summary(found)),
-    'events': _html_table(found.tables['events']),
-    'prediction': _html_table(found.tables['prediction']),
-    'invariance': _html_table(found.tables['invariance']),
-    'top_down': _html_table(found.tables['top_down']),
-    'problems': '<p>None.</p>' if bad.empty else _html_table(bad),
+    'configs': _configs(runs),
+    'claims': _claims(tables['claims'].drop(columns='how')),
+    'numbers': _folded(
+      'Table: every number that the paper gives for a size, beside ours',
+      tables['numbers'],
+    ),
+    'emergence': _folded(
+      'Table: medians and 95% intervals over seeds',
+      text.emergence_summary(found),
+    ),
+    'precedence': _folded(
+      'Table: precursor rates beside their null', text.precedence_summary(found)
+    ),
+    'events': _folded('Table: the 13 event metrics', tables['events']),
+    'prediction': _html_table(prediction, 'No pairs of events to order.'),
+    'invariance': _html_table(tables['invariance']),
+    'top_down': _html_table(tables['top_down'], ''),
+    'problems': _html_table(problems(runs), 'None.'),
   }
-  for group in ('Emergence', 'Floors', 'Depth', 'Prediction', 'Leads'):
+  for group, none in _NO_FIGURE.items():
     chosen = [t for t in figures if t.startswith(group)]
     pictures = ''.join(_image(figures[t], t) for t in chosen)
-    fields[f'figures_{group.lower()}'] = pictures or '<p>Not measured.</p>'
-  payload = json.dumps(_payload(found, runs), separators=(',', ':'))
+    fields[f'figures_{group.lower()}'] = pictures or f'<p>{none}</p>'
+  payload = json.dumps(_payload(runs), separators=(',', ':'))
   page = _TEMPLATE.read_text()
   for name, value in fields.items():
     page = page.replace(f'<!--{name}-->', value)

@@ -1,24 +1,42 @@
 """Figures of a study: maps, heat maps, floors, leads and predictions."""
 
+import itertools
 import pathlib
+import re
+from collections.abc import Callable, Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
-from emergence_jax.analysis import groups, tables
+from emergence_jax.analysis import paper, precedence, rates, tables
 from emergence_jax.analysis.study import Study
-from emergence_jax.report import style
+from emergence_jax.report import anatomy, style
 
-# Floors of v1 at nano to large; arXiv:2602.15997v1.
-_PAPER_SIZES = groups.SIZES[:5]
-_PAPER_FLOORS = {
-  'MOD': (2.07, 1.88, 2.26, 2.35, 2.02),
-  'ADD': (3.15, 3.01, 4.56, 4.39, 4.54),
-  'SORT': (2.18, 2.90, 8.09, 9.54, 8.10),
-  'MUL': (3.03, 3.01, 7.67, 7.99, 4.57),
-}
-_SHOWN_NULL = 2.5, 97.5
+
+def emergence_strip(found: Study, runs: dict[str, xr.Dataset]):
+  """Steps of emergence of every seed by every rule, where events are few."""
+  frame = found.tables['emergence_by_seed']
+  events = frame.run + ', ' + frame.task + ' ' + frame.level
+  labels = list(dict.fromkeys(events))
+  rules = list(dict.fromkeys(frame.rule))
+  rows = len(labels) * len(rules)
+  figure, axis = plt.subplots(
+    figsize=(8, 1.2 + 0.45 * rows), layout='constrained'
+  )
+  rng = np.random.default_rng(0)
+  places = []
+  for i, (label, rule) in enumerate(itertools.product(labels, rules)):
+    one = frame[(events == label) & (frame.rule == rule)].step
+    emerged = one[np.isfinite(one)]
+    y = i + rng.uniform(-0.2, 0.2, len(emerged))
+    axis.plot(np.maximum(emerged, 1), y, 'o', color=style.BLUE, ms=5, alpha=0.6)
+    places.append(f'{label}\n{rule}, {len(emerged)}/{len(one)} seeds')
+  axis.set_yticks(range(rows), places)
+  axis.set_ylim(rows - 0.5, -0.5)
+  axis.set(xscale='log', xlabel='step of emergence')
+  axis.set_title('When each seed got there, by every rule', fontsize=10)
+  return figure
 
 
 def emergence_map(found: Study, runs: dict[str, xr.Dataset]):
@@ -100,6 +118,7 @@ def depth_map(run: str, data: xr.Dataset):
 def floors(runs: dict[str, xr.Dataset]):
   """Floors of RankMe across runs, the paper's beside them."""
   names = list(runs)
+  sizes = [data.attrs.get('size') or name for name, data in runs.items()]
   figure, axis = plt.subplots(figsize=(7.5, 4), layout='constrained')
   tasks = list(dict.fromkeys(
     str(t) for data in runs.values() for t in data.task.values
@@ -113,58 +132,99 @@ def floors(runs: dict[str, xr.Dataset]):
       values = tables.floors_of(data)[:, list(data.task.values).index(task)]
       x = j + (i - len(tasks) / 2) * 0.06
       axis.plot(
-        np.full(values.size, x), values, 'o', color=colour, ms=4, alpha=0.6,
-        label=task if not j else None,
-      )  # fmt: skip
-    known = [n for n in names if n in _PAPER_SIZES and task in _PAPER_FLOORS]
-    if known:
-      axis.plot(
-        [names.index(n) + (i - len(tasks) / 2) * 0.06 for n in known],
-        [_PAPER_FLOORS[task][_PAPER_SIZES.index(n)] for n in known],
-        'x', color=colour, ms=9, mew=2,
-      )  # fmt: skip
-  if any(n in _PAPER_SIZES for n in names):
+        np.full(values.size, x), values, 'o', color=colour, ms=4, alpha=0.6
+      )
+      if task in paper.FLOORS and sizes[j] in paper.SIZES:
+        theirs = paper.FLOORS[task][paper.SIZES.index(sizes[j])]
+        axis.plot(x, theirs, 'x', color=colour, ms=9, mew=2)
+    axis.plot([], [], 'o', color=colour, ms=4, label=task)
+  if set(sizes) & set(paper.SIZES):
     axis.plot([], [], 'kx', ms=9, mew=2, label='the paper')
   axis.set_xticks(range(len(names)), names)
+  axis.set_xlim(-0.5, len(names) - 0.5)
   axis.set_ylabel('floor of RankMe, last layer (dimensions)')
   figure.legend(loc='outside right upper', fontsize=9)
   axis.set_title('Floors across sizes; a dot is a seed', fontsize=10)
   return figure
 
 
+def _strip(axis, peaks, emerged, stride: float, row: int, rng) -> None:
+  """One measure's events, their mean, and the band of the null's mean."""
+  usable = np.isfinite(peaks.correlation)
+  strong = np.abs(np.nan_to_num(peaks.correlation)) > 0.3
+  for mask, look in (
+    (usable & ~emerged, dict(mfc='none', mec='#bbbbbb')),
+    (usable & emerged & ~strong, dict(color='#777777')),
+    (usable & emerged & strong, dict(color=style.BLUE)),
+  ):
+    count = mask.sum()
+    lag = peaks.lag[mask] + rng.uniform(-0.3, 0.3, count)
+    y = row + rng.uniform(-0.25, 0.25, count)
+    axis.plot(lag * stride, y, 'o', ms=3.5, alpha=0.6, **look)
+  mean = rates.mean_lead(rates.only(peaks, emerged), stride)
+  if np.isnan(mean.lead):
+    return
+  low, high = mean.lead_null_low, mean.lead_null_high
+  axis.barh(
+    row, high - low, left=low, height=0.7, color='#E69F00', alpha=0.35, zorder=0
+  )
+  axis.plot([mean.lead] * 2, [row - 0.4, row + 0.4], 'k', lw=2)
+
+
+def _why_none(one: rates.Leads | int) -> str:
+  """Why a measure has no lead that counts; empty if it has."""
+  if isinstance(one, int):
+    return f'{one} checkpoints; a lag takes {precedence.LEAST + 1}'
+  known = np.isfinite(one.checkpoints.correlation)
+  if not known.any():
+    return 'does not change'
+  return '' if (known & one.emerged).any() else 'no event emerged'
+
+
 def leads(found: Study, run: str):
-  """Lags of every event and measure, over the band of the null."""
+  """Leads of every event and measure, over the band of the null.
+
+  In steps on the left, in checkpoints (the paper's way) on the right.
+  """
   measures = found.leads[run]
-  figure, axis = plt.subplots(
-    figsize=(8.5, 1.4 + 0.55 * len(measures)), layout='constrained'
-  )
+  figure, axes = plt.subplots(
+    1, 2, figsize=(11, 1.9 + 0.5 * len(measures)), sharey=True,
+    layout='constrained',
+  )  # fmt: skip
   rng = np.random.default_rng(0)
-  colours = {'strong': style.BLUE, 'weak': '#999999'}
-  for i, peaks in enumerate(measures.values()):
-    known = np.isfinite(peaks.correlation)
-    if not known.any():
+  for i, one in enumerate(measures.values()):
+    if why := _why_none(one):
+      axes[0].annotate(
+        why, (0.02, i), xycoords=('axes fraction', 'data'), va='center',
+        fontsize=8, color='#777777',
+      )  # fmt: skip
+    if isinstance(one, int):
       continue
-    low, high = np.percentile(peaks.null_lag[known].mean(0), _SHOWN_NULL)
-    axis.barh(i, high - low, left=low, height=0.7, color='#E69F00', alpha=0.35)
-    lag = peaks.lag[known] + rng.uniform(-0.3, 0.3, known.sum())
-    strong = np.abs(peaks.correlation[known]) > 0.3
-    y = i + rng.uniform(-0.25, 0.25, known.sum())
-    for kind, mask in (('weak', ~strong), ('strong', strong)):
-      axis.plot(lag[mask], y[mask], 'o', ms=3, alpha=0.5, color=colours[kind])
-    axis.plot([peaks.lag[known].mean()] * 2, [i - 0.4, i + 0.4], 'k', lw=2)
-  axis.axvline(0, color='grey', lw=1, ls=':')
-  axis.set_yticks(range(len(measures)), list(measures))
-  axis.invert_yaxis()
-  axis.set_xlabel(
-    '← behaviour first      lag of the largest correlation (checkpoints)      '
-    'measure first →'
+    _strip(axes[0], one.uniform, one.emerged, one.stride, i, rng)
+    _strip(axes[1], one.checkpoints, one.emerged, 1.0, i, rng)
+  axes[0].set_ylim(len(measures) - 0.4, -0.6)
+  axes[0].set_yticks(range(len(measures)), list(measures))
+  for axis, unit in zip(axes, ('steps', 'checkpoints')):
+    axis.axvline(0, color='grey', lw=1, ls=':')
+    reach = 1.08 * np.abs(axis.dataLim.intervalx).max()
+    if np.isfinite(reach) and reach > 0:
+      axis.set_xlim(-reach, reach)
+    axis.set_xlabel(f'← behaviour first    lead ({unit})    measure first →')
+  handles = [
+    plt.Line2D([], [], ls='', marker='o', color=style.BLUE, ms=5),
+    plt.Line2D([], [], ls='', marker='o', color='#777777', ms=5),
+    plt.Line2D([], [], ls='', marker='o', mfc='none', mec='#bbbbbb', ms=5),
+    plt.Line2D([], [], color='k', lw=2),
+    plt.Rectangle((0, 0), 1, 1, color='#E69F00', alpha=0.35),
+  ]
+  words = (
+    'event, |r| > 0.3', 'event, |r| ≤ 0.3', 'did not emerge: not counted',
+    'mean', 'mean of the null, 95%',
+  )  # fmt: skip
+  figure.legend(handles, words, loc='outside lower center', ncols=5, fontsize=9)
+  figure.suptitle(
+    f'{run}: which moves first? A dot is a seed × task × level', fontsize=10
   )
-  for kind, text in (('strong', '|r| > 0.3'), ('weak', '|r| ≤ 0.3')):
-    axis.plot([], [], 'o', ms=5, color=colours[kind], label=f'event, {text}')
-  axis.plot([], [], 'k', lw=2, label='mean')
-  axis.barh(0, 0, color='#E69F00', alpha=0.35, label='mean of the null, 95%')
-  figure.legend(loc='outside lower center', ncols=4, fontsize=9)
-  axis.set_title(f'{run}: which moves first', fontsize=10)
   return figure
 
 
@@ -208,31 +268,57 @@ def prediction(found: Study, run: str, data: xr.Dataset):
   return figure
 
 
-def draw(found: Study, runs: dict[str, xr.Dataset], folder: pathlib.Path):
-  """Writes all figures as PNG and SVG; returns title → PNG."""
-  makers = {'Emergence': lambda: emergence_map(found, runs)}
+def makers(found: Study, runs: dict[str, xr.Dataset]):
+  """Title → function that makes the figure."""
+  events = {n: d.chance.size for n, d in runs.items()}
+  emerging = emergence_strip if max(events.values()) == 1 else emergence_map
+  made = {'Emergence': lambda: emerging(found, runs)}
   ranked = {n: d for n, d in runs.items() if 'rankme' in d}
   if ranked:
-    makers['Floors across sizes'] = lambda: floors(ranked)
+    made['Floors across sizes'] = lambda: floors(ranked)
   for run, data in ranked.items():
     if data.sizes['layer'] > 1:
-      makers[f'Depth: {run}'] = lambda r=run, d=data: depth_map(r, d)
+      made[f'Depth: {run}'] = lambda r=run, d=data: depth_map(r, d)
     if data.sizes['task'] > 1:
-      makers[f'Prediction: {run}'] = lambda r=run, d=data: prediction(
-        found, r, d
-      )
+      made[f'Prediction: {run}'] = lambda r=run, d=data: prediction(found, r, d)
   for run, measures in found.leads.items():
     if measures:
-      makers[f'Leads: {run}'] = lambda r=run: leads(found, r)
+      made[f'Leads: {run}'] = lambda r=run: leads(found, r)
+  for run, data in runs.items():
+    for task in map(str, data.task.values):
+      made[f'Anatomy: {run}: {task}'] = lambda r=run, d=data, t=task: (
+        anatomy.figure(r, d, t)
+      )
+  return made
+
+
+def draw(
+  makers: Mapping[str, Callable],
+  folder: pathlib.Path,
+  say: Callable[[str], None] = lambda title: None,
+) -> dict[str, pathlib.Path]:
+  """Writes figures as PNG and SVG.
+
+  Args:
+    makers: title → function that makes the figure.
+    folder: made if it is not there.
+    say: told which comes next.
+
+  Returns:
+    Title → PNG.
+  """
   folder.mkdir(parents=True, exist_ok=True)
   paths = {}
   with plt.rc_context(style.RC):
     for title, make in makers.items():
+      say(title)
       figure = make()
-      name = title.lower().replace(': ', '_').replace(' ', '_')
-      name = ''.join(c for c in name if c.isalnum() or c in '_-')
+      # The layout is solved once for both files.
+      figure.draw_without_rendering()
+      figure.set_layout_engine('none')
+      name = re.sub(r'[^\w.]+', '_', title.lower()).strip('_')
       paths[title] = folder / f'{name}.png'
       figure.savefig(paths[title], dpi=110)
-      figure.savefig(paths[title].with_suffix('.svg'))
+      figure.savefig(folder / f'{name}.svg')
       plt.close(figure)
   return paths

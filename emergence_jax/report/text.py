@@ -9,10 +9,12 @@ from rich import box
 from rich import console as rich_console
 from rich import table as rich_table
 
-from emergence_jax.analysis import precedence
+from emergence_jax.analysis import claims, precedence
 from emergence_jax.analysis.study import Study
 
 _THRESHOLD = 0.3
+# Events under which a share says little.
+_FEW = 5
 
 
 def number(value) -> str:
@@ -37,46 +39,71 @@ def _table(title: str, frame: pd.DataFrame, caption: str = ''):
   return out
 
 
+def _rates(found: Study, **where) -> pd.DataFrame:
+  """Rows of the rates at `_THRESHOLD`, of events that emerge."""
+  rates = found.tables['precedence']
+  where = {'events': 'emerged', 'threshold': _THRESHOLD, **where}
+  for column, value in where.items():
+    rates = rates[rates[column] == value] if len(rates) else rates
+  return rates[rates.total > 0] if len(rates) else rates
+
+
 def answer(found: Study) -> str:
   """One sentence: did representation geometry move first?"""
-  rates = found.tables['precedence']
+  cannot = 'Whether geometry moved first cannot be said: '
+  leads = found.tables['leads']
+  leads = leads[leads.measure == 'RankMe'] if len(leads) else leads
+  if not len(leads):
+    return f'{cannot}RankMe was not measured, or at too few checkpoints.'
+  if not leads.emerged.any():
+    return f'{cannot}no capability emerged in {len(leads)} events.'
+  rates = _rates(found, measure='RankMe', axis='uniform', tasks='all')
   if not len(rates):
-    return 'Whether geometry moved first cannot be said: it was not measured.'
-  rates = rates[
-    (rates.measure == 'RankMe') & (rates.axis == 'uniform')
-    & (rates.tasks == 'all') & (rates.threshold == _THRESHOLD)
-  ]  # fmt: skip
-  if not len(rates) or not rates.total.sum():
-    return (
-      'Whether geometry moved first cannot be said: RankMe or behaviour did '
-      'not change.'
-    )
+    return f'{cannot}RankMe did not change.'
   hits, total = int(rates.hits.sum()), int(rates.total.sum())
-  share = hits / total
   null = np.average(rates.false_alarm, weights=rates.total)
-  beaten = int((rates.p_value < 0.05).sum())
-  if beaten == len(rates) and share > 0.5:
+  beaten = int((rates.p_value < claims.MAX_P).sum())
+  if beaten == len(rates) and hits / total > 0.5:
     word = 'Yes, mostly'
   elif beaten:
     word = 'Sometimes'
   else:
     word = 'Not beyond chance'
+  few = '' if total >= _FEW else ' These are few events.'
+  others = _others(found)
   return (
-    f'{word}: RankMe moved before behaviour in {hits} of {total} events '
-    f'({share:.0%}); shifted series, which have no tie to behaviour, would '
-    f'give {null:.0%} (p < 0.05 in {beaten} of {len(rates)} runs).'
+    f'{word}: RankMe moved before behaviour in {hits} of {total} events that '
+    f'emerged, of {len(leads)} ({hits / total:.0%}); shifted series, which '
+    f'have no tie to behaviour, would give {null:.0%} (p < 0.05 in {beaten} '
+    f'of {len(rates)} runs).{few}{others}'
   )
+
+
+def _others(found: Study) -> str:
+  """Names the other measures that precede in some run, beyond their null.
+
+  p-values are multiplied by the number of measures and runs (Bonferroni).
+  """
+  rates = _rates(found, axis='uniform', tasks='all')
+  ahead = rates[rates.p_value * len(rates) < claims.MAX_P]
+  ahead = ahead[ahead.measure != 'RankMe']
+  if not len(ahead):
+    return ' No other measure did beyond chance.'
+  names = ', '.join(
+    f'{row.measure} ({row.hits} of {row.total}'
+    + (f' at {row.run})' if rates.run.nunique() > 1 else ')')
+    for row in ahead.itertuples()
+  )
+  return f' Beyond chance moved first: {names}.'
 
 
 def precedence_summary(found: Study) -> pd.DataFrame:
   """Rates at a threshold of 0.3, both axes beside each other."""
-  rates = found.tables['precedence']
-  if not len(rates):
-    return rates
-  rates = rates[rates.threshold == _THRESHOLD]
+  rates = _rates(found)
   columns = ['run', 'measure', 'tasks', 'axis', 'rate', 'low', 'high',
-             'total', 'false_alarm', 'p_value']  # fmt: skip
-  return rates[columns]
+             'total', 'false_alarm', 'p_value', 'lead', 'lead_null_low',
+             'lead_null_high', 'lead_p_value']  # fmt: skip
+  return rates[columns] if len(rates) else rates
 
 
 def emergence_summary(found: Study) -> pd.DataFrame:
@@ -89,10 +116,10 @@ def emergence_summary(found: Study) -> pd.DataFrame:
   return frame[columns]
 
 
-def study(found: Study) -> str:
-  """The tables that people look at first, as plain text."""
+def study(found: Study, width: int = 170) -> str:
+  """The tables that people look at first, as plain text of a width."""
   out = io.StringIO()
-  console = rich_console.Console(file=out, width=150)
+  console = rich_console.Console(file=out, width=width)
   console.print(answer(found), highlight=False)
   for note in found.notes:
     console.print(f'note: {note}', highlight=False)
@@ -106,14 +133,15 @@ def study(found: Study) -> str:
   )
   console.print(
     _table(
-      f'Precursors: |r| > {_THRESHOLD} with the measure first',
+      f'Precursors: |r| > {_THRESHOLD} with the measure first, of the events '
+      'that emerge',
       precedence_summary(found),
       f'null: {precedence.MAX_LAG} checkpoints either way, circular shifts; '
       'false_alarm is its mean rate',
     )
   )
   columns = ['claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'seeds',
-             'p against null', 'range', 'verdict']  # fmt: skip
+             'p against null', 'range', 'verdict', 'why']  # fmt: skip
   console.print(_table('Claims', found.tables['claims'][columns]))
   return out.getvalue()
 

@@ -1,9 +1,10 @@
-"""Writes a report: a page, its figures and its tables."""
+"""Analyses runs and writes a report: a page, its figures and its tables."""
 
 import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from emergence_jax import progress
 from emergence_jax.analysis import runs as runs_lib
 from emergence_jax.analysis import study
 from emergence_jax.report import page, panels, text
@@ -16,11 +17,20 @@ class Report(NamedTuple):
   answer: str
 
 
+def analyse(runs, *, draws: int = 200, interpolation: str = 'linear'):
+  """`study.study`, with its progress shown."""
+  with progress.Stages('analysing', study.stages(runs)) as stages:
+    return study.study(
+      runs, draws=draws, interpolation=interpolation, say=stages
+    )
+
+
 def report(
   workdirs: Sequence[str | pathlib.Path],
   folder: pathlib.Path,
   *,
   draws: int = 200,
+  interpolation: str = 'linear',
 ) -> Report:
   """Analyses runs and writes `report.html`, `figures/` and `tables/`.
 
@@ -28,14 +38,17 @@ def report(
     workdirs: run directories, finished or not.
     folder: where to write; made if it is not there.
     draws: shifts of the null.
+    interpolation: to even steps, one of `rates.INTERPOLATIONS`.
 
   Raises:
     UserError: if one of them holds no run.
   """
   runs = runs_lib.load(workdirs)
-  found = study.study(runs, draws=draws)
+  found = analyse(runs, draws=draws, interpolation=interpolation)
+  makers = panels.makers(found, runs)
   folder.mkdir(parents=True, exist_ok=True)
-  figures = panels.draw(found, runs, folder / 'figures')
+  with progress.Stages('drawing', len(makers)) as stages:
+    figures = panels.draw(makers, folder / 'figures', stages)
   text.write_tables(found, folder / 'tables')
   path = folder / 'report.html'
   path.write_text(page.build(found, runs, figures))

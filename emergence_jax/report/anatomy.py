@@ -1,0 +1,181 @@
+"""Anatomy of one task: everything that was measured, on one axis of steps.
+
+The same curves are drawn as a figure, and by the page's script.
+"""
+
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import xarray as xr
+
+from emergence_jax.analysis import emergence, series
+from emergence_jax.report import style
+
+# Estimates whose own standard error belongs to their band.
+_ERRORS = {'LLC': 'llc_stderr', 'Hessian trace': 'hessian_trace_stderr'}
+_LABELS = {
+  'Fisher rank': 'Fisher rank (dimensions)',
+  'gradient covariance rank': 'gradient covariance rank (dimensions)',
+  'largest Hessian eigenvalue': 'largest Hessian eigenvalue (nat)',
+  'Hessian trace': 'Hessian trace (nat)',
+  'loss elevation': "loss elevation, paper's SGLD (nat)",
+  'loss barrier': 'loss barrier (nat)',
+  'probe of the answer': 'probe of the answer (accuracy)',
+}
+RANK = 'RankMe (dimensions)'
+
+
+class Curve(NamedTuple):
+  """One line with a band.
+
+  Attributes:
+    name: in the legend.
+    step: [C], of the checkpoints that have it.
+    mid: [C], median over seeds.
+    low: [C], lower end of the middle 95% of seeds, minus 1.96 standard errors
+      of the estimate if it has them.
+    high: [C], upper end.
+  """
+
+  name: str
+  step: np.ndarray
+  mid: np.ndarray
+  low: np.ndarray
+  high: np.ndarray
+
+
+class Marks(NamedTuple):
+  """Steps to mark; nan where there is none.
+
+  Attributes:
+    floor: of the last layer's RankMe, median over seeds.
+    recovered: where it has made half of its rise after the floor.
+    emergence: level → median step (chance-corrected).
+  """
+
+  floor: float
+  recovered: float
+  emergence: dict[str, float]
+
+
+def _curve(
+  name: str, array: xr.DataArray, error: xr.DataArray | None = None
+) -> Curve:
+  array = array.transpose('seed', 'step')
+  known = np.isfinite(array.values).any(0)
+  values = array.values[:, known]
+  half = np.zeros_like(values)
+  if error is not None:
+    half = 1.96 * np.nan_to_num(
+      error.transpose('seed', 'step').values[:, known], posinf=0
+    )
+  return Curve(
+    name, array.step.values[known], np.nanmedian(values, 0),
+    np.nanpercentile(values - half, 2.5, axis=0),
+    np.nanpercentile(values + half, 97.5, axis=0),
+  )  # fmt: skip
+
+
+def curves(data: xr.Dataset, task: str) -> dict[str, list[Curve]]:
+  """Panel → curves of one task; only what was measured.
+
+  Args:
+    data: a run's timeseries.
+    task: its name.
+  """
+  one = data.sel(task=task)
+  panels: dict[str, list[Curve]] = {}
+  for variable, label in (
+    ('accuracy', 'accuracy'), ('log_prob', 'log-probability (nat)'),
+  ):  # fmt: skip
+    panels[label] = [
+      _curve(f'level {level}', one[variable].sel(level=level))
+      for level in data.level.values
+      if variable in data
+    ]
+  if 'rankme' in data:
+    panels[RANK] = [
+      _curve(f'layer {layer}', one.rankme.sel(layer=layer))
+      for layer in data.layer.values
+    ]
+  for name, (variable, get) in series.SERIES.items():
+    if name == 'RankMe' or variable not in data:
+      continue
+    array = get(one)
+    if np.isfinite(array).any():
+      error = one.get(_ERRORS.get(name, ''))
+      panels[_LABELS.get(name, name)] = [_curve('median', array, error)]
+  return {label: lines for label, lines in panels.items() if lines}
+
+
+def _median(steps: np.ndarray) -> float:
+  """Lower median, nan if most have none."""
+  late = np.sort(np.where(np.isfinite(steps), steps, np.inf))
+  middle = late[(late.size - 1) // 2]
+  return float(middle) if np.isfinite(middle) else np.nan
+
+
+def marks(data: xr.Dataset, task: str) -> Marks:
+  """Floor, recovery and emergence of one task."""
+  steps = emergence.by_rule(data, 'chance-corrected').sel(task=task)
+  by_level = {
+    str(v): _median(steps.sel(level=v).values) for v in data.level.values
+  }
+  if 'rankme' not in data:
+    return Marks(np.nan, np.nan, by_level)
+  k = list(map(str, data.task.values)).index(task)
+  floor, recovered = (
+    _median(series.event_times(data, name)[:, k])
+    for name in ('floor', 'recovery magnitude')
+  )
+  return Marks(floor, recovered, by_level)
+
+
+def figure(run: str, data: xr.Dataset, task: str):
+  """All panels of one task as a figure."""
+  panels, at = curves(data, task), marks(data, task)
+  columns = 3
+  rows = -(-len(panels) // columns)
+  fig, axes = plt.subplots(
+    rows, columns, sharex=True, squeeze=False, layout='constrained',
+    figsize=(11, 2.3 * rows + 1),
+  )  # fmt: skip
+  for axis, (label, lines) in zip(axes.flat, panels.items()):
+    _panel(axis, label, lines, at)
+    style.step_axis(axis, data)
+  for axis in axes.flat[len(panels) :]:
+    axis.set_axis_off()
+  for column in range(columns):
+    used = [i for i in range(len(panels)) if i % columns == column]
+    if used:
+      axes.flat[used[-1]].set_xlabel('training step')
+      axes.flat[used[-1]].tick_params(labelbottom=True)
+  seeds = data.sizes['seed']
+  fig.suptitle(
+    f'{run}, {task}: median of {seeds} seed{"s" if seeds > 1 else ""} and '
+    'their middle 95%; dashed: emergence by level, dotted: floor of RankMe '
+    'and half of its rise',
+    fontsize=10,
+  )
+  return fig
+
+
+def _panel(axis, label: str, lines: list[Curve], at: Marks) -> None:
+  colours = style.task_colours(len(lines))
+  for colour, line in zip(colours, lines):
+    axis.fill_between(
+      line.step, line.low, line.high, color=colour, alpha=0.18, lw=0
+    )
+    axis.plot(line.step, line.mid, color=colour, lw=1.8, label=line.name)
+  for step in (at.floor, at.recovered):
+    if np.isfinite(step):
+      axis.axvline(step, color='#555555', lw=1, ls=':')
+  # Levels have in every panel the colours of the accuracy.
+  levels = style.task_colours(len(at.emergence))
+  for colour, step in zip(levels, at.emergence.values()):
+    if np.isfinite(step):
+      axis.axvline(step, color=colour, lw=1, ls='--', alpha=0.7)
+  axis.set_title(label, loc='left', fontsize=9)
+  if len(lines) > 1:
+    axis.legend(fontsize=7, loc='best')
