@@ -4,7 +4,7 @@ from tests import small
 
 
 def get_config():
-  """200 steps of a tiny model with a checkpoint after each."""
-  config = small.modadd_config(steps=200)
+  """120 steps of a tiny model with a checkpoint after each."""
+  config = small.modadd_config(steps=120)
   config.checkpoints.schedule = '1'
   return config

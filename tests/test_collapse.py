@@ -1,11 +1,10 @@
-"""Collapse, depth, concordance and intervals on series of known answers."""
+"""Collapse, depth and concordance on series of known answers."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emergence_jax.analysis import collapse, concordance, groups, statistics
+from emergence_jax.analysis import collapse, concordance, groups
 from emergence_jax.tasks import algorithmic
 
 STEPS = np.arange(0, 2001, 20)
@@ -36,6 +35,19 @@ def test_no_collapse_and_gaps():
   assert np.isnan(short.at_first_look)
 
 
+def test_a_second_fall_is_not_the_collapse():
+  """Down to 2, up to 8, and late in training down to 1."""
+  x = np.interp(STEPS, [0, 400, 1000, 1600, 2000], [10, 2, 8, 8, 1])
+  found = collapse.collapse(STEPS, x)
+  assert found.floor == 2 and found.floor_step == 400
+  # Above half for four checkpoints only: still the same collapse.
+  flicker = np.where((STEPS >= 700) & (STEPS < 780), 6.0, 2.0)
+  flicker[STEPS < 100], flicker[STEPS == 1500] = 10, 1.5
+  assert collapse.collapse(STEPS, flicker).floor_step == 1500
+  flicker[STEPS == 780] = 6
+  assert collapse.collapse(STEPS, flicker).floor_step == 100
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.floats(0.1, 100), st.integers(0, 1000))
 def test_scale_moves_values_and_not_steps(scale, seed):
@@ -56,6 +68,8 @@ def test_depth_gradient_and_order_are_two_things():
   downward = np.stack([valley(at=500 - 100 * i) for i in range(4)])
   found = collapse.depth(STEPS, downward)
   assert found.order == -1 and found.last_before_first == 1
+  unknown = collapse.depth(STEPS, upward * np.nan)
+  assert np.isnan(unknown.gradient)
   never = collapse.depth(STEPS, np.stack([valley(floor=8)] * 2))
   assert np.isnan(never.order) and np.isnan(never.last_before_first)
 
@@ -101,35 +115,6 @@ def test_swaps():
   wrong = concordance.swaps((np.array([1.0, 2, 3]),) * 2, steps)
   assert wrong == (1, 0) and wrong.share == 0
   assert np.isnan(concordance.swaps(steps, (steps[0], steps[0])).share)
-
-
-def test_bootstrap_covers_the_mean():
-  rng = np.random.default_rng(0)
-  hits = 0
-  for i in range(100):
-    found = statistics.bootstrap(rng.normal(size=20), seed=i)
-    hits += found.low <= 0 <= found.high
-  # The percentile interval of 20 covers about 93%.
-  assert 85 <= hits <= 100
-  alone = statistics.bootstrap([3.0, np.nan])
-  assert alone.value == 3 and not alone.has_interval
-  assert 'no interval' in alone.text()
-  assert statistics.bootstrap([]).text() == '–'
-
-
-def test_median_time_with_censored_seeds():
-  found = statistics.median_time(np.array([10.0, 20, 30, np.nan, np.nan]))
-  assert found.value == 30 and found.low >= 10 and np.isinf(found.high)
-  assert 'never' in found.text()
-  never = statistics.median_time(np.full(4, np.nan))
-  assert np.isinf(never.value)
-
-
-@pytest.mark.parametrize('hits,total', [(0, 5), (5, 5), (3, 10)])
-def test_wilson(hits, total):
-  found = statistics.share(hits, total)
-  assert 0 <= found.low <= hits / total <= found.high <= 1
-  assert found.high - found.low > 0.2
 
 
 def test_groups_are_those_of_the_tasks():

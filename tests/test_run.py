@@ -72,7 +72,7 @@ def test_killed_at_random_moments_ends_bitwise_the_same(environment, tmp_path):
     assert not finished_within(process, rng.uniform(0, 0.4))
     process.kill()
     process.wait()
-  assert 10 < timeseries.load(killed).sizes['step'] < 201
+  assert 10 < timeseries.load(killed).sizes['step'] < 121
   done = call(environment, KILL_CONFIG, f'--workdir={killed}')
   assert done.returncode == 0, done.stderr
   assert 'going on from the checkpoint' in done.stdout
@@ -125,7 +125,7 @@ def test_dry_run_leaves_nothing(environment, tmp_path):
   workdir = tmp_path / 'new'
   done = call(environment, KILL_CONFIG, '--dry_run', f'--workdir={workdir}')
   assert done.returncode == 0, done.stderr
-  for word in ('parameters', 'checkpoints   201', 'training', 'populations'):
+  for word in ('parameters', 'checkpoints   121', 'training', 'populations'):
     assert word in done.stdout
   assert not workdir.exists()
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
+from scipy import stats
 
 from emergence_jax.analysis import (
   align,
@@ -236,8 +237,8 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
       continue
     ratios.append((2 * llc / fisher).isel(step=-1).median('task').values)
     if known.sum() > precedence.LEAST:
-      rho = xr.corr(llc.rank('step'), fisher.rank('step'), 'step')
-      correlations.append(rho.mean('task').values)
+      ranks = (x.copy(data=stats.rankdata(x, axis=-1)) for x in (llc, fisher))
+      correlations.append(xr.corr(*ranks, 'step').mean('task').values)
   found = {}
   if ratios:
     found['llc over fisher'] = _finding(statistics.over_runs(ratios), runs)

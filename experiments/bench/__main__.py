@@ -2,6 +2,7 @@
 
 python -m experiments.bench train
 python -m experiments.bench measures
+python -m experiments.bench --seeds=16 analysis
 """
 
 from absl import app, flags
@@ -18,9 +19,13 @@ _SEEDS = flags.DEFINE_integer('seeds', 4, 'Number of seeds.')
 
 def main(argv):
   """Runs the benchmark that the first argument names."""
-  from experiments.bench import measures, train
+  from experiments.bench import analysis, measures, train
 
-  benchmarks = {'train': train.run, 'measures': measures.run}
+  benchmarks = {
+    'train': train.run,
+    'measures': measures.run,
+    'analysis': analysis.run,
+  }
   if len(argv) != 2 or argv[1] not in benchmarks:
     raise app.UsageError(f'name one benchmark of: {", ".join(benchmarks)}')
   benchmarks[argv[1]](_PEERS.value, _SEEDS.value, with_peers=not _OURS.value)

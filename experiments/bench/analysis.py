@@ -1,0 +1,100 @@
+"""`bench analysis`: a large study, and its lags beside a loop over SciPy.
+
+The peer is what one would write with `scipy.signal.correlate`: a call for each
+event and each shift of the null.
+"""
+
+import time
+
+import numpy as np
+import xarray as xr
+from rich import box, console, table
+from scipy import signal
+
+from emergence_jax.analysis import groups, precedence, study
+
+_STEPS, _LAYERS, _DRAWS = 200, 4, 200
+# Events of the peer's loop, whose time is scaled to all of them.
+_SAMPLE = 24
+
+
+def made_up(seeds: int) -> xr.Dataset:
+  """A timeseries of eight tasks and nine measures, all of them random walks."""
+  rng = np.random.default_rng(0)
+  tasks = [*groups.EASY, *groups.HARD]
+  step = np.arange(_STEPS) * 100
+
+  def walk(*shape):
+    """Positive random walks."""
+    return np.exp(0.05 * rng.normal(size=(seeds, _STEPS, *shape)).cumsum(1))
+
+  dims = ('seed', 'step', 'task')
+  level = (*dims, 'level')
+  progress = np.linspace(0, 1, _STEPS)[:, None, None]
+  accuracy = progress + 0.02 * rng.normal(size=(seeds, _STEPS, 8, 3))
+  variables = {
+    'accuracy': (level, accuracy),
+    'log_prob': (level, np.log(np.clip(accuracy, 1e-3, 1))),
+    'chance': (('task', 'level'), np.full((8, 3), 0.01)),
+    'rankme': ((*dims, 'layer'), walk(8, _LAYERS)),
+    'hessian_eigenvalues': (('seed', 'step', 'hessian_index'), walk(1)),
+    'probe_accuracy': ((*dims, 'target', 'layer'), walk(8, 1, _LAYERS)),
+    'status': (('seed', 'step'), np.ones((seeds, _STEPS), np.int8)),
+  }
+  for name in ('fisher_rank', 'llc', 'llc_elevation', 'task_grad_norm'):
+    variables[name] = (dims, walk(8))
+  for name in ('gradcov_rank', 'hessian_trace', 'loss_barrier'):
+    variables[name] = (('seed', 'step'), walk())
+  coords = {
+    'seed': np.arange(seeds), 'step': step, 'task': tasks,
+    'level': ['1', '2', '3'], 'layer': np.arange(1, _LAYERS + 1),
+  }  # fmt: skip
+  return xr.Dataset(
+    variables, coords, attrs={'train_steps': int(step[-1]), 'size': 'small'}
+  )
+
+
+def _scipy_seconds(x_NC, y_NC) -> float:
+  """Lags of N events and of their nulls, one call each."""
+  rng = np.random.default_rng(0)
+  began = time.monotonic()
+  for x, y in zip(precedence.changes(x_NC), precedence.changes(y_NC)):
+    for shift in [0, *rng.integers(1, x.size, _DRAWS)]:
+      r = signal.correlate(y, np.roll(x, shift), 'full', method='direct')
+      middle = x.size - 1
+      window = r[middle - precedence.MAX_LAG : middle + precedence.MAX_LAG + 1]
+      np.argmax(np.abs(window))
+  return time.monotonic() - began
+
+
+def run(folder, seeds: int, with_peers: bool) -> None:
+  """Times a study of eight tasks × three levels, and prints a table."""
+  del folder
+  data = made_up(seeds)
+  began = time.monotonic()
+  study.study({'small': data}, draws=_DRAWS)
+  whole = time.monotonic() - began
+  x = np.broadcast_to(data.rankme.values[..., -1:], data.accuracy.shape)
+  x, y = (np.moveaxis(v, 1, -1) for v in (x, data.accuracy.values))
+  began = time.monotonic()
+  precedence.precedence(x, y, draws=_DRAWS)
+  ours = time.monotonic() - began
+  rows = table.Table(
+    title=f'{seeds} seeds × 24 task-levels × {_STEPS} checkpoints, '
+    f'{_DRAWS} shifts',
+    box=box.SIMPLE_HEAD,
+  )
+  for name in ('what', 'seconds'):
+    rows.add_column(name, justify='left' if name == 'what' else 'right')
+  rows.add_row('the whole study, nine measures', f'{whole:.1f}')
+  rows.add_row('lags of one measure and their null', f'{ours:.2f}')
+  if with_peers:
+    events = [v.reshape(-1, _STEPS) for v in (x, y)]
+    sample = [v[:_SAMPLE] for v in events]
+    theirs = _scipy_seconds(*sample) * len(events[0]) / _SAMPLE
+    rows.add_row(
+      f'the same by scipy.signal.correlate ({_SAMPLE} events, scaled)',
+      f'{theirs:.1f}',
+    )
+    rows.add_row('ours is faster by', f'{theirs / ours:.1f}')
+  console.Console().print(rows)

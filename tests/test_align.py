@@ -1,0 +1,129 @@
+"""Runs that differ: what is aligned, and what is said to be left out."""
+
+import json
+
+import numpy as np
+import pytest
+
+from configs import algorithmic, modadd
+from emergence_jax.analysis import align, paper, runs, study, tables
+from tests.test_study import made_up
+
+
+def test_runs_alike_need_no_notes():
+  assert align.notes({'nano': made_up()})[1:] == []
+  both = {'nano': made_up(), 'micro': made_up()}
+  assert not align.schedules_differ(both)
+  # A longer run differs only behind the end of the shorter.
+  both['micro'] = both['micro'].isel(step=slice(60))
+  both['micro'].attrs.pop('train_steps')
+  assert not align.schedules_differ(both)
+
+
+def test_floors_at_shared_checkpoints():
+  """A sparse schedule misses a floor, and the other is then read like it."""
+  dense, sparse = made_up(noise=0), made_up(noise=0)
+  # Lowest at one checkpoint that the sparse schedule does not have.
+  for data in (dense, sparse):
+    data['rankme'] = data.rankme.copy()
+    data.rankme[:, 95] -= 1
+  both = {'nano': dense, 'micro': sparse.isel(step=slice(0, None, 2))}
+  assert align.schedules_differ(both)
+  assert align.shared_steps(both).size == 50
+  table = tables.invariance_table(both).set_index(['checkpoints', 'task'])
+  assert table.loc[('own', 'MUL'), 'variation'] > 0.05
+  assert table.loc[('shared', 'MUL'), 'variation'] < 1e-9
+  notes = align.notes(both)
+  assert any('the 50 that all have' in n for n in notes)
+  few = {'nano': dense, 'micro': sparse.isel(step=slice(0, None, 20))}
+  assert any('cannot be compared' in n for n in align.notes(few))
+  assert set(tables.invariance_table(few).checkpoints) == {'own'}
+
+
+def test_other_tasks_levels_and_seeds_are_named():
+  one, other = made_up(), made_up(seeds=2)
+  other = other.isel(task=slice(2, 8), level=slice(2))
+  other.attrs['train_steps'] = int(other.step[-1])
+  notes = align.notes({'nano': one, 'micro': other})
+  assert any('nano' in n and 'task COPY, REV' in n for n in notes)
+  assert any('nano' in n and 'level 3' in n for n in notes)
+  assert any('4 (nano), 2 (micro) seeds' in n for n in notes)
+  found = study.study({'nano': one, 'micro': other}, draws=20)
+  assert found.tables['invariance'].set_index('task').runs['COPY'] == 1
+  assert found.tables['invariance'].set_index('task').runs['MUL'] == 2
+
+
+def test_swaps_are_of_events_that_both_have():
+  """Of two tasks one order reverses; a third is in one run only."""
+  one, other = made_up(seeds=3, noise=0), made_up(seeds=2, noise=0)
+  # MOD (before SORT in the made-up order) comes after it in the other.
+  tasks = list(other.task.values)
+  i, j = tasks.index('MOD'), tasks.index('SORT')
+  order = list(range(8))
+  order[i], order[j] = j, i
+  swapped = other.isel(task=order).assign_coords(task=tasks)
+  fewer = swapped.isel(task=[j, i])
+  events = [tables.predicted(d) for d in (one, fewer)]
+  predicted, reversals = tables.swaps_of(*events)
+  assert len(reversals) == 2 and (reversals == 9).all()
+  # Floors were swapped with the tasks.
+  assert (predicted == 9).all()
+
+
+@pytest.mark.parametrize('size', [*paper.SIZES, 'xlarge'])
+def test_the_configs_are_the_protocol(size):
+  assert paper.deviations(algorithmic.get_config(size).to_dict()) == []
+
+
+def test_deviations_are_named():
+  smoke = paper.deviations(algorithmic.get_config('smoke').to_dict())
+  assert 'train.steps is 240, not 100,000' in smoke
+  assert 'none of the paper' in paper.deviations(modadd.get_config())[0]
+  data = made_up()
+  data.attrs['deviations'] = smoke
+  found = study.study({'nano': data}, draws=20)
+  assert set(found.tables['claims'].verdict) <= {'undecided', 'not measured'}
+  assert set(found.tables['numbers'].verdict) == {'undecided'}
+  assert any('train.steps is 240' in n for n in found.notes)
+
+
+def test_labels_of_runs(tmp_path, monkeypatch):
+  """Two runs of a size, also from folders of one name, stay two."""
+
+  def load(workdir):
+    data = made_up()
+    size = 'micro' if 'big' in str(workdir) else 'nano'
+    parameters = {'nano': 1, 'micro': 2}[size]
+    config = {'model': {'size': size}, 'train': {'steps': 1980}}
+    data.attrs = {'config': json.dumps(config), 'parameters': parameters}
+    return data
+
+  monkeypatch.setattr(runs.timeseries, 'load', load)
+  folders = [tmp_path / n / 'run' for n in ('big', 'a', 'b', 'c')]
+  loaded = runs.load(folders)
+  # From small to large; labels are unique.
+  assert list(loaded) == ['nano', 'nano (run)', 'nano (run) 2', 'micro']
+  assert [d.attrs['size'] for d in loaded.values()] == ['nano'] * 3 + ['micro']
+  assert loaded['micro'].attrs['workdir'] == str(folders[0])
+
+
+def test_numbers_of_the_paper_beside_ours():
+  """Six seeds about the paper's floor of MOD at micro; ADD far from it."""
+  rng = np.random.default_rng(0)
+  data = made_up(seeds=6, noise=0)
+  data['rankme'] = data.rankme.copy()
+  for task, floor in (('MOD', 1.88), ('ADD', 9.0)):
+    k = list(data.task.values).index(task)
+    seeds = floor * np.exp(0.05 * rng.normal(size=6))
+    data.rankme[:, 1:, k] = seeds[:, None, None]
+  table = tables.numbers_table({'micro': data, 'other': made_up()})
+  assert set(table.run) == {'micro'}
+  floors = table[table.quantity == 'floor of RankMe'].set_index('task')
+  assert floors.loc['MOD', 'paper'] == 1.88
+  assert floors.loc['MOD', 'verdict'] == 'reproduced'
+  assert floors.loc['ADD', 'verdict'] == 'not reproduced'
+  emergence = table[table.quantity == 'emergence']
+  assert len(emergence) == 24
+  late = emergence[(emergence.task == 'MUL') & (emergence.level == '3')]
+  assert late.paper.item() == 56_000
+  assert late.verdict.item() == 'not reproduced'

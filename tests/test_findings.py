@@ -1,0 +1,94 @@
+"""Our side of the claims: over several runs, and from what data."""
+
+import numpy as np
+import pytest
+
+from emergence_jax.analysis import findings, rates
+from tests.test_study import made_up
+
+
+def with_more(lead=100, layers=4, seeds=4, **options):
+  """A made-up run with a Fisher rank of twice the LLC, which moves late."""
+  data = made_up(lead=lead, layers=layers, seeds=seeds, **options)
+  data['llc'] = data.llc + 5
+  data['fisher_rank'] = 2 * data.llc
+  return data
+
+
+def of(runs):
+  _, leads = rates.precedence_tables(runs, draws=100)
+  return findings.findings(runs, leads)
+
+
+@pytest.fixture(scope='module')
+def found():
+  return of({'nano': with_more(), 'micro': with_more(lead=60)})
+
+
+def test_shares_are_of_all_events_of_all_runs(found):
+  emerged = found['emerged']
+  assert emerged.estimate.count == 2 * 4 * 24 and emerged.estimate.value == 1
+  hard = found['precursor RankMe hard']
+  assert hard.estimate.value == 1 and hard.p_value < 0.01 and hard.seeds == 4
+  assert hard.estimate.count == 2 * 4 * 12
+
+
+def test_claims_of_a_size_take_that_size(found):
+  assert found['precursor RankMe nano'].estimate.count == 4 * 24
+  assert 'precursor RankMe small' not in found
+
+
+def test_rankme_alone_precedes(found):
+  margin = found['only RankMe'].estimate
+  assert margin.value == margin.low == margin.high == 1
+  # A Fisher rank that is RankMe precedes as well.
+  data = with_more()
+  data['fisher_rank'] = data.rankme.isel(layer=-1)
+  alike = of({'nano': data})['only RankMe'].estimate
+  assert alike.value == alike.high == 0
+
+
+def test_llc_and_fisher(found):
+  np.testing.assert_allclose(found['llc over fisher'].estimate.value, 1)
+  np.testing.assert_allclose(found['llc with fisher'].estimate.value, 1)
+  rng = np.random.default_rng(0)
+  data = with_more()
+  data['fisher_rank'] = data.llc.copy(data=1 + rng.random(data.llc.shape))
+  rho = of({'nano': data})['llc with fisher'].estimate
+  assert abs(rho.value) < 0.1
+
+
+def test_top_down_takes_four_layers():
+  shallow = of({'nano': with_more(layers=2)})
+  assert 'depth gradient' not in shallow
+  deep = with_more(layers=4, noise=0)
+  deep['rankme'] = deep.rankme * (1.4 - 0.1 * deep.layer)  # the last is lowest
+  both = of({'nano': with_more(layers=2), 'micro': deep})
+  gradient = both['depth gradient'].estimate
+  assert gradient.value == 1 and gradient.count == 4 * 8
+  # All layers fall at once: no order in time.
+  assert both['time order'].estimate.value == 0
+
+
+def test_variation_of_floors_resamples_seeds_of_each_run():
+  wide = with_more()
+  shift = np.linspace(-1, 1, 4)[:, None, None, None]
+  wide['rankme'] = wide.rankme * 1.5 + shift
+  estimate = of({'nano': with_more(), 'micro': wide})['variation MOD'].estimate
+  expected = np.std([3.25, 4.875], ddof=1) / np.mean([3.25, 4.875])
+  np.testing.assert_allclose(estimate.value, expected, atol=0.02)
+  assert estimate.low < estimate.value < estimate.high
+
+
+def test_caveats_name_the_runs():
+  unfinished = with_more()
+  unfinished.attrs['train_steps'] = 10_000
+  both = of({'nano': with_more(), 'micro': unfinished})
+  assert both['emerged'].caveat == 'micro: unfinished'
+  assert both['precursor RankMe nano'].caveat == ''
+
+
+def test_runs_of_other_tasks_take_no_part():
+  assert of({'mod 31': with_more().isel(task=slice(1))}) == {}
+  both = of({'mod 31': with_more().isel(task=slice(1)), 'nano': with_more()})
+  assert both['emerged'].estimate.count == 4 * 24

@@ -1,0 +1,85 @@
+"""Two sizes trained to their end, and read together by the apps."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from emergence_jax import config, loop, progress
+from tests.small import ALL, algorithmic_config
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='module')
+def workdirs(tmp_path_factory):
+  """Finished runs of two and of four layers, on other schedules."""
+  folders = []
+  for name, layers, schedule in (('shallow', 2, '1'), ('deep', 4, '2')):
+    raw = algorithmic_config(steps=18)
+    raw.model.num_layers = layers
+    raw.checkpoints.schedule = schedule
+    raw.measures.barrier = dict(every=4, **ALL['barrier'])
+    folders.append(tmp_path_factory.mktemp('runs') / name)
+    outcome = loop.run(config.from_mapping(raw), folders[-1])
+    assert outcome is loop.Outcome.FINISHED
+  return folders
+
+
+def call(app, *args):
+  return subprocess.run(
+    [sys.executable, '-m', f'experiments.{app}', *args],
+    cwd=ROOT, capture_output=True, text=True,
+    env={**os.environ, 'COLUMNS': '150'},
+  )  # fmt: skip
+
+
+def flags(workdirs):
+  return [f'--workdir={w}' for w in workdirs]
+
+
+@pytest.mark.slow
+def test_analyze(workdirs, tmp_path):
+  done = call(
+    'analyze', *flags(workdirs), f'--out={tmp_path}', '--draws=50',
+    '--interpolation=matern',
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  for words in (
+    'shallow is not the protocol', 'different checkpoints',
+    'too few checkpoints of loss barrier', 'Precursors', 'Claims',
+  ):  # fmt: skip
+    assert words in ' '.join(done.stdout.split()), words
+  assert max(map(len, done.stdout.splitlines())) <= 150 or 'wrote' in (
+    max(done.stdout.splitlines(), key=len)
+  )
+  # From small to large, whatever the order of the flags.
+  table = pd.read_csv(tmp_path / 'emergence.csv')
+  assert list(dict.fromkeys(table.run)) == ['shallow', 'deep']
+  floors = pd.read_csv(tmp_path / 'invariance.csv')
+  assert set(floors.checkpoints) == {'own', 'shared'}
+
+
+@pytest.mark.slow
+def test_report(workdirs):
+  done = call('report', *flags(reversed(workdirs)), '--draws=50')
+  assert done.returncode == 0, done.stderr
+  folder = workdirs[1] / 'report'
+  assert f'wrote {folder / "report.html"}' in done.stdout
+  content = (folder / 'report.html').read_text()
+  assert 'Configuration of shallow' in content and '<!--' not in content
+  assert (folder / 'figures' / 'anatomy_deep_mod.svg').exists()
+  spent = json.loads((workdirs[1] / 'times.json').read_text())['sessions']
+  assert len(spent) == 1 and spent[0]['last_checkpoint'] == 18
+  assert progress.duration(spent[0]['seconds']) in content
+
+
+def test_a_folder_that_is_none(tmp_path):
+  for app in ('analyze', 'report'):
+    done = call(app, f'--workdir={tmp_path / "nothing"}')
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert done.stderr.startswith('error: ') and 'nothing' in done.stderr
