@@ -13,7 +13,7 @@ _OUT = flags.DEFINE_string(
   'out', None, 'Folder to write to; one in the first run if absent.'
 )
 _DRAWS = flags.DEFINE_integer(
-  'draws', 200, 'Shifts of the null.', lower_bound=20
+  'draws', 1000, 'Shifts of the null.', lower_bound=20
 )
 _INTERPOLATION = flags.DEFINE_enum(
   'interpolation', 'linear', ['linear', 'matern'],

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from configs import algorithmic, modadd
+from emergence_jax import config
 from emergence_jax.analysis import align, paper, runs, study, tables
 from tests.test_study import made_up
 
@@ -73,6 +74,19 @@ def test_swaps_are_of_events_that_both_have():
 @pytest.mark.parametrize('size', [*paper.SIZES, 'xlarge'])
 def test_the_configs_are_the_protocol(size):
   assert paper.deviations(algorithmic.get_config(size).to_dict()) == []
+
+
+def test_what_a_config_leaves_out_has_its_default():
+  short = {'task': {'name': 'algorithmic'}, 'model': {'size': 'nano'}}
+  assert paper.deviations(short) == []
+  built = config.from_mapping(short)
+  assert (
+    built.optimizer
+    == config.from_mapping(algorithmic.get_config('nano')).optimizer
+  )
+  assert built.train.steps == 100_000 and built.task.batch_size == 64
+  short['model']['size'] = 'medium'
+  assert len(paper.deviations(short)) == 2  # steps and rate
 
 
 def test_deviations_are_named():

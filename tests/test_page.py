@@ -60,6 +60,7 @@ def test_the_page_says_it_at_first_sight(report):
   content = path.read_text()
   assert text.answer(found).startswith('Yes, mostly: RankMe moved')
   assert html.escape(text.answer(found)) in content
+  assert 'On average' in text.answer(found)
   for heading in range(1, 10):
     assert f'>{heading}. ' in content
   assert '<!--' not in content, 'every place is filled'
@@ -134,4 +135,10 @@ def test_answers_when_there_is_little_to_say():
   noise = made_up()
   noise['rankme'] = noise.rankme.copy(data=1 + rng.random(noise.rankme.shape))
   found = study.study({'nano': noise}, draws=100)
-  assert text.answer(found).startswith('Not beyond chance')
+  answer = text.answer(found)
+  assert answer.startswith('Not beyond chance')
+  assert 'On average no measure led' in answer
+  still = made_up()
+  still['accuracy'] = still.accuracy * 0
+  found = study.study({'nano': still}, draws=20)
+  assert 'no capability emerged in 96 events' in text.answer(found)

@@ -42,6 +42,20 @@ def test_on_even_checkpoints_both_axes_agree(interpolation):
   assert np.abs(difference).max() <= (0 if interpolation == 'linear' else 1)
 
 
+def test_a_thinned_measure_is_searched_no_further():
+  """One that was measured at every fourth checkpoint: as far in steps."""
+  data = made_up(steps=200)
+  due = np.arange(200) % 4 == 0
+  data['fisher_rank'] = data.rankme.isel(layer=-1).where(due[:, None])
+  one, other = (
+    rates.leads_of(data, n, draws=50) for n in ('RankMe', 'Fisher rank')
+  )
+  reach = [np.abs(x.uniform.null_lag).max() * x.stride for x in (one, other)]
+  np.testing.assert_allclose(reach, 20 * 20, rtol=0.02)
+  lead = other.uniform.lag.mean() * other.stride
+  np.testing.assert_allclose(lead, 120, atol=0.2 * other.stride)
+
+
 def test_few_checkpoints_are_counted_not_correlated():
   data = made_up().isel(step=slice(0, 96, 12))
   assert rates.leads_of(data, 'RankMe') == 8

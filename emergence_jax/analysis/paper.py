@@ -92,6 +92,8 @@ _PROTOCOL = {
   'optimizer.weight_decay': 0.1,
   'optimizer.clip_norm': 1.0,
 }
+# What a configuration means that does not give a key.
+_DEFAULTS = {**_PROTOCOL, 'train.steps': 100_000, 'optimizer.rate': 3e-4}
 
 
 def deviations(config: Mapping) -> list[str]:
@@ -111,7 +113,7 @@ def deviations(config: Mapping) -> list[str]:
   found = []
   for key, value in wanted.items():
     group, name = key.split('.')
-    ours = config.get(group, {}).get(name)
+    ours = config.get(group, {}).get(name, _DEFAULTS[key])
     if ours != value:
       shown = (
         f'{v:,}' if isinstance(v, int) else f'{v}' for v in (ours, value)

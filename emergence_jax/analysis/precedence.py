@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 MAX_LAG = 20
+# Shifts of the null: p-values down to 0.001.
+DRAWS = 1000
 THRESHOLDS = (0.2, 0.3, 0.4)
 CLASSES = ('none', 'precursor', 'synchronous', 'lagging')
 NONE, PRECURSOR, SYNCHRONOUS, LAGGING = range(4)
@@ -101,7 +103,7 @@ def precedence(
   behaviour: np.ndarray,
   *,
   max_lag: int = MAX_LAG,
-  draws: int = 200,
+  draws: int = DRAWS,
   seed: int = 0,
 ) -> Precedence:
   """Peak lags of measures against behaviours, and of a null.

@@ -42,12 +42,23 @@ class Leads(NamedTuple):
   emerged: np.ndarray
 
 
+def _reach(data: xr.Dataset, stride: float) -> int:
+  """Largest lag on an even grid: as many steps for every measure of a run.
+
+  That is `MAX_LAG` of the run's own checkpoints, on average. A measure with a
+  cadence of its own would otherwise be searched further than the others.
+  """
+  step = data.step.values
+  mean = (step[-1] - step[0]) / max(len(step) - 1, 1)
+  return max(1, round(precedence.MAX_LAG * mean / stride))
+
+
 def leads_of(
   data: xr.Dataset,
   name: str,
   table: Mapping[str, tuple] = series.SERIES,
   *,
-  draws: int = 200,
+  draws: int = precedence.DRAWS,
   seed: int = 0,
   interpolation: str = 'linear',
 ) -> Leads | int | None:
@@ -71,15 +82,17 @@ def leads_of(
   step, x, y = taken
   if len(step) <= precedence.LEAST:
     return len(step)
-  # As many points as checkpoints: lags then reach equally far on both axes,
-  # and an even schedule gives the same on both.
+  # As many points as checkpoints: an even schedule gives the same on both axes.
   resample = INTERPOLATIONS[interpolation]
   grid, grid_x = resample(step, x, len(step))
   _, grid_y = resample(step, y, len(step))
+  stride = float(grid[1] - grid[0])
   return Leads(
     precedence.precedence(x, y, draws=draws, seed=seed),
-    precedence.precedence(grid_x, grid_y, draws=draws, seed=seed),
-    float(grid[1] - grid[0]),
+    precedence.precedence(
+      grid_x, grid_y, max_lag=_reach(data, stride), draws=draws, seed=seed
+    ),
+    stride,
     np.isfinite(emergence.by_rule(data, RULE).values),
   )
 
@@ -137,7 +150,7 @@ def mean_lead(found: precedence.Precedence, stride: float = 1.0) -> MeanLead:
 def precedence_tables(
   runs: Mapping[str, xr.Dataset],
   *,
-  draws: int = 200,
+  draws: int = precedence.DRAWS,
   interpolation: str = 'linear',
   on_measure: Callable[[str], None] = lambda label: None,
 ):
@@ -247,7 +260,7 @@ def earlier(
   times_SK: np.ndarray,
   emergence_SKL: np.ndarray,
   *,
-  draws: int = 200,
+  draws: int = precedence.DRAWS,
   seed: int = 0,
 ) -> Earlier:
   """Whether an event in the geometry comes before a capability.
@@ -288,7 +301,7 @@ def earlier_rate(found: Earlier, inside_K: np.ndarray) -> precedence.Rate:
 
 
 def events_table(
-  runs: Mapping[str, xr.Dataset], *, draws: int = 200
+  runs: Mapping[str, xr.Dataset], *, draws: int = precedence.DRAWS
 ) -> pd.DataFrame:
   """Precursor rate of each of the 13 event metrics, per run and group.
 

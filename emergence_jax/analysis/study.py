@@ -10,6 +10,7 @@ from emergence_jax.analysis import (
   align,
   claims,
   findings,
+  precedence,
   rates,
   series,
   tables,
@@ -61,7 +62,7 @@ def stages(runs: Mapping[str, xr.Dataset]) -> int:
 def study(
   runs: Mapping[str, xr.Dataset],
   *,
-  draws: int = 200,
+  draws: int = precedence.DRAWS,
   interpolation: str = 'linear',
   say: Callable[[str], None] = lambda label: None,
 ) -> Study:

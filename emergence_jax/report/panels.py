@@ -52,9 +52,9 @@ def emergence_map(found: Study, runs: dict[str, xr.Dataset]):
     text[place] = f'{row.emerged}/{row.seeds}'
     if np.isfinite(row.value):
       grid[place] = max(row.value, 1)
-      text[place] = f'{int(row.value):,}\n{text[place]}'
+      text[place] = f'{int(row.value):,}  ({text[place]})'
   figure, axis = plt.subplots(
-    figsize=(max(5, 2.2 + 1.5 * len(names)), 2 + 0.42 * len(labels)),
+    figsize=(max(5, 2.2 + 1.5 * len(names)), 1.6 + 0.32 * len(labels)),
     layout='constrained',
   )
   shown = np.ma.masked_invalid(grid)
@@ -228,42 +228,62 @@ def leads(found: Study, run: str):
   return figure
 
 
-def prediction(found: Study, run: str, data: xr.Dataset):
-  """Floor against emergence, and concordance of pairs."""
-  figure, (left, right) = plt.subplots(
-    1, 2, figsize=(9.5, 3.8), layout='constrained', width_ratios=(3, 2)
-  )
+def _floors_and_steps(axis, found: Study, run: str, data: xr.Dataset) -> None:
+  """A dot for each seed × task × level; hollow where it never emerges."""
   floor = tables.floors_of(data)
   table = found.tables['emergence_by_seed']
   table = table[(table.run == run) & (table.rule == tables.RULE)]
   tasks = [str(t) for t in data.task.values]
   seeds = list(data.seed.values)
+  end = float(data.step.values[-1])
   for k, (task, colour) in enumerate(
     zip(tasks, style.task_colours(len(tasks)))
   ):
     rows = table[table.task == task]
-    x = [floor[seeds.index(s), k] for s in rows.seed]
-    left.plot(x, rows.step, 'o', ms=4, alpha=0.6, color=colour, label=task)
-  left.set(
+    x = np.array([floor[seeds.index(s), k] for s in rows.seed])
+    step = rows.step.values
+    never = np.isnan(step)
+    look = dict(ls='', ms=4.5, alpha=0.6, color=colour)
+    axis.plot(x[~never], step[~never], marker='o', label=task, **look)
+    axis.plot(
+      x[never], np.full(never.sum(), 1.4 * end), marker='^', mfc='none', **look
+    )
+  if table.step.isna().any():
+    axis.axhline(1.18 * end, color='grey', lw=0.8, ls=':')
+    axis.plot([], [], 'k^', mfc='none', ms=4.5, label='not within the run')
+  axis.set(
     xlabel='floor of RankMe (dimensions)', ylabel='step of emergence',
     yscale='symlog',
   )  # fmt: skip
-  left.legend(fontsize=8, ncols=2)
+
+
+def _concordance(axis, found: Study, run: str) -> None:
   bars = found.tables['prediction']
   bars = bars[(bars.run == run) & bars.quantity.str.startswith('concordance')]
   bars = bars[np.isfinite(bars.value)]
   names = [q.removeprefix('concordance ') for q in bars.quantity]
-  right.bar(names, bars.value, color=style.BLUE, alpha=0.7)
+  axis.bar(names, bars.value, color=style.BLUE, alpha=0.7)
   has = np.isfinite(bars.low)
   error = np.abs(np.stack([bars.value - bars.low, bars.high - bars.value]))
-  right.errorbar(
+  axis.errorbar(
     np.flatnonzero(has), bars.value[has], yerr=error[:, has], fmt='none',
     color='black', capsize=4,
   )  # fmt: skip
-  right.axhline(0.5, color='grey', ls=':', lw=1)
-  right.set(ylim=(0, 1), ylabel='pairs in the order of their floors')
+  axis.axhline(0.5, color='grey', ls=':', lw=1)
+  axis.set(ylim=(0, 1), ylabel='pairs in the order of their floors')
   if not names:
-    right.text(0.5, 0.5, 'no pairs that are not tied', ha='center')
+    axis.text(0.5, 0.5, 'no pairs that are not tied', ha='center')
+
+
+def prediction(found: Study, run: str, data: xr.Dataset):
+  """Floor against emergence, and concordance of pairs."""
+  figure, (left, right) = plt.subplots(
+    1, 2, figsize=(10, 4), layout='constrained', width_ratios=(3, 2)
+  )
+  _floors_and_steps(left, found, run, data)
+  _concordance(right, found, run)
+  handles = left.get_legend_handles_labels()
+  figure.legend(*handles, loc='outside lower center', ncols=9, fontsize=8)
   figure.suptitle(f'{run}: does the floor tell when a task emerges?')
   return figure
 

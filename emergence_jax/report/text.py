@@ -80,21 +80,22 @@ def answer(found: Study) -> str:
 
 
 def _others(found: Study) -> str:
-  """Names the other measures that precede in some run, beyond their null.
+  """Names the measures whose mean lead in steps is beyond its null.
 
-  p-values are multiplied by the number of measures and runs (Bonferroni).
+  p-values are multiplied by the number of measures of a run (Bonferroni).
   """
   rates = _rates(found, axis='uniform', tasks='all')
-  ahead = rates[rates.p_value * len(rates) < claims.MAX_P]
-  ahead = ahead[ahead.measure != 'RankMe']
+  tests = rates.groupby('run').measure.transform('count')
+  ahead = rates[(rates.lead > 0) & (rates.lead_p_value * tests < claims.MAX_P)]
   if not len(ahead):
-    return ' No other measure did beyond chance.'
+    return ' On average no measure led by more than its null.'
+  several = rates.run.nunique() > 1
   names = ', '.join(
-    f'{row.measure} ({row.hits} of {row.total}'
-    + (f' at {row.run})' if rates.run.nunique() > 1 else ')')
+    f'{row.measure} by {row.lead:,.0f} steps'
+    + (f' ({row.run})' if several else '')
     for row in ahead.itertuples()
   )
-  return f' Beyond chance moved first: {names}.'
+  return f' On average led by more than their null: {names}.'
 
 
 def precedence_summary(found: Study) -> pd.DataFrame:
@@ -140,9 +141,13 @@ def study(found: Study, width: int = 170) -> str:
       'false_alarm is its mean rate',
     )
   )
+  table = found.tables['claims']
+  if (table.verdict == 'not measured').all():
+    console.print('No claim of the paper is about these runs.')
+    return out.getvalue()
   columns = ['claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'seeds',
              'p against null', 'range', 'verdict', 'why']  # fmt: skip
-  console.print(_table('Claims', found.tables['claims'][columns]))
+  console.print(_table('Claims', table[columns]))
   return out.getvalue()
 
 

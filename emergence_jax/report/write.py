@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from emergence_jax import progress
+from emergence_jax.analysis import precedence, study
 from emergence_jax.analysis import runs as runs_lib
-from emergence_jax.analysis import study
 from emergence_jax.report import page, panels, text
 
 
@@ -17,7 +17,9 @@ class Report(NamedTuple):
   answer: str
 
 
-def analyse(runs, *, draws: int = 200, interpolation: str = 'linear'):
+def analyse(
+  runs, *, draws: int = precedence.DRAWS, interpolation: str = 'linear'
+):
   """`study.study`, with its progress shown."""
   with progress.Stages('analysing', study.stages(runs)) as stages:
     return study.study(
@@ -29,7 +31,7 @@ def report(
   workdirs: Sequence[str | pathlib.Path],
   folder: pathlib.Path,
   *,
-  draws: int = 200,
+  draws: int = precedence.DRAWS,
   interpolation: str = 'linear',
 ) -> Report:
   """Analyses runs and writes `report.html`, `figures/` and `tables/`.

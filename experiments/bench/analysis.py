@@ -13,7 +13,7 @@ from scipy import signal
 
 from emergence_jax.analysis import groups, precedence, study
 
-_STEPS, _LAYERS, _DRAWS = 200, 4, 200
+_STEPS, _LAYERS, _DRAWS = 200, 4, precedence.DRAWS
 # Events of the peer's loop, whose time is scaled to all of them.
 _SAMPLE = 24
 
