@@ -13,3 +13,8 @@ CACHE = os.environ.setdefault(
 )
 jax.config.update('jax_compilation_cache_dir', CACHE)
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+
+
+def pytest_collection_modifyitems(items):
+  """Slow tests first: a long one at the end would run alone."""
+  items.sort(key=lambda item: 'slow' not in item.keywords)
