@@ -2,6 +2,8 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
@@ -52,6 +54,19 @@ def test_imports_go_down(path):
 def test_configs_import_only_ml_collections():
   for path in (ROOT / 'configs').glob('*.py'):
     assert {n.split('.')[0] for n in imports(path)} <= {'ml_collections'}
+
+
+def test_analysis_and_report_load_no_jax():
+  code = (
+    'import sys\n'
+    'from emergence_jax.analysis import runs, study\n'
+    'from emergence_jax.report import write\n'
+    'print("jax" in sys.modules)\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True
+  )
+  assert done.stdout.strip() == 'False', done.stderr
 
 
 def test_orbax_is_known_to_one_file():

@@ -87,6 +87,20 @@ def test_the_largest_report_stays_small():
   assert len(payload) < 2e6
 
 
+@pytest.mark.parametrize('emerges', [True, False])
+def test_one_event_and_a_seed_of_one_task(tmp_path, emerges):
+  data = made_up(layers=1).isel(task=[5], level=[0], seed=[0])
+  if not emerges:
+    data['accuracy'] = 0 * data.accuracy
+  data.attrs['workdir'] = str(tmp_path)
+  runs = {'mod 31': data}
+  found = study.study(runs, draws=20)
+  figures = panels.draw(panels.makers(found, runs), tmp_path / 'figures')
+  assert len(figures) == 4 and all(p.exists() for p in figures.values())
+  content = page.build(found, runs, figures)
+  assert 'No claim of the paper is about these runs.' in content
+
+
 @pytest.mark.skipif(not BROWSER, reason='no chromium on this machine')
 def test_in_a_browser(report, tmp_path):
   """Switches task and measure: no console error, no request leaves.

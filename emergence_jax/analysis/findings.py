@@ -130,14 +130,13 @@ def _peaks(runs: Runs, leads, measure: str, group: str):
 
 def _pooled(peaks: list[precedence.Precedence]) -> precedence.Precedence:
   """All events of several runs along one axis."""
-  return precedence.Precedence(*(
-    np.concatenate([
-      part.reshape(-1, *part.shape[lead.lag.ndim :])
-      for lead in peaks
-      for part in (lead[i],)
-    ])
-    for i in range(4)
-  ))  # fmt: skip
+
+  def flat(part, of):
+    return part.reshape(-1, *part.shape[of.lag.ndim :])
+
+  return precedence.Precedence(
+    *(np.concatenate([flat(p[i], p) for p in peaks]) for i in range(4))
+  )
 
 
 def _rate(runs, leads, measure, group='all', kind=precedence.PRECURSOR):

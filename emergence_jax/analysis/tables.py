@@ -235,14 +235,13 @@ def numbers_table(runs) -> pd.DataFrame:
     if size not in paper.SIZES:
       continue
     place = paper.SIZES.index(size)
-    for quantity, task, level, theirs, ours_S in _numbers(data, place):
+    for quantity, task, level, theirs, half, ours_S in _numbers(data, place):
       is_step = quantity == 'emergence'
       estimate = (
         statistics.median_time(ours_S) if is_step
         else statistics.bootstrap(ours_S)
       )  # fmt: skip
-      # Steps are as fine as checkpoints, the others as their last digit.
-      slack = (paper.spacing(theirs), 0) if is_step else (0.05, 0.05)
+      slack = (paper.spacing(theirs), 0) if is_step else (half, half)
       ends = statistics.prediction(ours_S)
       word, why = claims.number_verdict(
         ends, (theirs - slack[0], theirs + slack[1]), align.caveat(data)
@@ -258,20 +257,21 @@ def numbers_table(runs) -> pd.DataFrame:
 
 
 def _numbers(data: xr.Dataset, place: int):
-  """(Quantity, task, level, paper's, ours [S]) of a size of the paper."""
+  """(Quantity, task, level, paper's, half its last digit, ours [S])."""
   if 'rankme' in data:
     last = data.rankme.isel(layer=-1).transpose('seed', 'task', 'step')
     found = collapse.collapse(data.step.values, last.values)
-    for quantity, ours, theirs in (
-      ('RankMe at step 0', found.initial, paper.INITIAL),
-      ('floor of RankMe', found.floor, paper.FLOORS),
+    for quantity, ours, theirs, half in (
+      ('RankMe at step 0', found.initial, paper.INITIAL, 0.05),
+      ('floor of RankMe', found.floor, paper.FLOORS, 0.005),
     ):
       for k, task in enumerate(map(str, data.task.values)):
         if task in theirs:
-          yield quantity, task, '', theirs[task][place], ours[:, k]
+          yield quantity, task, '', theirs[task][place], half, ours[:, k]
   steps = emergence.by_rule(data, RULE)
   for task, levels in paper.EMERGENCE.items():
     for level, theirs in levels.items():
       if task in steps.task and level in steps.level:
         ours = steps.sel(task=task, level=level).values
-        yield 'emergence', task, level, theirs[place], ours
+        # A step is as fine as the checkpoints before it.
+        yield 'emergence', task, level, theirs[place], 0, ours

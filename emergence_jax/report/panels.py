@@ -35,6 +35,9 @@ def emergence_strip(found: Study, runs: dict[str, xr.Dataset]):
   axis.set_yticks(range(rows), places)
   axis.set_ylim(rows - 0.5, -0.5)
   axis.set(xscale='log', xlabel='step of emergence')
+  if not np.isfinite(frame.step).any():  # a logarithmic axis needs an extent
+    last = max(int(data.step.values[-1]) for data in runs.values())
+    axis.set_xlim(1, last + 1)
   axis.set_title('When each seed got there, by every rule', fontsize=10)
   return figure
 
