@@ -18,13 +18,11 @@ from emergence_jax.types import UserError
 GRID = list(itertools.product(alg.TASKS, alg.LEVELS))
 N = 10_000
 
-_sample = jax.jit(alg.sample)
-
 
 def draw(task, level, seed=0, n=N):
   index = jnp.full(n, alg.TASKS.index(task))
   return jax.device_get(
-    _sample(jax.random.key(seed), index, jnp.full(n, level - 1))
+    alg.sample(jax.random.key(seed), index, jnp.full(n, level - 1))
   )
 
 
