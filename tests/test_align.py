@@ -54,6 +54,13 @@ def test_other_tasks_levels_and_seeds_are_named():
   assert found.tables['invariance'].set_index('task').runs['MUL'] == 2
 
 
+def test_two_runs_of_a_size_are_named():
+  both = {'nano': made_up(), 'nano (more)': made_up()}
+  for data in both.values():
+    data.attrs['size'] = 'nano'
+  assert any('are of one size (nano)' in n for n in align.notes(both))
+
+
 def test_swaps_are_of_events_that_both_have():
   """Of two tasks one order reverses; a third is in one run only."""
   one, other = made_up(seeds=3, noise=0), made_up(seeds=2, noise=0)

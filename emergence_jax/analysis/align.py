@@ -81,13 +81,15 @@ def notes(runs: Runs) -> list[str]:
     missing = [n for n, (v, _) in series.SERIES.items() if v not in data]
     if missing:
       found.append(f'{run} did not measure: {_joined(missing)}.')
-  return found + _notes_on_several(runs)
+  if len(runs) > 1:
+    for differ in (_names, _schedules, _sizes, _seeds):
+      found += differ(runs)
+  return found
 
 
-def _notes_on_several(runs: Runs) -> list[str]:
+def _names(runs: Runs) -> list[str]:
+  """Tasks and levels that not all runs have."""
   found = []
-  if len(runs) < 2:
-    return found
   for dimension in ('task', 'level'):
     of_run = {n: set(map(str, d[dimension].values)) for n, d in runs.items()}
     common = set.intersection(*of_run.values())
@@ -97,24 +99,48 @@ def _notes_on_several(runs: Runs) -> list[str]:
           f'{run} alone or with some runs has {dimension} {_joined(extra)}: '
           'compared only with runs that have it too.'
         )
-  if schedules_differ(runs):
-    steps = shared_steps(runs)
-    what = (
-      f'are compared at the {len(steps)} that all have, too,'
-      if at_shared_steps(runs)
-      else f'cannot be compared at the {len(steps)} that all have,'
-    )
-    found.append(
-      f'Runs have different checkpoints up to step {_span(runs):,}: floors '
-      f'{what} up to step {steps[-1]:,}.'
-    )
-  seeds = {n: d.sizes['seed'] for n, d in runs.items()}
-  if len(set(seeds.values())) > 1:
-    found.append(
-      f'Runs have {_joined(f"{v} ({n})" for n, v in seeds.items())} seeds; '
-      'swaps between sizes compare as many as the smaller has.'
-    )
   return found
+
+
+def _schedules(runs: Runs) -> list[str]:
+  """Other checkpoints, and how floors are compared all the same."""
+  if not schedules_differ(runs):
+    return []
+  steps = shared_steps(runs)
+  what = (
+    f'are compared at the {len(steps)} that all have, too,'
+    if at_shared_steps(runs)
+    else f'cannot be compared at the {len(steps)} that all have,'
+  )
+  return [
+    f'Runs have different checkpoints up to step {_span(runs):,}: floors '
+    f'{what} up to step {steps[-1]:,}.'
+  ]
+
+
+def _sizes(runs: Runs) -> list[str]:
+  """Runs of one size."""
+  by_size: dict[str, list[str]] = {}
+  for run, data in runs.items():
+    by_size.setdefault(data.attrs.get('size', ''), []).append(run)
+  by_size.pop('', None)
+  return [
+    f'{_joined(names)} are of one size ({size}); comparisons over sizes take '
+    'them for several.'
+    for size, names in by_size.items()
+    if len(names) > 1
+  ]
+
+
+def _seeds(runs: Runs) -> list[str]:
+  """Other numbers of seeds."""
+  seeds = {n: d.sizes['seed'] for n, d in runs.items()}
+  if len(set(seeds.values())) == 1:
+    return []
+  return [
+    f'Runs have {_joined(f"{v} ({n})" for n, v in seeds.items())} seeds; '
+    'swaps between sizes compare as many as the smaller has.'
+  ]
 
 
 def too_few(found: Mapping[str, Mapping[str, object]]) -> list[str]:
