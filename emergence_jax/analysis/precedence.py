@@ -137,8 +137,9 @@ def precedence(
   index = (np.arange(count) - shifts_SxD[..., None]) % count
   flat_x = x.reshape(seeds, -1, count)
   flat_lagged = lagged.reshape(seeds, -1, *lagged.shape[-2:])
-  null_lag = np.empty((*flat_x.shape[:2], draws), int)
-  null_value = np.empty(null_lag.shape)
+  # Small types: a study keeps these of every run and measure.
+  null_lag = np.empty((*flat_x.shape[:2], draws), np.int16)
+  null_value = np.empty(null_lag.shape, np.float32)
   for s, i in np.ndindex(*flat_x.shape[:2]):
     null_lag[s, i], null_value[s, i] = _peak(
       flat_x[s, i][index[s]] @ flat_lagged[s, i].T, max_lag
