@@ -50,6 +50,29 @@ def test_thresholds_broadcast_and_censored_is_nan():
   )
 
 
+def test_a_small_exam_needs_more_than_chance():
+  chance = xr.DataArray([0.01, 0.5], dims='task')
+  data = xr.Dataset({'chance': chance})
+  plain = emergence.corrected(data)
+  np.testing.assert_allclose(plain, [0.109, 0.55])
+  protocol = emergence.corrected(data.assign_attrs(examples=1000))
+  np.testing.assert_array_equal(protocol, plain)
+  small = emergence.corrected(data.assign_attrs(examples=25))
+  np.testing.assert_allclose(small, [0.109, 0.7])
+  # A run's own timeseries has the examples as a dimension.
+  flags = data.assign(correct=('item', np.zeros(25)))
+  np.testing.assert_array_equal(emergence.corrected(flags), small)
+
+
+def test_constant_answers_hardly_ever_emerge():
+  """On 1,000 exams of 100 coin flips each: 2.3% are 10 above a half."""
+  rng = np.random.default_rng(0)
+  score = rng.binomial(100, 0.5, 1000) / 100
+  data = xr.Dataset({'chance': 0.5}, attrs={'examples': 100})
+  assert (score > float(emergence.corrected(data))).mean() < 0.04
+  assert (score > float(emergence.above_chance(0.5))).mean() > 0.1
+
+
 def test_above_chance():
   np.testing.assert_allclose(
     emergence.above_chance(np.array([0.0, 0.5])), [0.1, 0.55]

@@ -54,18 +54,29 @@ def emergence_step(
   )  # fmt: skip
 
 
-def _corrected(data: xr.Dataset) -> xr.DataArray:
-  """Chance-corrected threshold of each task × level."""
-  return above_chance(data.chance)
+def corrected(data: xr.Dataset) -> xr.DataArray:
+  """Chance-corrected threshold of each task × level.
+
+  At least two standard errors above chance on as many examples as there are
+  (`attrs['examples']`, or the dimension `item`): on a small fixed exam a
+  constant answer may be right more often than by chance, at every checkpoint.
+  With the protocol's 1,000 examples that makes no difference.
+  """
+  threshold = above_chance(data.chance)
+  examples = data.attrs.get('examples') or data.sizes.get('item')
+  if not examples:
+    return threshold
+  error = np.sqrt(data.chance * (1 - data.chance) / examples)
+  return np.maximum(threshold, data.chance + 2 * error)
 
 
 # Name → (variable, threshold from the data).
 RULES = {
   'paper': ('accuracy', lambda data: 0.1),
-  'chance-corrected': ('accuracy', _corrected),
+  'chance-corrected': ('accuracy', corrected),
   'half': ('accuracy', lambda data: 0.5),
   # The geometric mean of the answers' probabilities, by the same threshold.
-  'log-probability': ('log_prob', lambda data: np.log(_corrected(data))),
+  'log-probability': ('log_prob', lambda data: np.log(corrected(data))),
 }
 
 

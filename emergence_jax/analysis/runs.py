@@ -36,7 +36,8 @@ def load(workdirs: Sequence[str | pathlib.Path]) -> dict[str, xr.Dataset]:
   """Label → timeseries in memory, from small to large models.
 
   Per-item flags are left on the disk. A finished or an unfinished run will do.
-  Attributes: `train_steps`, how far it was to go; `size`, one of the paper's
+  Attributes: `train_steps`, how far it was to go; `examples` of a task and
+  level that behaviour was measured on; `size`, one of the paper's
   or empty; `deviations`, where it leaves the paper's protocol; `workdir`.
 
   Args:
@@ -60,7 +61,9 @@ def load(workdirs: Sequence[str | pathlib.Path]) -> dict[str, xr.Dataset]:
     config = json.loads(data.attrs.get('config', '{}'))
     label = _free(_label(config, workdir), workdir, runs)
     keep = [n for n, v in data.data_vars.items() if 'item' not in v.dims]
+    examples = data.sizes.get('item')
     data = data[keep].load()
+    data.attrs['examples'] = examples
     data.attrs['train_steps'] = config.get('train', {}).get('steps')
     data.attrs['size'] = config.get('model', {}).get('size') or ''
     data.attrs['deviations'] = paper.deviations(config)

@@ -50,7 +50,7 @@ def emergence_table(data: xr.Dataset) -> rich_table.Table:
     heads.append('range')
   for i, head in enumerate(heads):
     table.add_column(head, justify='right' if i else 'left', no_wrap=True)
-  corrected = emergence.above_chance(data.chance.values)
+  corrected = emergence.corrected(data).values
   for k, task in enumerate(data.task.values):
     for j, level in enumerate(data.level.values):
       one = {'task': k, 'level': j}
