@@ -19,6 +19,9 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Run directory; a dated folder under runs/ if absent.'
 )
+_MEASURES = flags.DEFINE_list(
+  'measures', None, "Only these of the configuration's measures, by commas."
+)
 _DRY_RUN = flags.DEFINE_bool(
   'dry_run', False, 'Print sizes, schedule, disk, memory and time, and exit.'
 )
@@ -32,6 +35,20 @@ def _name(config) -> str:
   model, task = config.raw.get('model', {}), config.raw['task']
   detail = model.get('size') or task.get('p')
   return f'{task["name"]}-{detail}' if detail else task['name']
+
+
+def _given() -> dict:
+  """The configuration as it was given, with the measures that are wanted."""
+  from emergence_jax import config as config_lib
+
+  given = _CONFIG.value.to_dict()
+  if _MEASURES.value is not None:
+    known = given.get('measures', {})
+    given['measures'] = {
+      name: config_lib.choose('--measures', name, known)
+      for name in _MEASURES.value
+    }
+  return given
 
 
 def _dry_run(config) -> None:
@@ -98,7 +115,7 @@ def main(argv):
     mesh.start(seeds.get('count', 1), seeds.get('devices', 0))
     from emergence_jax import config as config_lib
 
-    config = config_lib.from_mapping(_CONFIG.value)
+    config = config_lib.from_mapping(_given())
     if _DRY_RUN.value:
       _dry_run(config)
     else:

@@ -106,6 +106,7 @@ def test_the_whole_run_directory(environment, tmp_path):
   [
     (('configs/modadd.py:2',), ['config.task.p=2']),
     (('configs/algorithmic.py:nanno',), ["'nanno'", "'nano'"]),
+    ((KILL_CONFIG, '--measures=rank,lcc'), ["--measures='lcc'", 'barrier']),
     (
       (KILL_CONFIG, '--config.seeds.devices=3', '--config.seeds.count=4'),
       ['count=4 must be a multiple of 3', 'try 6'],
@@ -127,7 +128,11 @@ def test_dry_run_leaves_nothing(environment, tmp_path):
   assert done.returncode == 0, done.stderr
   for word in ('parameters', 'checkpoints   121', 'training', 'populations'):
     assert word in done.stdout
+  assert 'rank' in done.stdout and 'barrier' in done.stdout
   assert not workdir.exists()
+  args = (KILL_CONFIG, '--dry_run', '--measures=rank')
+  done = call(environment, *args, f'--workdir={workdir}')
+  assert 'rank' in done.stdout and 'barrier' not in done.stdout
 
 
 def test_help_needs_no_jax(environment):
