@@ -58,6 +58,19 @@ def test_llc_and_fisher(found):
   assert abs(rho.value) < 0.1
 
 
+def test_one_bad_seed_does_not_stop_the_others():
+  data = with_more()
+  for name in ('rankme', 'llc', 'fisher_rank', 'accuracy', 'log_prob'):
+    data[name] = data[name].copy()
+    data[name][0, 30:] = np.nan
+  bad = of({'nano': data, 'micro': with_more()})
+  assert bad['llc over fisher'].estimate.count == 3
+  np.testing.assert_allclose(bad['llc over fisher'].estimate.value, 1)
+  for key in ('floor MUL', 'precursor RankMe hard', 'spearman', 'swap'):
+    assert np.isfinite(bad[key].estimate.value) or key == 'swap', key
+  assert bad['precursor RankMe hard'].estimate.value > 0.9
+
+
 def test_top_down_takes_four_layers():
   shallow = of({'nano': with_more(layers=2)})
   assert 'depth gradient' not in shallow

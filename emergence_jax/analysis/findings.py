@@ -230,10 +230,13 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
     dims = ('seed', 'task', 'step')
     llc = data.llc.transpose(*dims)
     fisher = data.fisher_rank.transpose(*dims)
-    known = np.isfinite(llc * fisher).all(('seed', 'task'))
-    llc, fisher = llc[..., known], fisher[..., known]
-    if not known.any():
+    finite = np.isfinite(llc * fisher)
+    known = finite.any(('seed', 'task'))
+    # A seed that failed on the way has no part in it.
+    whole = finite[..., known].all(('task', 'step'))
+    if not (known.any() and whole.any()):
       continue
+    llc, fisher = llc[whole][..., known], fisher[whole][..., known]
     ratios.append((2 * llc / fisher).isel(step=-1).median('task').values)
     if known.sum() > precedence.LEAST:
       ranks = (x.copy(data=stats.rankdata(x, axis=-1)) for x in (llc, fisher))
