@@ -29,7 +29,56 @@ def size(num_bytes: float) -> str:
   return f'{num_bytes:.1f} TiB'
 
 
-class Progress:
+class _Shown:
+  """A bar on a terminal, lines now and then elsewhere; a context manager."""
+
+  def __init__(
+    self,
+    console: rich_console.Console | None,
+    title: str,
+    total: int,
+    completed: int = 0,
+    **options,
+  ):
+    self._console = console or rich_console.Console()
+    self._began = self._printed = time.monotonic()
+    self._bar = None
+    if self._console.is_terminal:
+      self._bar = rich_progress.Progress(
+        rich_progress.TextColumn(title),
+        rich_progress.BarColumn(),
+        rich_progress.TextColumn('{task.fields[text]}'),
+        console=self._console,
+        **options,
+      )
+      self._task = self._bar.add_task(
+        '', total=total, completed=completed, text='starting'
+      )
+
+  def __enter__(self):
+    if self._bar:
+      self._bar.start()
+    return self
+
+  def __exit__(self, *exc):
+    if self._bar:
+      self._bar.stop()
+
+  def _show(self, completed: int, text: str, line: str) -> None:
+    """Moves the bar, or prints a line if the last one is old enough."""
+    now = time.monotonic()
+    if self._bar:
+      self._bar.update(self._task, completed=completed, text=text)
+    elif now - self._printed >= _LINE_SECONDS:
+      self._printed = now
+      self.say(line)
+
+  def say(self, line: str) -> None:
+    """Prints a line above the bar."""
+    self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class Progress(_Shown):
   """Progress of a run of `total` steps of `seeds` seeds, from `start`.
 
   Time counts from the construction, after compilation, so that neither the
@@ -44,30 +93,8 @@ class Progress:
     console: rich_console.Console | None = None,
   ):
     self._total, self._start, self._seeds = total, start, seeds
-    self._console = console or rich_console.Console()
-    self._began = self._printed = time.monotonic()
-    self._bar = None
-    if self._console.is_terminal:
-      self._bar = rich_progress.Progress(
-        rich_progress.TextColumn(
-          'step {task.completed:,.0f}/{task.total:,.0f}'
-        ),
-        rich_progress.BarColumn(),
-        rich_progress.TextColumn('{task.fields[text]}'),
-        console=self._console,
-      )
-      self._task = self._bar.add_task(
-        'train', total=total, completed=start, text='starting'
-      )
-
-  def __enter__(self):
-    if self._bar:
-      self._bar.start()
-    return self
-
-  def __exit__(self, *exc):
-    if self._bar:
-      self._bar.stop()
+    title = 'step {task.completed:,.0f}/{task.total:,.0f}'
+    super().__init__(console, title, total, start)
 
   def _text(self, step: int, loss: float) -> str:
     spent = time.monotonic() - self._began
@@ -81,20 +108,10 @@ class Progress:
   def update(self, step: int, loss: float) -> None:
     """Shows that `step` steps are done, with the median loss over seeds."""
     text = self._text(step, loss)
-    if self._bar:
-      self._bar.update(self._task, completed=step, text=text)
-      return
-    now = time.monotonic()
-    if now - self._printed >= _LINE_SECONDS:
-      self._printed = now
-      self.say(f'step {step:,}/{self._total:,} · {text}')
-
-  def say(self, line: str) -> None:
-    """Prints a line above the bar."""
-    self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+    self._show(step, text, f'step {step:,}/{self._total:,} · {text}')
 
 
-class Stages:
+class Stages(_Shown):
   """Progress over `total` stages that take about equally long.
 
   Called with the label of each stage as it begins. Use it as a context
@@ -108,42 +125,15 @@ class Stages:
     console: rich_console.Console | None = None,
   ):
     self._title, self._total, self._done = title, total, -1
-    self._console = console or rich_console.Console()
-    self._began = self._printed = time.monotonic()
-    self._bar = None
-    if self._console.is_terminal:
-      self._bar = rich_progress.Progress(
-        rich_progress.TextColumn(title),
-        rich_progress.BarColumn(),
-        rich_progress.TextColumn('{task.fields[text]}'),
-        console=self._console,
-        transient=True,
-      )
-      self._task = self._bar.add_task(title, total=total, text='')
-
-  def __enter__(self):
-    if self._bar:
-      self._bar.start()
-    return self
-
-  def __exit__(self, *exc):
-    if self._bar:
-      self._bar.stop()
+    super().__init__(console, title, total, transient=True)
 
   def __call__(self, label: str) -> None:
     """Says that the stage before is done and that this one begins."""
     self._done += 1
-    now = time.monotonic()
     left = '?'
     if self._done:
-      each = (now - self._began) / self._done
+      each = (time.monotonic() - self._began) / self._done
       left = duration(each * (self._total - self._done))
     text = f'{label} · {left} left'
-    if self._bar:
-      self._bar.update(self._task, completed=self._done, text=text)
-    elif now - self._printed >= _LINE_SECONDS:
-      self._printed = now
-      self._console.print(
-        f'{self._title} {self._done}/{self._total} · {text}',
-        highlight=False, markup=False, soft_wrap=True,
-      )  # fmt: skip
+    head = f'{self._title} {self._done}/{self._total}'
+    self._show(self._done, text, f'{head} · {text}')

@@ -54,20 +54,20 @@ def test_without_noise_it_passes_through():
 def test_scale_and_shift_go_through(seed, scale, shift):
   rng = np.random.default_rng(seed)
   x = rng.normal(size=UNEVEN.size).cumsum()
-  one = matern.uniform_grid(UNEVEN, x, 30)[1]
-  other = matern.uniform_grid(UNEVEN, scale * x + shift, 30)[1]
+  at = np.linspace(0, 9000, 30)
+  one = matern.by_process(UNEVEN, x, at)
+  other = matern.by_process(UNEVEN, scale * x + shift, at)
   np.testing.assert_allclose(other, scale * one + shift, rtol=1e-5, atol=1e-4)
 
 
 def test_what_cannot_be_interpolated():
   flat, bad = np.full(UNEVEN.size, 3.0), np.where(UNEVEN == 64, np.nan, 1.0)
   moving = np.log1p(UNEVEN)
-  grid, values = matern.uniform_grid(UNEVEN, np.stack([flat, bad, moving]), 9)
+  at = np.linspace(0, 9000, 9)
+  values = matern.by_process(UNEVEN, np.stack([flat, bad, moving]), at)
   np.testing.assert_array_equal(values[0], 3)
   assert np.isnan(values[1]).all() and np.isfinite(values[2]).all()
-  np.testing.assert_array_equal(grid, np.linspace(0, 9000, 9))
-  alone = matern.uniform_grid(UNEVEN, flat, 9)[1]
-  np.testing.assert_array_equal(alone, 3)
+  np.testing.assert_array_equal(matern.by_process(UNEVEN, flat, at), 3)
 
 
 @pytest.mark.parametrize('task', ['lambada_openai', 'sciq', 'arc_easy'])
@@ -94,8 +94,8 @@ def test_a_planted_lead_survives_uneven_steps():
   step = np.concatenate([np.arange(0, 1000, 20), np.arange(1000, 10_001, 500)])
   rise = lambda at: 1 / (1 + np.exp(-(step - at) / 300))  # noqa: E731
   x, y = rise(3000), rise(4500)
-  grid, even_x = matern.uniform_grid(step, x, len(step))
-  _, even_y = matern.uniform_grid(step, y, len(step))
+  grid = np.linspace(0, 10_000, len(step))
+  even_x, even_y = (matern.by_process(step, z, grid) for z in (x, y))
   found = precedence.precedence(even_x, even_y, draws=20)
   lead = found.lag * (grid[1] - grid[0])
   np.testing.assert_allclose(lead, 1500, atol=2 * (grid[1] - grid[0]))

@@ -106,8 +106,8 @@ def test_series_that_do_not_change_are_left_out():
   assert np.isnan(short.correlation).all()
 
 
-def test_uniform_grid():
+def test_by_lines():
   step = np.array([0, 10, 20, 120])
-  grid, value = precedence.uniform_grid(step, np.array([[0.0, 1, 2, 12]]), 13)
-  np.testing.assert_allclose(grid, np.arange(0, 121, 10))
-  np.testing.assert_allclose(value[0], np.arange(13))
+  series = np.array([[0.0, 1, 2, 12]])
+  value = precedence.by_lines(step, series, np.arange(0, 121, 10))
+  np.testing.assert_allclose(value, [np.arange(13)])

@@ -100,18 +100,8 @@ def interpolate(
   return values.reshape(*np.shape(series)[:-1], len(z))
 
 
-def uniform_grid(
-  step_C: np.ndarray, series: np.ndarray, points: int
-) -> tuple[np.ndarray, np.ndarray]:
-  """As `precedence.uniform_grid`, by a Gaussian process.
-
-  Args:
-    step_C: steps of the checkpoints, increasing.
-    series: [..., C].
-    points: N.
-
-  Returns:
-    Steps [N], and the series [..., N].
-  """
-  grid_N = np.linspace(step_C[0], step_C[-1], points)
-  return grid_N, interpolate(step_C, series, grid_N, fit(step_C, series))
+def by_process(
+  step_C: np.ndarray, series: np.ndarray, at_N: np.ndarray
+) -> np.ndarray:
+  """Series [..., C] at other steps, by a process fitted to them: [..., N]."""
+  return interpolate(step_C, series, at_N, fit(step_C, series))

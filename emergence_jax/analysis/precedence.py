@@ -198,20 +198,14 @@ def rate(found: Precedence, threshold: float = 0.3) -> Rate:
   return beside_null(is_first[usable], null[usable] == PRECURSOR)
 
 
-def uniform_grid(
-  step_C: np.ndarray, series: np.ndarray, points: int
-) -> tuple[np.ndarray, np.ndarray]:
-  """Series on evenly spaced steps, by linear interpolation.
+def by_lines(
+  step_C: np.ndarray, series: np.ndarray, at_N: np.ndarray
+) -> np.ndarray:
+  """Series [..., C] at other steps, by linear interpolation: [..., N].
 
-  Args:
-    step_C: steps of the checkpoints, increasing.
-    series: [..., C].
-    points: N.
-
-  Returns:
-    Steps [N], and the series [..., N].
+  >>> by_lines(np.array([0, 10]), np.array([[0.0, 5]]), np.array([2, 4]))
+  array([[1., 2.]])
   """
-  grid_N = np.linspace(step_C[0], step_C[-1], points)
   flat = np.asarray(series, float).reshape(-1, len(step_C))
-  values = np.stack([np.interp(grid_N, step_C, row) for row in flat])
-  return grid_N, values.reshape(*np.shape(series)[:-1], points)
+  values = np.stack([np.interp(at_N, step_C, row) for row in flat])
+  return values.reshape(*np.shape(series)[:-1], len(at_N))

@@ -21,8 +21,8 @@ _BAND = 2.5, 97.5
 # Events of which it is asked what came first: a capability has to come.
 RULE = 'chance-corrected'
 INTERPOLATIONS: dict[str, Callable] = {
-  'linear': precedence.uniform_grid,
-  'matern': matern.uniform_grid,
+  'linear': precedence.by_lines,
+  'matern': matern.by_process,
 }
 
 
@@ -84,8 +84,8 @@ def leads_of(
     return len(step)
   # As many points as checkpoints: an even schedule gives the same on both axes.
   resample = INTERPOLATIONS[interpolation]
-  grid, grid_x = resample(step, x, len(step))
-  _, grid_y = resample(step, y, len(step))
+  grid = np.linspace(step[0], step[-1], len(step))
+  grid_x, grid_y = (resample(step, series_, grid) for series_ in (x, y))
   stride = float(grid[1] - grid[0])
   return Leads(
     precedence.precedence(x, y, draws=draws, seed=seed),

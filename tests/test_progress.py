@@ -1,0 +1,60 @@
+"""What a person sees of something that takes long."""
+
+import io
+
+import pytest
+from rich import console
+
+from emergence_jax import progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+  """A clock that is set by hand."""
+  now = [100.0]
+  monkeypatch.setattr(progress.time, 'monotonic', lambda: now[0])
+  return now
+
+
+def shown_by(terminal):
+  out = io.StringIO()
+  return out, console.Console(file=out, force_terminal=terminal, width=100)
+
+
+def test_stages_say_what_comes_and_what_is_left(clock):
+  out, plain = shown_by(terminal=False)
+  with progress.Stages('drawing', 4, plain) as stages:
+    for label in ('one', 'two', 'three', 'four'):
+      stages(label)
+      clock[0] += 6
+  # The second begins after 6 s: too early for a line. The third after 12.
+  assert out.getvalue() == 'drawing 2/4 · three · 12 s left\n'
+
+
+def test_a_run_prints_lines_into_a_pipe(clock):
+  out, plain = shown_by(terminal=False)
+  with progress.Progress(1000, 100, 8, plain) as bar:
+    bar.update(200, 1.5)
+    clock[0] += 20
+    bar.update(300, 0.25)
+  assert out.getvalue() == (
+    'step 300/1,000 · 8 seeds · 80 seed-steps/s · loss 0.25 · 1 min 10 s left\n'
+  )
+
+
+def test_a_terminal_has_a_bar(clock):
+  out, tty = shown_by(terminal=True)
+  with progress.Progress(1000, 0, 8, tty) as bar:
+    clock[0] += 1
+    bar.update(500, 0.25)
+    bar.say('a line above')
+  shown = out.getvalue()
+  assert 'step 500/1,000' in shown and 'a line above' in shown
+
+
+@pytest.mark.parametrize(
+  'seconds,words',
+  [(0, '0 s'), (59.6, '1 min 00 s'), (185, '3 min 05 s'), (7620, '2 h 07 min')],
+)
+def test_duration(seconds, words):
+  assert progress.duration(seconds) == words
