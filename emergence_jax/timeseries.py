@@ -293,11 +293,12 @@ def tables(data: xr.Dataset) -> dict[str, pd.DataFrame]:
     step, task, level, accuracy, log_prob, loss.
   """
   names: dict[tuple[str, ...], list[str]] = {}
-  for name, variable in data.data_vars.items():
-    if 'item' not in variable.dims:
-      names.setdefault(variable.dims, []).append(name)
+  # A store lists its variables in any order.
+  for name in sorted(data.data_vars):
+    if 'item' not in data[name].dims:
+      names.setdefault(data[name].dims, []).append(name)
   return {
-    f'by_{"_".join(dims)}': data[sorted(group)]
+    f'by_{"_".join(dims)}': data[group]
     .to_dataframe(dim_order=list(dims))
     .reset_index()
     for dims, group in names.items()

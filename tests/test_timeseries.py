@@ -131,6 +131,18 @@ def test_csv(workdir, tmp_path):
   assert len(lines) == 1 + 2 * 3 * 2
 
 
+def test_tables_do_not_depend_on_the_order_of_variables(workdir):
+  write(workdir, 6)
+  data = timeseries.load(workdir)
+  forth, back = (
+    timeseries.tables(data[names])
+    for names in (sorted(data), sorted(data, reverse=True))
+  )
+  assert list(forth) == list(back)
+  for name, table in forth.items():
+    pd.testing.assert_frame_equal(table, back[name])
+
+
 def test_parquet_holds_the_same(workdir, tmp_path):
   write(workdir, 6)
   csv = timeseries.to_csv(workdir, tmp_path / 'csv')
