@@ -5,7 +5,7 @@
 
 and so on to `:xlarge`. Measured on 2 CPU cores:
 
-  smoke    2 seeds of 240 steps in 2 min 16 s. The constant answers of the
+  smoke    2 seeds of 240 steps in 2 min 30 s. The constant answers of the
            easiest tasks begin to appear; RankMe collapses and recovers.
   nano     to step 540 with 2 seeds: at `=` RankMe of the last block falls
            from 7.5 to 2.1 for MOD and 2.2 for ADD, from 6.5 to 1.9 for SORT
