@@ -64,7 +64,12 @@ def emergence_map(found: Study, runs: dict[str, xr.Dataset]):
   if shown.count():
     low, high = shown.min(), max(shown.max(), shown.min() * 1.01)
     mesh = axis.imshow(
-      shown, aspect='auto', cmap='cividis', norm='log', vmin=low, vmax=high
+      shown,
+      aspect='auto',
+      cmap='cividis',
+      norm='log' if high > 4 * low else 'linear',
+      vmin=low,
+      vmax=high,
     )
     if shown.max() > shown.min():
       figure.colorbar(mesh, label='median step of emergence')
