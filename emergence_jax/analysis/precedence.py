@@ -16,6 +16,7 @@ MAX_LAG = 20
 # Shifts of the null: p-values down to 0.001.
 DRAWS = 1000
 THRESHOLDS = (0.2, 0.3, 0.4)
+THRESHOLD = 0.3  # of the claims, the answer and the figures
 CLASSES = ('none', 'precursor', 'synchronous', 'lagging')
 NONE, PRECURSOR, SYNCHRONOUS, LAGGING = range(4)
 # Fewer changes than this leave nothing to correlate.
@@ -151,7 +152,7 @@ def precedence(
 
 
 def classify(
-  lag: np.ndarray, correlation: np.ndarray, threshold: float = 0.3
+  lag: np.ndarray, correlation: np.ndarray, threshold: float = THRESHOLD
 ) -> np.ndarray:
   """Class of each peak, an index into `CLASSES`."""
   strong = np.abs(np.nan_to_num(correlation)) > threshold
@@ -177,6 +178,12 @@ class Rate(NamedTuple):
   p_value: float
 
 
+def p_value(observed: float, null_D: np.ndarray) -> float:
+  """Share of draws that are as large, the observation included."""
+  larger = (null_D >= observed - 1e-12).sum()
+  return float((1 + larger) / (1 + null_D.size))
+
+
 NO_RATE = Rate(np.nan, 0, 0, np.nan, np.nan)
 
 
@@ -184,11 +191,11 @@ def beside_null(is_first_N: np.ndarray, null_ND: np.ndarray) -> Rate:
   """Rate of N events, and of the same events in D draws of a null."""
   total = len(is_first_N)
   hits, null_D = int(is_first_N.sum()), null_ND.mean(0)
-  p_value = (1 + (null_D >= hits / total - 1e-12).sum()) / (1 + null_D.size)
-  return Rate(hits / total, hits, total, float(null_D.mean()), float(p_value))
+  share = hits / total
+  return Rate(share, hits, total, float(null_D.mean()), p_value(share, null_D))
 
 
-def rate(found: Precedence, threshold: float = 0.3) -> Rate:
+def rate(found: Precedence, threshold: float = THRESHOLD) -> Rate:
   """Precursor rate over all series of a `Precedence`."""
   usable = np.isfinite(found.correlation)
   if not usable.any():

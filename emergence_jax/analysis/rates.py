@@ -110,7 +110,7 @@ def only(found: precedence.Precedence, keep: np.ndarray):
 
 def counts(
   found: precedence.Precedence,
-  threshold: float = 0.3,
+  threshold: float = precedence.THRESHOLD,
   kind: int = precedence.PRECURSOR,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Events of a class, and usable ones, of each seed: [S] and [S]."""
@@ -143,8 +143,8 @@ def mean_lead(found: precedence.Precedence, stride: float = 1.0) -> MeanLead:
   lead = found.lag[usable].mean()
   null_D = found.null_lag[usable].mean(0)
   low, high = np.percentile(null_D, _BAND)
-  p_value = (1 + (null_D >= lead - 1e-12).sum()) / (1 + null_D.size)
-  return MeanLead(lead * stride, low * stride, high * stride, float(p_value))
+  p_value = precedence.p_value(lead, null_D)
+  return MeanLead(lead * stride, low * stride, high * stride, p_value)
 
 
 def precedence_tables(

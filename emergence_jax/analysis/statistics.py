@@ -155,31 +155,34 @@ def prediction(sample_S: np.ndarray) -> tuple[float, float]:
   return float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))
 
 
+def lower_median(steps_xS: np.ndarray) -> np.ndarray:
+  """Lower median over the last axis, which never averages with infinity.
+
+  A seed without the event (nan) is later than all others; `inf` is never.
+  """
+  late = np.sort(np.where(np.isnan(steps_xS), np.inf, steps_xS), -1)
+  return late[..., (late.shape[-1] - 1) // 2]
+
+
 def median_time(steps_S: np.ndarray, *, seed: int = 0) -> Estimate:
   """Median step of an event over seeds, some of which may never have it.
 
-  A seed without the event (nan) is censored: it is later than all others.
-  Quantiles of order statistics, so that the median may be `inf`, never.
+  A seed without the event (nan) is censored, as in `lower_median`.
 
   Args:
     steps_S: one step a seed, nan for never.
     seed: of the resampling.
   """
-  steps = np.where(np.isnan(steps_S), np.inf, np.asarray(steps_S, float))
+  steps = np.asarray(steps_S, float)
   if not steps.size:
     return NOTHING
-
-  def middle(sorted_xS):
-    """Lower median, which never averages a number with infinity."""
-    return sorted_xS[..., (steps.size - 1) // 2]
-
-  value = float(middle(np.sort(steps)))
+  value = float(lower_median(steps))
   if steps.size == 1:
     return Estimate(value, np.nan, np.nan, 1)
   pick = np.random.default_rng(seed).integers(
     0, steps.size, (_RESAMPLES, steps.size)
   )
-  medians = np.sort(middle(np.sort(steps[pick], -1)))
+  medians = np.sort(lower_median(steps[pick]))
   tail = (1 - CONFIDENCE) / 2
   ends = (int(tail * _RESAMPLES), int((1 - tail) * _RESAMPLES) - 1)
   low, high = (float(medians[i]) for i in ends)

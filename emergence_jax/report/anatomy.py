@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
-from emergence_jax.analysis import emergence, series
+from emergence_jax.analysis import emergence, series, statistics
 from emergence_jax.report import style
 
 # Estimates whose own standard error belongs to their band.
@@ -46,12 +46,12 @@ class Curve(NamedTuple):
 
 
 class Marks(NamedTuple):
-  """Steps to mark; nan where there is none.
+  """Steps to mark, medians over seeds; not finite where there is none.
 
   Attributes:
-    floor: of the last layer's RankMe, median over seeds.
+    floor: of the last layer's RankMe.
     recovered: where it has made half of its rise after the floor.
-    emergence: level → median step (chance-corrected).
+    emergence: level → step (chance-corrected).
   """
 
   floor: float
@@ -109,24 +109,16 @@ def curves(data: xr.Dataset, task: str) -> dict[str, list[Curve]]:
   return {label: lines for label, lines in panels.items() if lines}
 
 
-def _median(steps: np.ndarray) -> float:
-  """Lower median, nan if most have none."""
-  late = np.sort(np.where(np.isfinite(steps), steps, np.inf))
-  middle = late[(late.size - 1) // 2]
-  return float(middle) if np.isfinite(middle) else np.nan
-
-
 def marks(data: xr.Dataset, task: str) -> Marks:
   """Floor, recovery and emergence of one task."""
-  steps = emergence.by_rule(data, 'chance-corrected').sel(task=task)
-  by_level = {
-    str(v): _median(steps.sel(level=v).values) for v in data.level.values
-  }
+  one = data.sel(task=[task])
+  steps = emergence.by_rule(one, 'chance-corrected').values[:, 0]
+  medians = statistics.lower_median(steps.T).tolist()
+  by_level = dict(zip(map(str, data.level.values), medians))
   if 'rankme' not in data:
     return Marks(np.nan, np.nan, by_level)
-  k = list(map(str, data.task.values)).index(task)
   floor, recovered = (
-    _median(series.event_times(data, name)[:, k])
+    float(statistics.lower_median(series.event_times(one, name)[:, 0]))
     for name in ('floor', 'recovery magnitude')
   )
   return Marks(floor, recovered, by_level)

@@ -159,7 +159,7 @@ def floors(runs: dict[str, xr.Dataset]):
 def _strip(axis, peaks, emerged, stride: float, row: int, rng) -> None:
   """One measure's events, their mean, and the band of the null's mean."""
   usable = np.isfinite(peaks.correlation)
-  strong = np.abs(np.nan_to_num(peaks.correlation)) > 0.3
+  strong = np.abs(np.nan_to_num(peaks.correlation)) > precedence.THRESHOLD
   for mask, look in (
     (usable & ~emerged, dict(mfc='none', mec='#bbbbbb')),
     (usable & emerged & ~strong, dict(color='#777777')),
@@ -226,7 +226,8 @@ def leads(found: Study, run: str):
     plt.Rectangle((0, 0), 1, 1, color='#E69F00', alpha=0.35),
   ]
   words = (
-    'event, |r| > 0.3', 'event, |r| ≤ 0.3', 'did not emerge: not counted',
+    f'event, |r| > {precedence.THRESHOLD}',
+    f'event, |r| ≤ {precedence.THRESHOLD}', 'did not emerge: not counted',
     'mean', 'mean of the null, 95%',
   )  # fmt: skip
   figure.legend(handles, words, loc='outside lower center', ncols=5, fontsize=9)

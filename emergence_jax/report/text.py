@@ -12,7 +12,6 @@ from rich import table as rich_table
 from emergence_jax.analysis import claims, precedence
 from emergence_jax.analysis.study import Study
 
-_THRESHOLD = 0.3
 # Events under which a share says little.
 _FEW = 5
 
@@ -40,9 +39,9 @@ def _table(title: str, frame: pd.DataFrame, caption: str = ''):
 
 
 def _rates(found: Study, **where) -> pd.DataFrame:
-  """Rows of the rates at `_THRESHOLD`, of events that emerge."""
+  """Rows of the rates at `precedence.THRESHOLD`, of events that emerge."""
   rates = found.tables['precedence']
-  where = {'events': 'emerged', 'threshold': _THRESHOLD, **where}
+  where = {'events': 'emerged', 'threshold': precedence.THRESHOLD, **where}
   for column, value in where.items():
     rates = rates[rates[column] == value] if len(rates) else rates
   return rates[rates.total > 0] if len(rates) else rates
@@ -134,8 +133,8 @@ def study(found: Study, width: int = 170) -> str:
   )
   console.print(
     _table(
-      f'Precursors: |r| > {_THRESHOLD} with the measure first, of the events '
-      'that emerge',
+      f'Precursors: |r| > {precedence.THRESHOLD} with the measure first, of '
+      'the events that emerge',
       precedence_summary(found),
       f'null: {precedence.MAX_LAG} checkpoints either way, circular shifts; '
       'false_alarm is its mean rate',
