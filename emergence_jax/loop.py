@@ -23,7 +23,7 @@ from emergence_jax import config as config_lib
 from emergence_jax import programs as programs_lib
 from emergence_jax import progress as progress_lib
 from emergence_jax import rundir, timeseries, train
-from emergence_jax.types import Population, PyTree, UserError
+from emergence_jax.types import Population, PyTree, Status, UserError
 
 # A call trains for about so long, so that signals and progress get their turn.
 _SEGMENT_SECONDS = 0.5
@@ -139,7 +139,7 @@ class _Run:
         measured = self.programs.measures[name](population, previous)
         values |= jax.device_get(measured)
     finite = finite & timeseries.finite_seeds(values)
-    status = np.where(finite, timeseries.OK, timeseries.NON_FINITE)
+    status = np.where(finite, Status.OK, Status.NON_FINITE)
     self.writer.write_row(step, values, status)
     return finite
 

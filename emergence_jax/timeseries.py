@@ -18,17 +18,24 @@ import pandas as pd
 import xarray as xr
 import zarr
 
-from emergence_jax.types import Field, UserError
+from emergence_jax.types import Field, Status, UserError
 
 STORE = 'timeseries.zarr'
-NOT_REACHED, OK, NON_FINITE = range(3)
+# Of the store; an attribute of the dataset.
+FORMAT = 2
+# What states of rows were called by stores of format 1.
+_OLD_STATES = {
+  0: Status.NOT_REACHED,
+  1: Status.OK,
+  2: Status.NON_FINITE,
+}
 # Attribute of the dataset: measure → {'options': …, 'steps': […]}, what
 # `offline` has added to rows.
 MEASURED_LATER = 'measured_later'
 
 _STATUS = Field(
   ('seed', 'step'), 'int8',
-  'state of the row: 0 not reached, 1 ok, 2 non-finite values (in the '
+  'status of the row: -1 not reached, 0 ok, 7 non-finite values (in the '
   'training loss since the last row, or in a measure)', '1',
 )  # fmt: skip
 _CHANCE = Field(
@@ -42,7 +49,8 @@ _HISTORY = {
   ),
   'grad_norm': Field(
     ('seed', 'train_step'), 'float32',
-    'global norm of the gradient of the step, before clipping', '1',
+    'global norm of the gradient of the step, before clipping',
+    'nat / parameter',
   ),
 }  # fmt: skip
 _COORDS = {
@@ -72,7 +80,7 @@ def _add(group, name, field, sizes, *, chunk_along: Mapping[str, int]):
     shape=shape,
     chunks=tuple(chunk_along.get(d, n) for d, n in zip(field.dims, shape)),
     dtype=field.dtype,
-    fill_value=0 if field is _STATUS else _fill_value(field.dtype),
+    fill_value=_fill_value(field.dtype),
     dimension_names=field.dims,
     attributes={
       'long_name': field.description,
@@ -129,7 +137,7 @@ def create(
     attributes: of the whole dataset.
   """
   group = zarr.open_group(pathlib.Path(workdir) / STORE, mode='w')
-  group.attrs.update(dict(attributes))
+  group.attrs.update({**attributes, 'format': FORMAT})
   coords = {
     'seed': np.asarray(seeds, np.int64),
     'step': np.asarray(steps, np.int64),
@@ -193,6 +201,12 @@ class Writer:
 
   def __init__(self, workdir: str | pathlib.Path):
     self._group = zarr.open_group(pathlib.Path(workdir) / STORE, mode='r+')
+    if self._group.attrs.get('format', 1) != FORMAT:
+      raise UserError(
+        f'{workdir} was begun by an older version of this package, whose rows '
+        'have another status. It can be read and analysed; go on with it by '
+        'the commit that its env.json names.'
+      )
     self._arrays = dict(self._group.arrays())
     self._row = {int(s): i for i, s in enumerate(self._arrays['step'][:])}
 
@@ -217,12 +231,12 @@ class Writer:
       self._arrays[name][:, row] = value
     status = self._arrays['status'][:, row]
     self._arrays['status'][:, row] = np.where(
-      finite_seeds(values), status, NON_FINITE
+      finite_seeds(values), status, Status.NON_FINITE
     )
 
   def reached(self) -> list[int]:
     """Steps of whole rows."""
-    whole = np.all(self._arrays['status'][:] != NOT_REACHED, 0)
+    whole = np.all(self._arrays['status'][:] != Status.NOT_REACHED, 0)
     return [step for step, row in self._row.items() if whole[row]]
 
   @property
@@ -234,10 +248,10 @@ class Writer:
     """Clears rows past `step` and history from `step` on; returns rows."""
     first = sum(s <= step for s in self._row)
     status = self._arrays['status'][:, first:]
-    dropped = int(np.any(status != NOT_REACHED, 0).sum())
+    dropped = int(np.any(status != Status.NOT_REACHED, 0).sum())
     # The status goes first, so that a kill in here leaves no row that looks
     # whole and is not.
-    self._arrays['status'][:, first:] = NOT_REACHED
+    self._arrays['status'][:, first:] = Status.NOT_REACHED
     later = self.notes.get(MEASURED_LATER)
     if later:
       self.notes[MEASURED_LATER] = {
@@ -278,7 +292,12 @@ def load(workdir: str | pathlib.Path) -> xr.Dataset:
       'for example runs/2026-01-31-modadd.'
     )
   data = xr.open_zarr(path, consolidated=False, chunks=None)
-  whole = np.flatnonzero(np.all(data.status.values != NOT_REACHED, 0))
+  if data.attrs.get('format', 1) < FORMAT:
+    states = data.status.copy(data=data.status.values)
+    for old, new in _OLD_STATES.items():
+      states = states.where(data.status != old, int(new))
+    data['status'] = states.astype('int8')
+  whole = np.flatnonzero(np.all(data.status.values != Status.NOT_REACHED, 0))
   rows = int(whole[-1]) + 1 if whole.size else 0
   data = data.isel(step=slice(rows))
   done = int(data.step[-1]) if rows else 0

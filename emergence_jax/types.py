@@ -108,8 +108,14 @@ class MeasureSpec:
 
 
 class Status(enum.IntEnum):
-  """What an estimate says about itself; only OK is to be taken as it stands."""
+  """What a row or an estimate says about itself; only OK is to be taken.
 
+  One list of words and numbers for both, so that none means two things.
+  """
+
+  # A row of the timeseries that a run has not come to, or an estimate that was
+  # not due.
+  NOT_REACHED = -1
   OK = 0
   # The iteration or the chains have not come to rest.
   NOT_CONVERGED = 1
@@ -122,6 +128,8 @@ class Status(enum.IntEnum):
   # Nothing to measure: one class, all gradients equal.
   DEGENERATE = 6
   NON_FINITE = 7
+  # The gradient at the point is not small enough for what is estimated there.
+  NOT_A_MINIMUM = 8
 
   @property
   def words(self) -> str:

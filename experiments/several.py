@@ -13,17 +13,30 @@ _OUT = flags.DEFINE_string(
   'out', None, 'Folder to write to; one in the first run if absent.'
 )
 _DRAWS = flags.DEFINE_integer(
-  'draws', 1000, 'Shifts of the null.', lower_bound=20
+  'draws',
+  1000,
+  'Permutations of the tests, where not all can be tried.',
+  lower_bound=20,
 )
 _INTERPOLATION = flags.DEFINE_enum(
   'interpolation', 'linear', ['linear', 'matern'],
-  'From checkpoints to even steps: by lines, or by a Gaussian process.',
+  "Of the paper's lags in steps: by lines, or by a Gaussian process.",
+)  # fmt: skip
+_STATIONARY = flags.DEFINE_integer(
+  'assume_stationary', 0,
+  "Circular shifts beside which the paper's precursor rates are set as well. "
+  'Such a null supposes that series are stationary, which those of training '
+  'are not; it has no part in any verdict.', lower_bound=0,
 )  # fmt: skip
 
 
 def options() -> dict:
   """Keyword arguments of the analysis."""
-  return {'draws': _DRAWS.value, 'interpolation': _INTERPOLATION.value}
+  return {
+    'draws': _DRAWS.value,
+    'interpolation': _INTERPOLATION.value,
+    'stationary_draws': _STATIONARY.value,
+  }
 
 
 def call(

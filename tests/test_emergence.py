@@ -73,6 +73,30 @@ def test_constant_answers_hardly_ever_emerge():
   assert (score > float(emergence.above_chance(0.5))).mean() > 0.1
 
 
+def test_rules_go_over_measured_rows():
+  """Every second row: five in a row are five that were measured."""
+  accuracy = np.where(np.arange(30) >= 12, 0.9, 0.0)
+  accuracy[1::2] = np.nan
+  series = xr.DataArray(accuracy, {'step': np.arange(30)}, ['step'])
+  assert float(emergence.emergence_step(series, 0.5)) == 12
+
+
+def test_a_flicker_above_chance_is_no_capability():
+  """Accuracy of 0.15 to 0.24 for some checkpoints, long before it groks."""
+  accuracy = np.r_[np.full(20, 0.02), np.full(15, 0.19), np.full(5, 0.08),
+                   np.linspace(0.3, 1, 20)]  # fmt: skip
+  data = xr.Dataset(
+    {
+      'accuracy': (('seed', 'step', 'task', 'level'), accuracy.reshape(
+        1, -1, 1, 1)),
+      'chance': (('task', 'level'), [[1 / 31]]),
+    },
+    {'step': np.arange(60) * 10},
+  )  # fmt: skip
+  assert emergence.by_rule(data, 'chance-corrected').item() == 200
+  assert emergence.by_rule(data, emergence.RULE_OF_EVENTS).item() > 400
+
+
 def test_above_chance():
   np.testing.assert_allclose(
     emergence.above_chance(np.array([0.0, 0.5])), [0.1, 0.55]

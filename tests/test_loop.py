@@ -12,7 +12,7 @@ import xarray as xr
 
 from emergence_jax import checkpoints, loop, programs, timeseries
 from emergence_jax import config as config_lib
-from emergence_jax.types import UserError
+from emergence_jax.types import Status, UserError
 from tests import small
 
 
@@ -41,7 +41,7 @@ def test_the_timeseries_is_whole(finished):
       variable = variable.isel(step=slice(1, None))
     assert np.isfinite(variable).all(), name
     assert variable.attrs['long_name'] and variable.attrs['units'], name
-  assert (data.status == timeseries.OK).all()
+  assert (data.status == Status.OK).all()
   environment = json.loads((finished / 'env.json').read_text())
   assert environment['versions']['jax'] == jax.__version__
   config = json.loads((finished / 'config.json').read_text())
@@ -189,7 +189,7 @@ def test_one_bad_seed_does_not_stop_the_others(finished, tmp_path, monkeypatch):
   )
   data = timeseries.load(tmp_path)
   good = timeseries.load(finished)
-  assert data.status.values.tolist() == [[timeseries.NON_FINITE] * 4, [1] * 4]
+  assert data.status.values.tolist() == [[Status.NON_FINITE] * 4, [0] * 4]
   xr.testing.assert_equal(data.sel(seed=1).load(), good.sel(seed=1).load())
   assert (data.correct.sel(seed=0) == 0).all()
 
@@ -201,7 +201,7 @@ def test_cadence_of_a_measure(tmp_path):
   data = timeseries.load(tmp_path)
   measured = np.isfinite(data.rankme).all(('seed', 'task', 'layer'))
   assert measured.values.tolist() == [True, False, True, False]
-  assert (data.status == timeseries.OK).all()
+  assert (data.status == Status.OK).all()
 
 
 def test_layout_may_change(finished, tmp_path):

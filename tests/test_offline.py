@@ -8,7 +8,7 @@ import xarray as xr
 
 from emergence_jax import config as config_lib
 from emergence_jax import loop, offline, timeseries
-from emergence_jax.types import UserError
+from emergence_jax.types import Status, UserError
 from tests import small
 
 LATER = ['hessian', 'barrier']
@@ -85,7 +85,7 @@ def test_a_barrier_needs_neighbours(tmp_path):
   assert np.isfinite(barrier).all('seed').values.tolist() == [False] * 3 + [
     True
   ]
-  assert (timeseries.load(tmp_path).status == timeseries.OK).all()
+  assert (timeseries.load(tmp_path).status == Status.OK).all()
 
 
 def test_errors(tmp_path, in_the_loop):

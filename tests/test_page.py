@@ -11,6 +11,7 @@ import pytest
 
 from emergence_jax.analysis import study
 from emergence_jax.report import page, panels, text
+from emergence_jax.types import Status
 from tests.test_study import made_up
 
 BROWSER = shutil.which('chromium') or shutil.which('chromium-browser')
@@ -36,10 +37,10 @@ document.body.dataset.seen = JSON.stringify(seen);
 @pytest.fixture(scope='module')
 def report(tmp_path_factory):
   folder = tmp_path_factory.mktemp('report')
-  runs = {'nano': made_up(), 'micro': made_up(lead=60)}
+  runs = {'nano': made_up(seeds=6), 'micro': made_up(6, lead=60)}
   for data in runs.values():
     data.attrs['workdir'] = str(folder)
-  runs['micro'].status[1, 50:] = 2
+  runs['micro'].status[1, 50:] = Status.NON_FINITE
   found = study.study(runs, draws=40)
   makers = panels.makers(found, runs)
   # One anatomy of sixteen: they take a second each.
@@ -58,9 +59,11 @@ def report(tmp_path_factory):
 def test_the_page_says_it_at_first_sight(report):
   found, _, path = report
   content = path.read_text()
-  assert text.answer(found).startswith('Yes, mostly: RankMe moved')
+  assert text.answer(found).startswith('nano: RankMe moved first in 144, ')
+  assert 'micro: RankMe moved first' in text.answer(found)
+  assert 'it precedes behaviour' in text.answer(found)
   assert html.escape(text.answer(found)) in content
-  assert 'On average' in text.answer(found)
+  assert 'other measures precede' in text.answer(found)
   for heading in range(1, 10):
     assert f'>{heading}. ' in content
   assert '<!--' not in content, 'every place is filled'
@@ -150,8 +153,8 @@ def test_answers_when_there_is_little_to_say():
   noise['rankme'] = noise.rankme.copy(data=1 + rng.random(noise.rankme.shape))
   found = study.study({'nano': noise}, draws=100)
   answer = text.answer(found)
-  assert answer.startswith('Not beyond chance')
-  assert 'On average no measure led' in answer
+  assert 'it precedes behaviour' not in answer.replace('that it', '')
+  assert 'Of 1 other measures precede: none.' in answer
   still = made_up()
   still['accuracy'] = still.accuracy * 0
   found = study.study({'nano': still}, draws=20)

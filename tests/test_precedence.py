@@ -1,113 +1,192 @@
-"""Precedence on series with planted delays, and the null's own rate."""
+"""What moves first: changes, tests on made-up studies, and their rates."""
+
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emergence_jax.analysis import precedence
+from emergence_jax.analysis import changes, precedence
+from experiments.bench import made_up_studies
+
+STUDIES = 200
 
 
-def noise(*shape, seed=0):
-  return np.random.default_rng(seed).normal(size=shape).cumsum(-1)
+def jump(at, count=60, low=0.0, high=1.0):
+  return np.where(np.arange(count) >= at, high, low)
 
 
-def delayed(lag, count=120, seed=0):
-  """A random walk, and the same `lag` checkpoints later."""
-  walk = noise(count + 60, seed=seed)
-  return walk[30 : 30 + count], walk[30 - lag : 30 - lag + count]
+@given(st.integers(1, 59), st.floats(-1e30, 1e30), st.floats(1e-30, 1e30))
+def test_a_jump_is_found_at_any_scale(at, low, height):
+  series = jump(at, low=low, high=low + height)
+  found = changes.changes(series)
+  if low + height == low:
+    assert not found.is_clear
+  elif height > 1e-6 * abs(low):
+    assert found.index == at
+    assert found.is_clear
 
 
-@pytest.mark.parametrize('lag', [-20, -7, -1, 0, 1, 5, 20])
-def test_the_sign_convention(lag):
-  """Behaviour that follows l later has lag l, and geometry is the precursor."""
-  measure, behaviour = delayed(lag)
-  found = precedence.precedence(measure, behaviour, draws=20)
-  assert found.lag == lag
-  kind = precedence.CLASSES[precedence.classify(found.lag, found.correlation)]
-  if lag > 0:
-    assert kind == 'precursor'
-  else:
-    assert kind == ('lagging' if lag < 0 else 'synchronous')
+@pytest.mark.parametrize(
+  'series,index',
+  [
+    # A fall and a slow recovery: the fall.
+    (np.r_[np.full(10, 10.0), np.linspace(2, 6, 50)], 10),
+    # A bump that comes and goes: its beginning.
+    (np.r_[np.zeros(20), np.ones(15), np.zeros(25)], 20),
+    # A small step and a large one: the large one.
+    (np.r_[np.zeros(20), np.full(20, 0.3), np.ones(20)], 40),
+  ],
+)
+def test_of_several_changes(series, index):
+  found = changes.changes(series)
+  assert found.index == index and found.is_clear
+  mirrored = changes.changes(-series)
+  assert mirrored.index == index
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 1000), st.integers(-10, 10), st.integers(-8, 8))
-def test_shifting_behaviour_moves_the_lag(seed, lag, more):
-  measure, behaviour = delayed(lag, seed=seed)
-  _, later = delayed(lag + more, seed=seed)
-  one = precedence.precedence(measure, behaviour, draws=20)
-  other = precedence.precedence(measure, later, draws=20)
-  assert other.lag - one.lag == more
+@pytest.mark.parametrize(
+  'series',
+  [
+    np.zeros(60),
+    np.linspace(0, 1, 60),
+    np.random.default_rng(0).normal(size=200),
+    jump(4, 8),  # too short
+    np.full(60, np.nan),
+  ],
+  ids=['constant', 'straight', 'noise', 'short', 'not measured'],
+)
+def test_no_change_stands_out(series):
+  assert not changes.changes(series).is_clear
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-  st.integers(0, 1000), st.floats(1e-3, 1e3), st.floats(-100, 100),
-  st.booleans(),
-)  # fmt: skip
-def test_scale_shift_and_sign_change_nothing(seed, scale, shift, flip):
-  x, y = noise(60, seed=seed), noise(60, seed=seed + 1)
-  sign = -1 if flip else 1
-  one = precedence.cross_correlation(x, y)
-  other = precedence.cross_correlation(sign * scale * x + shift, y)
-  np.testing.assert_allclose(other, sign * one, atol=1e-6)
+def test_what_was_not_measured_is_left_out():
+  series = jump(31)
+  series[1::2] = np.nan
+  found = changes.changes(series)
+  assert found.index == 32 and found.is_clear
 
 
-def test_against_numpys_correlation():
-  x, y = noise(50), noise(50, seed=1)
-  dx, dy = np.diff(x), np.diff(y)
-  dx, dy = dx - dx.mean(), dy - dy.mean()
-  full = np.correlate(dy, dx, 'full') / np.sqrt((dx @ dx) * (dy @ dy))
-  middle = len(dx) - 1
-  expected = full[middle - 20 : middle + 21]
-  np.testing.assert_allclose(
-    precedence.cross_correlation(x, y), expected, atol=1e-12
+def planted_jumps(seeds=4, lead=3):
+  """One task and level; seed s moves at 20 + 2·s, behaviour `lead` later."""
+  at = 20 + 2 * np.arange(seeds)
+  measure = np.stack([jump(a) for a in at])[:, None]
+  behaviour = np.stack([jump(a + lead) for a in at])[:, None, None]
+  return measure, behaviour, np.arange(60) * 10, np.ones((seeds, 1, 1), bool)
+
+
+@pytest.mark.parametrize('lead', [-7, -1, 0, 1, 5])
+def test_the_sign_convention(lead):
+  found = precedence.tests(*planted_jumps(lead=lead))
+  assert found.lead == found.lead_low == found.lead_high == 10 * lead
+  counts = found.first, found.together, found.after, found.unclear
+  assert counts == (4 * (lead > 0), 4 * (lead == 0), 4 * (lead < 0), 0)
+  swapped = planted_jumps(lead=lead)
+  swapped = swapped[1][:, :, 0], swapped[0][:, :, None], *swapped[2:]
+  assert precedence.tests(*swapped).lead == -10 * lead
+
+
+def test_exact_p_values_of_four_seeds():
+  """All flips and permutations are tried: 1/16, and twice 1/24."""
+  found = precedence.tests(*planted_jumps())
+  assert found.p_order == found.least_p_order == 1 / 16
+  assert found.p_seeds == found.least_p_seeds == 2 / math.factorial(4)
+  assert math.isnan(found.p_tasks)
+  assert precedence.verdicts([found]) == ['undecided']
+  eight = precedence.tests(*planted_jumps(seeds=8))
+  assert eight.p_order == 1 / 256
+  assert precedence.verdicts([eight]) == ['precedes']
+  # A measure that is not the first, where it could have been.
+  late = precedence.tests(*planted_jumps(seeds=8, lead=-2))
+  assert precedence.verdicts([eight, late]) == ['precedes', 'not shown']
+
+
+def test_one_seed_or_one_task_has_no_tie():
+  one = precedence.tests(*planted_jumps(seeds=1))
+  assert np.isnan([one.p_order, one.p_seeds, one.p_tasks, one.lead_low]).all()
+  assert one.first == 1 and one.lead == 30
+  assert precedence.verdicts([one]) == ['undecided']
+  made = made_up_studies.planted(np.random.default_rng(0))
+  of_one_task = precedence.tests(*(
+    x[:, :1] if x.ndim > 1 else x for x in made))  # fmt: skip
+  assert math.isnan(of_one_task.p_tasks) and of_one_task.p_order < 0.05
+
+
+def test_only_events_that_emerge_count_and_numbers_add_up():
+  measure, behaviour, step, emerged = planted_jumps()
+  emerged[0] = False
+  measure[1] = 0.5  # unclear
+  found = precedence.tests(measure, behaviour, step, emerged)
+  assert (found.first, found.together, found.after, found.unclear) == (
+    2, 0, 0, 1)  # fmt: skip
+  assert found.events == 3
+  nothing = precedence.tests(measure, behaviour, step, emerged & False)
+  assert nothing.events == 0 and math.isnan(nothing.lead)
+  assert precedence.p_precedes(nothing) == 1
+
+
+def test_shapes_are_named():
+  measure, behaviour, step, emerged = planted_jumps()
+  with pytest.raises(ValueError, match=r'steps \[C\], got \(59,\)'):
+    precedence.tests(measure, behaviour, step[1:], emerged)
+
+
+def test_events_that_are_times():
+  """The same tests, of a step in the geometry against emergence."""
+  step = np.arange(40) * 50
+  rng = np.random.default_rng(0)
+  emergence = rng.choice(step[10:], (8, 8, 1)).astype(float)
+  emergence[0, 0] = np.nan
+  times = emergence[..., 0] - 100
+  times[1, 1] = np.nan
+  found = precedence.test_events(
+    precedence.events_of_times(times, emergence, step)
   )
+  assert (found.first, found.unclear, found.events) == (62, 1, 63)
+  assert found.lead == 100 and max(found.p_seeds, found.p_tasks) < 0.01
+  # Unrelated times of the same kind: first as a rule, and not tied.
+  other = rng.choice(step[:10], (8, 8)).astype(float)
+  found = precedence.test_events(
+    precedence.events_of_times(other, emergence, step)
+  )
+  assert found.p_order < 0.01 and precedence.p_precedes(found) > 0.05
 
 
-@pytest.mark.parametrize('threshold', precedence.THRESHOLDS)
-def test_white_noise_gives_the_nominal_false_alarm_rate(threshold):
-  """Unrelated series: the null's rate is their rate, and few beat it."""
-  x, y = noise(400, 100), noise(400, 100, seed=1)
-  found = precedence.precedence(x, y, draws=200)
-  rate = precedence.rate(found, threshold)
-  spread = np.sqrt(rate.false_alarm * (1 - rate.false_alarm) / 400)
-  assert abs(rate.rate - rate.false_alarm) < 4 * spread + 0.01
-  p_values = [
-    precedence.rate(
-      precedence.Precedence(*(part[i : i + 8] for part in found)), threshold
-    ).p_value
-    for i in range(0, 400, 8)
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_is_between_the_raw_ones_and_bonferroni(p):
+  adjusted = precedence.holm(p)
+  assert (adjusted >= np.array(p) - 1e-12).all()
+  assert (adjusted <= np.minimum(np.array(p) * len(p), 1) + 1e-12).all()
+  order = np.argsort(p, kind='stable')
+  assert (np.diff(adjusted[order]) >= -1e-12).all()
+
+
+def rates(make, **options):
+  """Share of studies in which each p-value is below 0.05."""
+  found = [
+    precedence.tests(
+      *make(np.random.default_rng(i), **options), draws=200, seed=i
+    )
+    for i in range(STUDIES)
   ]
-  # Of 50 true nulls at most 5% are expected below 0.05; rates of eight are
-  # coarse, so that p-values lie higher than uniform ones.
-  assert np.mean(np.array(p_values) < 0.05) < 0.2
-  assert np.mean(p_values) > 0.3
+  p = np.array([(t.p_order, t.p_seeds, t.p_tasks) for t in found])
+  together = np.array([precedence.p_precedes(t) for t in found])
+  return (p < 0.05).mean(0), (together < 0.05).mean()
 
 
-def test_planted_precursors_beat_the_null():
-  pairs = [delayed(4, seed=i) for i in range(20)]
-  x, y = (np.stack(side) for side in zip(*pairs))
-  rate = precedence.rate(precedence.precedence(x, y, draws=200))
-  assert rate.rate == 1 and rate.hits == rate.total == 20
-  assert rate.false_alarm < 0.5 and rate.p_value < 0.01
+@pytest.mark.parametrize('name', made_up_studies.INDEPENDENT)
+def test_independent_studies_are_rarely_significant(name):
+  """At most 7% of 200, of what should be 5% at most."""
+  scenario = made_up_studies.INDEPENDENT[name]
+  (order, seeds, tasks), together = rates(scenario.make)
+  assert seeds <= 0.07 and tasks <= 0.07 and together <= 0.07
+  if scenario.neither_first:
+    assert order <= 0.07
 
 
-def test_series_that_do_not_change_are_left_out():
-  x, y = noise(3, 60), noise(3, 60, seed=1)
-  y[1] = 0.0
-  x[2] = np.linspace(0, 7, 60)  # a constant slope
-  rate = precedence.rate(precedence.precedence(x, y, draws=20))
-  assert rate.total == 1
-  nothing = precedence.rate(precedence.precedence(x[1:], y[1:], draws=20))
-  assert nothing.total == 0 and np.isnan(nothing.rate)
-  short = precedence.precedence(x[:, :6], y[:, :6], draws=20)
-  assert np.isnan(short.correlation).all()
-
-
-def test_by_lines():
-  step = np.array([0, 10, 20, 120])
-  series = np.array([[0.0, 1, 2, 12]])
-  value = precedence.by_lines(step, series, np.arange(0, 121, 10))
-  np.testing.assert_allclose(value, [np.arange(13)])
+def test_a_planted_lead_is_found():
+  """200 steps before, seeds differ by 20%: by all three, in 80% and more."""
+  powers, together = rates(made_up_studies.planted)
+  assert (powers >= 0.8).all() and together >= 0.8

@@ -1,10 +1,19 @@
-"""Rates of precursors beside their null: which events count, and times."""
+"""Precursor rates, tests of what moves first, and phases of a study."""
 
 import numpy as np
 import pytest
 
-from emergence_jax.analysis import precedence, rates, series, study
+from emergence_jax.analysis import (
+  emergence,
+  order,
+  phases,
+  rates,
+  series,
+  study,
+)
 from tests.test_study import made_up
+
+RANK = series.SERIES['RankMe']
 
 
 def row(table, **where):
@@ -22,23 +31,24 @@ def test_only_events_that_emerge_count():
   flicker = 0.001 * data.rankme.values[:, :, 4:, -1:]
   data.accuracy[:, :, 4:] = np.broadcast_to(flicker, (*flicker.shape[:3], 3))
   found = study.study({'nano': data}, draws=40)
-  where = dict(measure='RankMe', axis='checkpoints', tasks='all', threshold=0.3)
-  table = found.tables['precedence']
-  emerged = row(table, events='emerged', **where)
-  everything = row(table, events='all', **where)
-  assert emerged.total == 4 * 4 * 3 and everything.total == 2 * emerged.total
-  assert emerged.rate == 1 and everything.synchronous == 0.5
+  where = dict(measure='RankMe', tasks='all')
+  tests = row(found.tables['precedence'], **where)
+  assert tests.events == tests['first'] == 4 * 4 * 3
+  rate = row(
+    found.tables['precursors'], axis='checkpoints', threshold=0.3, **where
+  )
+  assert rate.total == 4 * 4 * 3 and rate.rate == 1
   leads = found.tables['leads']
   assert leads[leads.measure == 'RankMe'].emerged.mean() == 0.5
 
 
 @pytest.mark.parametrize('interpolation', rates.INTERPOLATIONS)
 def test_on_even_checkpoints_both_axes_agree(interpolation):
-  found = rates.leads_of(
-    made_up(noise=1e-3), 'RankMe', draws=20, interpolation=interpolation
+  found = rates.precursors_of(
+    made_up(noise=1e-3), RANK, interpolation=interpolation
   )
   assert found.stride == 20
-  difference = found.uniform.lag - found.checkpoints.lag
+  difference = found.steps.lag - found.checkpoints.lag
   assert np.abs(difference).max() <= (0 if interpolation == 'linear' else 1)
 
 
@@ -47,68 +57,84 @@ def test_a_thinned_measure_is_searched_no_further():
   data = made_up(steps=200)
   due = np.arange(200) % 4 == 0
   data['fisher_rank'] = data.rankme.isel(layer=-1).where(due[:, None])
-  one, other = (
-    rates.leads_of(data, n, draws=50) for n in ('RankMe', 'Fisher rank')
-  )
-  reach = [np.abs(x.uniform.null_lag).max() * x.stride for x in (one, other)]
-  np.testing.assert_allclose(reach, 20 * 20, rtol=0.02)
-  lead = other.uniform.lag.mean() * other.stride
-  np.testing.assert_allclose(lead, 120, atol=0.2 * other.stride)
+  thin = rates.precursors_of(data, series.SERIES['Fisher rank'])
+  lead = thin.steps.lag.mean() * thin.stride
+  np.testing.assert_allclose(lead, 120, atol=0.2 * thin.stride)
+  assert np.abs(thin.steps.lag * thin.stride).max() <= 20 * 20 * 1.02
 
 
-def test_few_checkpoints_are_counted_not_correlated():
+def test_a_null_that_supposes_stationary_series_is_to_be_asked_for():
+  data = made_up()
+  plain = rates.precursors_of(data, RANK)
+  assert plain.stationary_shifts.size == 0
+  table = study.study({'nano': data}, draws=20).tables['precursors']
+  assert 'p_if_stationary' not in table
+  asked = study.study({'nano': data}, draws=20, stationary_draws=30)
+  assert 'p_if_stationary' in asked.tables['precursors']
+
+
+def test_few_checkpoints_are_counted_not_tested():
   data = made_up().isel(step=slice(0, 96, 12))
-  assert rates.leads_of(data, 'RankMe') == 8
-  assert rates.leads_of(data, 'Fisher rank') is None
+  assert order.events_of(data, RANK) == 8
+  assert order.events_of(data, series.SERIES['Fisher rank']) is None
   found = study.study({'nano': data}, draws=20)
   assert any('RankMe (8)' in n and 'takes 9' in n for n in found.notes)
   assert not len(found.tables['precedence'])
+  assert not len(found.tables['precursors'])
 
 
 def test_mean_lead_of_planted_ones():
-  found = rates.leads_of(made_up(seeds=16), 'RankMe', draws=200)
-  mean = rates.mean_lead(found.uniform, found.stride)
+  found = order.tests_table(*with_changes(made_up(seeds=8)))
+  one = row(found, measure='RankMe', tasks='all')
   # 100, 120 and 140 steps for the three levels.
-  np.testing.assert_allclose(mean.lead, 120, atol=10)
-  assert mean.lead > mean.lead_null_high and mean.lead_p_value < 0.05
-  nothing = rates.only(found.uniform, np.zeros(found.emerged.shape, bool))
-  assert np.isnan(rates.mean_lead(nothing).lead)
+  np.testing.assert_allclose(one.lead, 120, atol=10)
+  assert one.lead_low <= one.lead <= one.lead_high
+  assert one.verdict == 'precedes'
+  late = row(found, measure='LLC', tasks='all')
+  assert late['first'] == 0 and late.verdict == 'not shown'
 
 
-STEPS = np.arange(100) * 10.0
+def with_changes(data):
+  runs = {'nano': data}
+  return runs, order.find(runs)
 
 
-def test_an_event_at_any_time_is_no_precursor():
-  """Uniform times against uniform emergence: the null's rate is theirs."""
-  rng = np.random.default_rng(0)
-  times = rng.choice(STEPS, (300, 4))
-  emerged = rng.choice(STEPS, (300, 4, 3))
-  found = rates.earlier(STEPS, times, emerged, draws=100)
-  rate = rates.earlier_rate(found, np.ones(4, bool))
-  assert rate.total == 3600
-  # Tasks share their event between three levels.
-  np.testing.assert_allclose(rate.rate, rate.false_alarm, atol=0.05)
-  assert rate.p_value > 0.005
+def test_flagged_estimates_have_no_part():
+  """An LLC that jumps where its status is not ok has not moved."""
+  data = made_up()
+  step = data.step.values
+  wild = data.llc.copy(data=np.where(
+    (step[:, None] > 200) & (step[:, None] < 260), 1e4, data.llc.values
+  ))  # fmt: skip
+  status = (wild == 1e4).astype('int8') * 3
+  one = order.events_of(data, series.SERIES['LLC'])
+  flagged = order.events_of(
+    data.assign(llc=wild, llc_status=status), series.SERIES['LLC']
+  )
+  trusted = order.events_of(data.assign(llc=wild), series.SERIES['LLC'])
+  plain, masked, wrong = (
+    e.step_C[e.measure_SK.astype(int)] for e in (one, flagged, trusted)
+  )
+  assert np.abs(masked - plain).max() <= 20
+  assert np.abs(wrong - plain).max() > 200
 
 
-def test_late_capabilities_have_much_before_them():
-  """An early event precedes a late capability, and so would any other."""
-  late = rates.earlier(STEPS, np.full((8, 2), 100.0), np.full((8, 2, 1), 900.0))
-  rate = rates.earlier_rate(late, np.ones(2, bool))
-  assert rate.rate == 1 and rate.false_alarm > 0.85 and rate.p_value > 0.1
-  soon = rates.earlier(STEPS, np.full((8, 2), 100.0), np.full((8, 2, 1), 200.0))
-  rate = rates.earlier_rate(soon, np.ones(2, bool))
-  assert rate.rate == 1 and rate.false_alarm < 0.3 and rate.p_value < 0.01
-
-
-def test_events_without_a_time_or_a_capability():
-  times = np.array([[100.0, np.nan]])
-  emerged = np.array([[[200.0, np.nan], [200.0, 50.0]]])
-  found = rates.earlier(STEPS, times, emerged, draws=20)
-  rate = rates.earlier_rate(found, np.ones(2, bool))
-  assert (rate.hits, rate.total) == (1, 3)
-  assert not found.null[0, 1].any()
-  assert rates.earlier_rate(found, np.zeros(2, bool)) == precedence.NO_RATE
+def test_rows_that_were_not_measured_are_no_rows_below():
+  """A run whose behaviour was measured at every second checkpoint."""
+  data = made_up(noise=0)
+  due = (np.arange(100) % 2 == 0)[:, None, None]
+  thin = data.assign(
+    accuracy=data.accuracy.where(due), log_prob=data.log_prob.where(due)
+  )
+  for rule in emergence.RULES:
+    whole, half = (emergence.by_rule(d, rule).values for d in (data, thin))
+    assert np.isfinite(half).all()
+    assert (half - whole).max() <= 20 and (half >= whole).all()
+  assert (order.emerged(thin)).all()
+  tests = row(
+    order.tests_table(*with_changes(thin)), measure='RankMe', tasks='all'
+  )
+  np.testing.assert_allclose(tests.lead, 120, atol=15)
 
 
 def test_event_times_are_the_planted_ones():
@@ -128,3 +154,44 @@ def test_event_times_are_the_planted_ones():
   rising = rising.isel(step=slice(40, None))
   rising['rankme'] = rising.rankme + rising.step  # lowest at the first
   assert np.isnan(series.event_times(rising, 'floor')).all()
+
+
+def with_phases(shift):
+  """RankMe falls, and has half recovered `shift` steps before level 1."""
+  data = made_up(noise=0)
+  at = 400 + 150 * np.arange(8)
+  low = at - shift - 100
+  rank = np.stack([
+    np.interp(data.step, [0, a - 100, a, a + 200], [12, 11, 2, 8])
+    for a in low
+  ], -1)  # fmt: skip
+  data['rankme'] = data.rankme.copy(
+    data=np.broadcast_to(rank[..., None], data.rankme.shape)
+  )
+  return data
+
+
+@pytest.mark.parametrize('shift,share', [(100, 1.0), (-300, 0.0)])
+def test_collapse_recovery_behaviour(shift, share):
+  found = phases.pairs(with_phases(shift))
+  of = {n: s.hits_S.sum() / s.totals_S.sum() for n, s in found.items()}
+  assert of['floor, then half recovery'] == 1
+  assert of['half recovery, then emergence'] == share
+  assert of['all three in this order'] == share
+
+
+def test_probes_before_behaviour():
+  data = made_up(noise=0)
+  assert phases.probes_first(data) is None
+  early = data.accuracy.isel(level=0, drop=True).shift(step=-10, fill_value=1)
+  early = early.where(data.step < 400, 1.0).expand_dims(
+    target=['answer'], layer=[1, 2]
+  )
+  data = data.assign(
+    probe_accuracy=early,
+    probe_chance=0.1 + 0 * early.isel(layer=0, drop=True),
+  )
+  found = phases.probes_first(data)
+  assert (found.hits_S == found.totals_S).all() and found.totals_S.sum() == 96
+  late = data.assign(probe_accuracy=0 * data.probe_accuracy)
+  assert phases.probes_first(late).hits_S.sum() == 0

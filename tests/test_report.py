@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax import timeseries
 from emergence_jax.report import figures, summary
+from emergence_jax.types import Status
 
 
 def made_up(tasks=8, seeds=3, layers=2, table=False, steps=30):
@@ -31,7 +31,7 @@ def made_up(tasks=8, seeds=3, layers=2, table=False, steps=30):
         ('seed', 'train_step'), 1 / (1 + rng.random((seeds, step[-1])))
       ),
       'grad_norm': (('seed', 'train_step'), rng.random((seeds, step[-1]))),
-      'status': (('seed', 'step'), np.ones((seeds, steps), np.int8)),
+      'status': (('seed', 'step'), np.zeros((seeds, steps), np.int8)),
     },
     coords={
       'seed': seed,
@@ -80,7 +80,7 @@ def test_summary_of_many_seeds_gives_the_range():
 
 def test_summary_names_bad_seeds():
   data = made_up(tasks=1)
-  data.status[1, 7:] = timeseries.NON_FINITE
+  data.status[1, 7:] = Status.NON_FINITE
   assert 'seed 1 has non-finite values from step 140 on' in summary.text(
     data, ''
   )

@@ -50,7 +50,7 @@ def test_analyze(workdirs, tmp_path):
   assert done.returncode == 0, done.stderr
   for words in (
     'shallow is not the protocol', 'different checkpoints',
-    'Precursors', 'Claims',
+    'What moves first', 'Claims',
   ):  # fmt: skip
     assert words in ' '.join(done.stdout.split()), words
   assert max(map(len, done.stdout.splitlines())) <= 150 or 'wrote' in (

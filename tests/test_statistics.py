@@ -5,27 +5,51 @@ import pytest
 
 from emergence_jax.analysis import statistics
 
+DISTRIBUTIONS = {
+  'normal': (lambda rng, n: rng.normal(size=n), 0.0),
+  'uniform': (lambda rng, n: rng.random(n), 0.5),
+  'log-normal': (
+    lambda rng, n: np.exp(0.3 * rng.normal(size=n)), np.exp(0.045)
+  ),
+}  # fmt: skip
 
-def test_bootstrap_covers_the_mean():
+
+@pytest.mark.parametrize('name', DISTRIBUTIONS)
+@pytest.mark.parametrize('seeds,least', [(3, 0.9), (4, 0.9), (8, 0.92)])
+def test_the_interval_of_a_mean_covers_it(name, seeds, least):
+  draw, mean = DISTRIBUTIONS[name]
   rng = np.random.default_rng(0)
-  hits = 0
-  for i in range(100):
-    found = statistics.bootstrap(rng.normal(size=20), seed=i)
-    hits += found.low <= 0 <= found.high
-  # The percentile interval of 20 covers about 93%.
-  assert 85 <= hits <= 100
-  alone = statistics.bootstrap([3.0, np.nan])
+  found = [statistics.mean_interval(draw(rng, seeds)) for _ in range(1500)]
+  assert np.mean([f.low <= mean <= f.high for f in found]) >= least
+
+
+def test_few_numbers_of_a_mean():
+  alone = statistics.mean_interval([3.0, np.nan])
   assert alone.value == 3 and not alone.has_interval
   assert 'no interval' in alone.text()
-  assert statistics.bootstrap([]).text() == '–'
+  assert statistics.mean_interval([]).text() == '–'
 
 
 def test_median_time_with_censored_seeds():
   found = statistics.median_time(np.array([10.0, 20, 30, np.nan, np.nan]))
-  assert found.value == 30 and found.low >= 10 and np.isinf(found.high)
-  assert 'never' in found.text()
+  assert found.value == 30 and found.low == 10 and np.isinf(found.high)
+  assert found.level == 0.9375 and 'never' in found.text()
+  assert '94% level' in found.text()
   never = statistics.median_time(np.full(4, np.nan))
   assert np.isinf(never.value)
+
+
+@pytest.mark.parametrize('seeds', [4, 8, 16])
+def test_the_median_is_covered_as_often_as_is_said(seeds):
+  rng = np.random.default_rng(0)
+  hits = 0
+  for _ in range(1000):
+    steps = np.exp(rng.normal(size=seeds))
+    found = statistics.median_time(np.where(steps > 3, np.nan, steps))
+    hits += found.low <= 1 <= found.high
+  spread = np.sqrt(found.level * (1 - found.level) / 1000)
+  assert abs(hits / 1000 - found.level) < 4 * spread
+  assert found.level >= 0.95 or seeds < 6
 
 
 @pytest.mark.parametrize('hits,total', [(0, 5), (5, 5), (3, 10)])
@@ -40,12 +64,12 @@ def test_over_runs_covers_the_mean_of_means():
   rng = np.random.default_rng(0)
   means, spreads = (0.0, 3.0, 9.0), (0.5, 1.0, 4.0)
   hits = 0
-  for i in range(100):
+  for _ in range(100):
     runs = [rng.normal(m, s, 20) for m, s in zip(means, spreads)]
-    found = statistics.over_runs(runs, seed=i)
+    found = statistics.over_runs(runs)
     hits += found.low <= 4 <= found.high
   assert 85 <= hits <= 100
-  # Wider than of all seeds in one pot would be wrong: means differ by much.
+  # Of all seeds in one pot it would be wider: the means differ by much.
   assert found.high - found.low < 2.5 and found.count == 20
 
 
@@ -76,6 +100,19 @@ def test_shares_of_no_events_and_of_one_seed():
   # One seed has all events, so that a resample may have none.
   one = statistics.shares([np.array([2, 0])], [np.array([4, 0])])
   assert one.value == 0.5 and one.has_interval
+
+
+@pytest.mark.parametrize('seeds,least', [(4, 0.9), (8, 0.92)])
+def test_unequal_shares_are_covered(seeds, least):
+  """Seeds with other chances and other numbers of events."""
+  rng = np.random.default_rng(0)
+  hits = 0
+  for _ in range(500):
+    chance = rng.beta(4, 2, seeds)
+    totals = rng.integers(5, 25, seeds)
+    found = statistics.shares([rng.binomial(totals, chance)], [totals])
+    hits += found.low <= 4 / 6 <= found.high
+  assert hits / 500 >= least
 
 
 def test_prediction_covers_one_more_seed():

@@ -47,7 +47,7 @@ def write(workdir, until):
   for step in STEPS[STEPS <= until].tolist():
     if step:
       writer.write_history(step - 2, history(step - 2, 2))
-    writer.write_row(step, row(step / 6), np.array([1, 1]))
+    writer.write_row(step, row(step / 6), np.array([0, 0]))
   return writer
 
 
@@ -95,10 +95,10 @@ def test_dropping_leaves_no_trace(workdir):
 
 def test_measures_that_were_not_due_are_nan(workdir):
   writer = timeseries.Writer(workdir)
-  writer.write_row(0, {'accuracy': row(1)['accuracy']}, np.array([1, 2]))
+  writer.write_row(0, {'accuracy': row(1)['accuracy']}, np.array([0, 7]))
   data = timeseries.load(workdir)
   assert (data.correct == -1).all()
-  assert data.status.values.tolist() == [[1], [2]]
+  assert data.status.values.tolist() == [[0], [7]]
 
 
 def test_an_empty_run_can_be_read(workdir):

@@ -57,7 +57,7 @@ def shared_steps(runs: Runs) -> np.ndarray:
 def at_shared_steps(runs: Runs) -> dict[str, xr.Dataset]:
   """Runs at the checkpoints that all have; none if those are too few."""
   steps = shared_steps(runs)
-  if len(steps) <= precedence.LEAST:
+  if len(steps) < precedence.LEAST:
     return {}
   return {name: data.sel(step=steps) for name, data in runs.items()}
 
@@ -78,7 +78,9 @@ def notes(runs: Runs) -> list[str]:
       )
     if data.sizes['seed'] == 1:
       found.append(f'{run} has one seed: no intervals, no verdicts.')
-    missing = [n for n, (v, _) in series.SERIES.items() if v not in data]
+    missing = [
+      n for n, one in series.SERIES.items() if one.variable not in data
+    ]
     if missing:
       found.append(f'{run} did not measure: {_joined(missing)}.')
   if len(runs) > 1:
@@ -144,17 +146,17 @@ def _seeds(runs: Runs) -> list[str]:
 
 
 def too_few(found: Mapping[str, Mapping[str, object]]) -> list[str]:
-  """Sentences on measures with too few checkpoints for a lag.
+  """Sentences on measures with too few checkpoints to show a change.
 
   Args:
-    found: run → measure → what `rates.leads_of` found.
+    found: run → measure → what `order.events_of` found.
   """
   rows = []
   for run, measures in found.items():
     few = [f'{n} ({v})' for n, v in measures.items() if isinstance(v, int)]
     if few:
       rows.append(
-        f'{run} has too few checkpoints of {_joined(few)}: a lag takes '
-        f'{precedence.LEAST + 1}.'
+        f'{run} has too few checkpoints of {_joined(few)}: it takes '
+        f'{precedence.LEAST} to say when a measure changes.'
       )
   return rows

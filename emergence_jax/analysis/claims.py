@@ -4,18 +4,20 @@ A claim is a quantity and the range in which it has to lie. Ours is reproduced
 if its whole 95% interval lies in that range, not reproduced if the whole
 interval lies outside, and undecided otherwise: also with fewer than
 `MIN_SEEDS` seeds, which have no interval worth the name, and where a run left
-the paper's protocol or has not ended. A rate of precursors must beat its null
-as well (p < 0.05). Without data it is not measured.
+the paper's protocol or has not ended. Where a claim says that something comes
+first, the tests of `precedence` have to say so as well (order and a tie,
+p < 0.05, in every run): if they cannot, for lack of seeds or tasks, it is
+undecided. Without data it is not measured.
 
 Source: arXiv:2602.15997v1, and the abstracts of v3 and v4.
 """
 
 from typing import NamedTuple
 
+from emergence_jax.analysis.precedence import MAX_P
 from emergence_jax.analysis.statistics import NOTHING, Estimate
 
 MIN_SEEDS = 3
-MAX_P = 0.05
 VERDICTS = ('reproduced', 'not reproduced', 'undecided', 'not measured')
 
 
@@ -30,7 +32,7 @@ class Claim(NamedTuple):
     low: lower end of the range that reproduces the claim.
     high: upper end.
     how: how ours is computed.
-    needs_null: whether the quantity is a rate that must beat its null.
+    needs_test: whether the tests of what moves first must hold as well.
   """
 
   key: str
@@ -40,7 +42,7 @@ class Claim(NamedTuple):
   low: float
   high: float
   how: str
-  needs_null: bool = False
+  needs_test: bool = False
 
 
 class Finding(NamedTuple):
@@ -48,13 +50,15 @@ class Finding(NamedTuple):
 
   Attributes:
     estimate: our value.
-    p_value: against the null; nan without one.
+    p_value: largest over the runs of "it precedes"; nan without one.
+    least_p: the smallest that these seeds and tasks could give.
     seeds: of the run that has fewest.
     caveat: why runs cannot decide on a claim about the paper's; or empty.
   """
 
   estimate: Estimate = NOTHING
   p_value: float = float('nan')
+  least_p: float = float('nan')
   seeds: int = 0
   caveat: str = ''
 
@@ -76,12 +80,12 @@ def _variation(task: str, text: str, v1: str, low: float, high: float) -> Claim:
   )  # fmt: skip
 
 
-def _precursor(key, text, v1, later, low, high, needs_null=True) -> Claim:
+def _precursor(key, text, v1, later, low, high, needs_test=True) -> Claim:
   return Claim(
     f'precursor {key}', text, v1, later, low, high,
-    'share of events that emerge (chance-corrected) whose largest '
+    'share of events that emerge (halfway from chance to 1) whose largest '
     'cross-correlation of changes exceeds 0.3 at a positive lag in '
-    'checkpoints', needs_null,
+    'checkpoints', needs_test,
   )  # fmt: skip
 
 
@@ -143,6 +147,18 @@ CLAIMS = (
   _precursor(
     'RankMe medium', 'RankMe precedes rarely at medium', '25%', '', 0.1, 0.4,
     False,
+  ),
+  Claim(
+    'phases', 'representations collapse, then recover, and only then does '
+    'behaviour improve', '–', 'this order', 0.8, 1.0,
+    'share of events that emerge with floor step < half-recovery step < '
+    'emergence step', True,
+  ),
+  Claim(
+    'probes first', 'linear probes find the answer before behaviour has it',
+    '–', 'yes', 0.5, 1.0,
+    'share of events that emerge whose probe of the answer (last layer) is '
+    'halfway from its chance to 1 at an earlier checkpoint', True,
   ),
   _precursor('Fisher rank', 'the Fisher rank precedes', '62%', '', 0.5, 0.75),
   _precursor('LLC', 'the LLC does not precede', '0/24', '', 0.0, 0.1, False),
@@ -215,8 +231,13 @@ def verdict(claim: Claim, finding: Finding) -> tuple[str, str]:
     return 'not reproduced', 'the interval lies outside the range'
   if not (claim.low <= ours.low and ours.high <= claim.high):
     return 'undecided', 'the interval reaches over an end of the range'
-  if claim.needs_null and not finding.p_value < MAX_P:
-    return 'not reproduced', 'within the range, but so is the null'
+  if claim.needs_test and not finding.p_value < MAX_P:
+    if not finding.least_p < MAX_P:
+      least = (
+        f'{finding.least_p:.2g}' if finding.least_p == finding.least_p else '–'
+      )
+      return 'undecided', f'too few seeds or tasks: the least p is {least}'
+    return 'not reproduced', 'within the range, but not by the tests'
   return 'reproduced', 'the interval lies in the range'
 
 

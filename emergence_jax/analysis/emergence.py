@@ -30,6 +30,8 @@ def emergence_step(
 ) -> xr.DataArray:
   """Step of the first checkpoint above a threshold that stays above it.
 
+  Consecutive are checkpoints at which it was measured: one where it was not
+  (nan) is left out, and neither above nor below.
   Source: arXiv:2602.15997, section 3: above for at least five consecutive
   checkpoints.
 
@@ -42,14 +44,15 @@ def emergence_step(
     float array without `step`; nan where it never happens.
   """
   above = accuracy > threshold
+  known = np.isfinite(accuracy).broadcast_like(above)
   steps = accuracy.step.values
 
-  def one(above_C):
-    index = first_sustained(above_C, persistence)
-    return np.nan if index is None else float(steps[index])
+  def one(above_C, known_C):
+    index = first_sustained(above_C[known_C], persistence)
+    return np.nan if index is None else float(steps[known_C][index])
 
   return xr.apply_ufunc(
-    one, above, input_core_dims=[['step']], vectorize=True,
+    one, above, known, input_core_dims=[['step'], ['step']], vectorize=True,
     output_dtypes=[float],
   )  # fmt: skip
 
@@ -74,9 +77,26 @@ def corrected(data: xr.Dataset) -> xr.DataArray:
 RULES = {
   'paper': ('accuracy', lambda data: 0.1),
   'chance-corrected': ('accuracy', corrected),
+  'halfway': ('accuracy', lambda data: above_chance(data.chance, 0.5)),
   'half': ('accuracy', lambda data: 0.5),
   # The geometric mean of the answers' probabilities, by the same threshold.
   'log-probability': ('log_prob', lambda data: np.log(corrected(data))),
+}
+
+
+# The paper's own rule, for the paper's own numbers.
+RULE_OF_CLAIMS = 'paper'
+# For all else that speaks of a capability: halfway from chance to perfect, for
+# five checkpoints. Accuracy that hovers a little above chance is none yet: a
+# seed of modular addition lies at 0.15 to 0.24 for 300 steps before it groks.
+RULE_OF_EVENTS = 'halfway'
+# The same in words, for titles and captions.
+WORDS = {
+  'paper': 'above 0.1',
+  'chance-corrected': 'above chance + 10% of the rest',
+  'halfway': 'above halfway from chance to 1',
+  'half': 'above 0.5',
+  'log-probability': 'log-probability above that of chance + 10% of the rest',
 }
 
 

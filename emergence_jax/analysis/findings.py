@@ -1,6 +1,7 @@
-"""Our side of the paper's claims, with seeds resampled over all runs."""
+"""Our side of the paper's claims, with intervals over the seeds of all runs."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -10,8 +11,12 @@ from emergence_jax.analysis import (
   align,
   emergence,
   groups,
+  order,
+  peaks,
+  phases,
   precedence,
   rates,
+  series,
   statistics,
   tables,
 )
@@ -26,7 +31,9 @@ _OTHERS = (
 )  # fmt: skip
 
 
-def _finding(estimate, runs: Runs, p_value: float = np.nan) -> Finding:
+def _finding(
+  estimate, runs: Runs, tests: Sequence[precedence.Tests] = ()
+) -> Finding:
   """An estimate, with the seeds of the runs and what speaks against them."""
   if not estimate.count:
     return Finding()
@@ -36,7 +43,12 @@ def _finding(estimate, runs: Runs, p_value: float = np.nan) -> Finding:
   by_reason.pop('', None)
   caveat = '; '.join(f'{", ".join(n)}: {r}' for r, n in by_reason.items())
   seeds = min(d.sizes['seed'] for d in runs.values())
-  return Finding(estimate, p_value, seeds, caveat)
+  # It has to hold in every run: the largest counts, and nan is the largest.
+  p_value, least = (
+    float(np.max([of(one) for one in tests])) if tests else np.nan
+    for of in (precedence.p_precedes, precedence.least_p)
+  )
+  return Finding(estimate, p_value, least, seeds, caveat)
 
 
 def _with(runs: Runs, *variables: str) -> dict[str, xr.Dataset]:
@@ -44,14 +56,20 @@ def _with(runs: Runs, *variables: str) -> dict[str, xr.Dataset]:
 
 
 def findings(
-  runs: Runs, leads: Mapping[str, Mapping[str, object]]
+  runs: Runs,
+  changes: order.Found,
+  precursors: Mapping[str, Mapping[str, rates.Precursors]],
+  *,
+  draws: int = precedence.DRAWS,
 ) -> dict[str, Finding]:
   """Our value of every claim for which there are data.
 
   Args:
     runs: label → timeseries; those without the eight tasks' hard ones take no
       part.
-    leads: run → measure → what `rates.leads_of` found.
+    changes: run → measure → what `order.events_of` found.
+    precursors: run → measure → what `rates.precursors_of` found.
+    draws: permutations and flips of the tests.
 
   Returns:
     Key of a claim → our value.
@@ -63,12 +81,15 @@ def findings(
     return {}
   found = {'emerged': _emerged(eight)}
   found |= _floors(eight) | _top_down(eight)
-  found |= _precursors(eight, leads) | _prediction(eight)
+  ours = _Precursors(eight, changes, precursors, draws)
+  found |= ours.findings() | _prediction(eight) | _phases(eight, draws)
   return found | _llc_and_fisher(_with(eight, 'llc', 'fisher_rank'))
 
 
 def _emerged(runs: Runs) -> Finding:
-  steps = [emergence.by_rule(d, tables.RULE).values for d in runs.values()]
+  steps = [
+    emergence.by_rule(d, emergence.RULE_OF_CLAIMS).values for d in runs.values()
+  ]
   hits = [np.isfinite(s).sum((1, 2)) for s in steps]
   totals = [np.full(len(s), s[0].size) for s in steps]
   return _finding(statistics.shares(hits, totals), runs)
@@ -80,9 +101,9 @@ def _floors(runs: Runs) -> dict[str, Finding]:
   if not ranked:
     return {}
 
-  def variation(*floors, axis):
-    means = np.stack([x.mean(axis) for x in floors])
-    return means.std(0, ddof=1) / means.mean(0)
+  def variation(floors):
+    means = np.array([x.mean() for x in floors])
+    return means.std(ddof=1) / means.mean()
 
   alike = ranked
   if align.schedules_differ(ranked):
@@ -117,89 +138,118 @@ def _top_down(runs: Runs) -> dict[str, Finding]:
   return found
 
 
-def _peaks(runs: Runs, leads, measure: str, group: str):
-  """Run → peaks of the events of a group that emerge."""
-  found = {}
-  for run, data in runs.items():
-    one = leads.get(run, {}).get(measure)
-    if isinstance(one, rates.Leads):
-      inside = rates.in_group(data.task.values, group)[:, None]
-      found[run] = rates.only(one.checkpoints, one.emerged & inside)
-  return found
+@dataclasses.dataclass
+class _Precursors:
+  """The claims on precursors, of runs with the eight tasks.
 
-
-def _pooled(peaks: list[precedence.Precedence]) -> precedence.Precedence:
-  """All events of several runs along one axis."""
-
-  def flat(part, of):
-    return part.reshape(-1, *part.shape[of.lag.ndim :])
-
-  return precedence.Precedence(
-    *(np.concatenate([flat(p[i], p) for p in peaks]) for i in range(4))
-  )
-
-
-def _rate(runs, leads, measure, group='all', kind=precedence.PRECURSOR):
-  """Share of a class among emerging events; p-value for precursors."""
-  peaks = _peaks(runs, leads, measure, group)
-  if not peaks:
-    return Finding()
-  hits, totals = zip(*(rates.counts(p, kind=kind) for p in peaks.values()))
-  p_value = np.nan
-  if kind == precedence.PRECURSOR:
-    p_value = precedence.rate(_pooled(list(peaks.values()))).p_value
-  return _finding(
-    statistics.shares(hits, totals), {n: runs[n] for n in peaks}, p_value
-  )
-
-
-def _precursors(runs: Runs, leads) -> dict[str, Finding]:
-  found = {'precursor RankMe hard': _rate(runs, leads, 'RankMe', 'hard')}
-  for size in ('nano', 'micro', 'small', 'medium'):
-    # Those claims are of one size.
-    one = {n: d for n, d in runs.items() if d.attrs.get('size', n) == size}
-    if one:
-      found[f'precursor RankMe {size}'] = _rate(one, leads, 'RankMe')
-  for measure in _OTHERS:
-    found[f'precursor {measure}'] = _rate(runs, leads, measure)
-  found['synchronous LLC'] = _rate(
-    runs, leads, 'LLC', kind=precedence.SYNCHRONOUS
-  )
-  found['only RankMe'] = _margin(runs, leads)
-  return found
-
-
-def _margin(runs: Runs, leads) -> Finding:
-  """RankMe's precursor rate minus the largest of the other measures.
-
-  Only runs with every measure that any of them has, so that all rates are of
-  the same seeds.
+  Attributes are the arguments of `findings`.
   """
-  by_measure = {m: _peaks(runs, leads, m, 'all') for m in ('RankMe', *_OTHERS)}
-  by_measure = {m: p for m, p in by_measure.items() if p}
-  if 'RankMe' not in by_measure or len(by_measure) < 2:
-    return Finding()
-  names = [n for n in runs if all(n in p for p in by_measure.values())]
-  if not names:
-    return Finding()
-  counts = [[rates.counts(p[n]) for n in names] for p in by_measure.values()]
 
-  def margin(*picked, axis):
-    shares = []
-    for of_runs in counts:
-      hits, totals = (
-        sum(c[k][i.astype(int)].sum(axis) for c, i in zip(of_runs, picked))
-        for k in (0, 1)
-      )
-      shares.append(hits / np.maximum(totals, 1))
-    return shares[0] - np.max(shares[1:], 0)
+  runs: Runs
+  changes: order.Found
+  precursors: Mapping[str, Mapping[str, rates.Precursors]]
+  draws: int
 
-  if not sum(t.sum() for _, t in counts[0]):
-    return Finding()
-  seeds = [np.arange(runs[n].sizes['seed']) for n in names]
-  return _finding(
-    statistics.over_runs(seeds, margin), {n: runs[n] for n in names}
-  )
+  def findings(self) -> dict[str, Finding]:
+    """All of them."""
+    found = {'precursor RankMe hard': self._rate(self.runs, 'RankMe', 'hard')}
+    for size in ('nano', 'micro', 'small', 'medium'):
+      # Those claims are of one size.
+      one = {
+        n: d for n, d in self.runs.items() if d.attrs.get('size', n) == size
+      }
+      if one:
+        found[f'precursor RankMe {size}'] = self._rate(one, 'RankMe')
+    for measure in _OTHERS:
+      found[f'precursor {measure}'] = self._rate(self.runs, measure)
+    found['synchronous LLC'] = self._rate(
+      self.runs, 'LLC', kind=peaks.SYNCHRONOUS
+    )
+    found['only RankMe'] = self._margin()
+    return found
+
+  def _peaks(self, runs: Runs, measure: str, group: str):
+    """Run → peaks of the events of a group that emerge."""
+    found = {}
+    for run, data in runs.items():
+      one = self.precursors.get(run, {}).get(measure)
+      if one is not None:
+        inside = order.in_group(data.task.values, group)[:, None]
+        found[run] = rates.only(one.checkpoints, one.emerged & inside)
+    return found
+
+  def _tests(self, run: str, measure: str, group: str) -> precedence.Tests:
+    inside = order.in_group(self.runs[run].task.values, group)
+    events = self.changes[run][measure].of_tasks(inside)
+    return precedence.test_events(events, draws=self.draws)
+
+  def _rate(self, runs, measure, group='all', kind=peaks.PRECURSOR) -> Finding:
+    """Share of a class among emerging events, with the tests of the runs."""
+    found = self._peaks(runs, measure, group)
+    if not found:
+      return Finding()
+    hits, totals = zip(*(rates.counts(p, kind=kind) for p in found.values()))
+    tests = [self._tests(run, measure, group) for run in found]
+    return _finding(
+      statistics.shares(hits, totals), {n: runs[n] for n in found}, tests
+    )
+
+  def _margin(self) -> Finding:
+    """RankMe's precursor rate minus the largest of the other measures.
+
+    Only runs with every measure that any of them has, so that all rates are
+    of the same seeds.
+    """
+    by_measure = {
+      m: self._peaks(self.runs, m, 'all') for m in ('RankMe', *_OTHERS)
+    }
+    by_measure = {m: p for m, p in by_measure.items() if p}
+    if 'RankMe' not in by_measure or len(by_measure) < 2:
+      return Finding()
+    names = [n for n in self.runs if all(n in p for p in by_measure.values())]
+    if not names:
+      return Finding()
+    counts = [[rates.counts(p[n]) for n in names] for p in by_measure.values()]
+
+    def margin(picked):
+      shares = []
+      for of_runs in counts:
+        hits, totals = (
+          sum(c[k][i.astype(int)].sum() for c, i in zip(of_runs, picked))
+          for k in (0, 1)
+        )
+        shares.append(hits / max(totals, 1))
+      return shares[0] - max(shares[1:])
+
+    if not sum(t.sum() for _, t in counts[0]):
+      return Finding()
+    seeds = [np.arange(self.runs[n].sizes['seed']) for n in names]
+    return _finding(
+      statistics.over_runs(seeds, margin), {n: self.runs[n] for n in names}
+    )
+
+
+def _phases(runs: Runs, draws: int) -> dict[str, Finding]:
+  """The two claims of version 4 on what comes before behaviour."""
+  found = {}
+  for key, shares_of in (
+    ('phases', phases.in_order),
+    ('probes first', phases.probes_first),
+  ):
+    each = {n: shares_of(d) for n, d in runs.items()}
+    each = {n: one for n, one in each.items() if one is not None}
+    if each:
+      tests = [
+        precedence.test_events(one.events, draws=draws) for one in each.values()
+      ]
+      found[key] = _finding(
+        statistics.shares(
+          [one.hits_S for one in each.values()],
+          [one.totals_S for one in each.values()],
+        ),
+        {n: runs[n] for n in each}, tests,
+      )  # fmt: skip
+  return found
 
 
 def _prediction(runs: Runs) -> dict[str, Finding]:
@@ -228,8 +278,10 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
   ratios, correlations = [], []
   for data in runs.values():
     dims = ('seed', 'task', 'step')
-    llc = data.llc.transpose(*dims)
-    fisher = data.fisher_rank.transpose(*dims)
+    llc, fisher = (
+      series.usable(data, series.SERIES[name]).transpose(*dims)
+      for name in ('LLC', 'Fisher rank')
+    )
     finite = np.isfinite(llc * fisher)
     known = finite.any(('seed', 'task'))
     # A seed that failed on the way has no part in it.
@@ -238,7 +290,7 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
       continue
     llc, fisher = llc[whole][..., known], fisher[whole][..., known]
     ratios.append((2 * llc / fisher).isel(step=-1).median('task').values)
-    if known.sum() > precedence.LEAST:
+    if known.sum() >= precedence.LEAST:
       ranks = (x.copy(data=stats.rankdata(x, axis=-1)) for x in (llc, fisher))
       correlations.append(xr.corr(*ranks, 'step').mean('task').values)
   found = {}

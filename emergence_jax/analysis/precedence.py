@@ -1,218 +1,400 @@
-"""Which moves first: geometry or behaviour, beside a null.
+"""What moves first: order, and whether geometry and behaviour are tied.
 
-Sign convention, once for all: a **positive lag** of l checkpoints (or steps)
-means that behaviour follows the measure l later, so that the measure comes
-first; r(l) correlates the change of the measure at t with the change of
-behaviour at t + l.
+Each series is reduced to one step, that of its largest change (`changes`).
+Measure and behaviour are treated alike, so that neither is favoured. An event
+(seed, task, level) has the measure *first* if its change lies at an earlier
+checkpoint, *together* at the same one, *after* at a later one, and is *unclear*
+where one of the two has no change that stands out.
 
-Source: arXiv:2602.15997, section 3, which has no null.
+Nearly everything moves early in training, so that coming first says little by
+itself. Three questions are asked, none of which supposes that a series is
+stationary:
+
+- order: is the measure first rather than after?
+- tie over seeds: does a seed's own geometry go with its own behaviour, rather
+  than with another seed's?
+- tie over tasks: the same for tasks.
+
+A positive lead means that behaviour follows the measure. Every checkpoint
+counts alike in finding a change, so that a schedule that is dense early looks
+closely early; the steps between checkpoints matter for the mean lead alone.
 """
 
+import itertools
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
-MAX_LAG = 20
-# Shifts of the null: p-values down to 0.001.
+from emergence_jax.analysis import statistics
+from emergence_jax.analysis.changes import LEAST, changes
+
+# Random flips and permutations where there are too many to try them all.
 DRAWS = 1000
-THRESHOLDS = (0.2, 0.3, 0.4)
-THRESHOLD = 0.3  # of the claims, the answer and the figures
-CLASSES = ('none', 'precursor', 'synchronous', 'lagging')
-NONE, PRECURSOR, SYNCHRONOUS, LAGGING = range(4)
-# Fewer changes than this leave nothing to correlate.
-LEAST = 8
+# A significance level, of the verdicts.
+MAX_P = 0.05
 
 
-class Precedence(NamedTuple):
-  """Peaks of cross-correlation, leading axes as in the series.
+class Tests(NamedTuple):
+  """A measure against behaviour; all scalars.
 
   Attributes:
-    lag: int [...], lag of the largest |r|; positive: the measure is first.
-    correlation: [...], r at that lag; nan where nothing changes.
-    null_lag: int [..., D], the same of D shifted measures.
-    null_correlation: [..., D].
+    first: number of events with the measure first.
+    together: at the same checkpoint.
+    after: with behaviour first.
+    unclear: of which that cannot be said; the four add up to the events that
+      emerged.
+    lead: mean lead of the other three, in steps; nan without any.
+    lead_low: lower end of its 95% interval over seeds; nan for one seed.
+    lead_high: upper end.
+    p_order: p-value of "first rather than after"; nan where there is one seed.
+    p_seeds: p-value of the tie over seeds; nan where there is one seed.
+    p_tasks: p-value of the tie over tasks; nan where there is one task.
+    least_p_order: the smallest that these seeds and tasks could give.
+    least_p_seeds: likewise.
+    least_p_tasks: likewise.
   """
 
-  lag: np.ndarray
-  correlation: np.ndarray
-  null_lag: np.ndarray
-  null_correlation: np.ndarray
+  first: int
+  together: int
+  after: int
+  unclear: int
+  lead: float
+  lead_low: float
+  lead_high: float
+  p_order: float
+  p_seeds: float
+  p_tasks: float
+  least_p_order: float
+  least_p_seeds: float
+  least_p_tasks: float
+
+  @property
+  def events(self) -> int:
+    """Number of events that emerged."""
+    return self.first + self.together + self.after + self.unclear
 
 
-def changes(series: np.ndarray) -> np.ndarray:
-  """First differences along the last axis, their mean removed, norm 1.
+def _exact_or_drawn(count: int, draws: int) -> bool:
+  """Whether all of `count` arrangements are tried."""
+  return count <= max(draws, 1024)
 
-  A series that does not change, or is not finite, gives nan.
+
+def _share(null_D: np.ndarray, observed: float, exact: bool) -> float:
+  """p-value: share of arrangements that are as large."""
+  as_large = int((null_D >= observed - 1e-9).sum())
+  size = null_D.size
+  return as_large / size if exact else (1 + as_large) / (1 + size)
+
+
+def _flip(total_N: np.ndarray, draws: int, rng) -> tuple[float, float]:
+  """p-value of a positive sum when whole entries change their sign.
+
+  Also the smallest p-value that is possible. Entries of 0 have no part in it.
   """
-  diff = np.diff(np.asarray(series, float), axis=-1)
-  diff = diff - diff.mean(-1, keepdims=True)
-  norm = np.sqrt((diff**2).sum(-1, keepdims=True))
-  # Rounding of a constant slope is no change.
-  scale = np.abs(series).max(-1, keepdims=True)
-  return np.divide(
-    diff, norm, out=np.full_like(diff, np.nan), where=norm > 1e-9 * scale
+  total = total_N[total_N != 0]
+  if not total.size:
+    return 1.0, 1.0
+  exact = _exact_or_drawn(2**total.size, draws)
+  if exact:
+    signs = np.array(list(itertools.product((1, -1), repeat=total.size)))
+  else:
+    signs = rng.choice((1, -1), (draws, total.size))
+  least = 1 / len(signs) if exact else 1 / (1 + draws)
+  return _share(signs @ total, total.sum(), exact), least
+
+
+def _order(sign_SKL: np.ndarray, draws: int, rng) -> tuple[float, float]:
+  """p-value of "first rather than after", and the smallest possible.
+
+  By flipping the signs of whole seeds and of whole tasks: the larger counts,
+  since the events of a seed are not independent, nor are those of a task. Of
+  one task alone, it is about that task, by seeds alone.
+  """
+  seeds, tasks = sign_SKL.shape[:2]
+  if seeds < 2:
+    return np.nan, np.nan
+  found = [_flip(sign_SKL.sum((1, 2)), draws, rng)]
+  if tasks > 1:
+    found.append(_flip(sign_SKL.sum((0, 2)), draws, rng))
+  return max(p for p, _ in found), max(least for _, least in found)
+
+
+def _ranks(x: np.ndarray) -> np.ndarray:
+  """Ranks along the first axis, mean 0 and norm 1; 0 where x is nan."""
+  known = np.isfinite(x)
+  ranks = stats.rankdata(np.where(known, x, np.inf), axis=0)
+  count = known.sum(0)
+  centred = np.where(known, ranks - (count + 1) / 2, 0)
+  norm = np.sqrt((centred**2).sum(0))
+  return np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 1e-9)
+
+
+def _tie(
+  measure_NM: np.ndarray, behaviour_NML: np.ndarray, draws: int, rng
+) -> tuple[float, float]:
+  """p-value of a tie over the first axis, and the smallest possible.
+
+  Two-sided, since it is not known beforehand in which direction the two go
+  together; but only a positive tie, early with early, can be significant.
+  Rank correlation over the first axis, summed over the others, beside its
+  values with the rows of the measure permuted: whole rows, since what stands
+  in one row may share its noise.
+
+  Args:
+    measure_NM: steps of change, nan where unknown.
+    behaviour_NML: the same of behaviour.
+    draws: permutations, where they are too many to try them all.
+    rng: of the permutations.
+  """
+  count = len(measure_NM)
+  if count < 2:
+    return np.nan, np.nan
+  x_NM, y_NML = _ranks(measure_NM), _ranks(behaviour_NML)
+  # Entry (i, j): behaviour of row i with the measure of row j.
+  pair_NN = np.einsum('iml,jm->ij', y_NML, x_NM)
+  exact = count < 12 and _exact_or_drawn(math.factorial(count), draws)
+  if exact:
+    order = np.array(list(itertools.permutations(range(count))))
+  else:
+    order = np.argsort(rng.random((draws, count)), 1)
+  null_D = pair_NN[np.arange(count), order].sum(1)
+  least = 2 / len(order) if exact else 2 / (1 + draws)
+  p_value = 2 * _share(null_D, np.trace(pair_NN), exact)
+  return min(p_value, 1.0), min(least, 1.0)
+
+
+class Events(NamedTuple):
+  """Where measure and behaviour change, as places among the checkpoints.
+
+  Attributes:
+    step_C: steps of the checkpoints at which both were measured.
+    measure_SK: place of the measure's change; nan where there is none that
+      stands out.
+    behaviour_SKL: the same of behaviour.
+    emerged_SKL: bool, the events that count.
+  """
+
+  step_C: np.ndarray
+  measure_SK: np.ndarray
+  behaviour_SKL: np.ndarray
+  emerged_SKL: np.ndarray
+
+  @property
+  def known_SKL(self) -> np.ndarray:
+    """Events that emerged, with a clear change of both."""
+    known = np.isfinite(self.measure_SK[..., None])
+    return self.emerged_SKL & known & np.isfinite(self.behaviour_SKL)
+
+  @property
+  def places_SKL(self) -> np.ndarray:
+    """Checkpoints by which behaviour follows; nan where that is unclear."""
+    later = self.behaviour_SKL - self.measure_SK[..., None]
+    return np.where(self.known_SKL, later, np.nan)
+
+  @property
+  def lead_SKL(self) -> np.ndarray:
+    """The same in steps."""
+
+    def steps(place):
+      return self.step_C[np.nan_to_num(place).astype(int)]
+
+    later = steps(self.behaviour_SKL) - steps(self.measure_SK[..., None])
+    return np.where(self.known_SKL, later, np.nan)
+
+  def of_tasks(self, inside_K: np.ndarray) -> 'Events':
+    """The same of some tasks alone."""
+    return self._replace(
+      measure_SK=self.measure_SK[:, inside_K],
+      behaviour_SKL=self.behaviour_SKL[:, inside_K],
+      emerged_SKL=self.emerged_SKL[:, inside_K],
+    )
+
+
+def seed_means(x_SKL: np.ndarray) -> np.ndarray:
+  """Mean of each seed over what is known; nan where nothing is."""
+  known = np.isfinite(x_SKL).sum((1, 2))
+  mean_S = np.full(len(x_SKL), np.nan)
+  return np.divide(np.nansum(x_SKL, (1, 2)), known, out=mean_S, where=known > 0)
+
+
+def test_events(events: Events, *, draws: int = DRAWS, seed: int = 0) -> Tests:
+  """The tests of `tests`, of changes that were found before."""
+  sign_SKL = np.nan_to_num(np.sign(events.places_SKL))
+  first, after = int((sign_SKL > 0).sum()), int((sign_SKL < 0).sum())
+  known, emerged = int(events.known_SKL.sum()), int(events.emerged_SKL.sum())
+  mean = statistics.mean_interval(seed_means(events.lead_SKL))
+  behaviour_SKL = np.where(events.emerged_SKL, events.behaviour_SKL, np.nan)
+  rng = np.random.default_rng(seed)
+  order = _order(sign_SKL, draws, rng)
+  seeds = _tie(events.measure_SK, behaviour_SKL, draws, rng)
+  tasks = _tie(events.measure_SK.T, behaviour_SKL.swapaxes(0, 1), draws, rng)
+  return Tests(
+    first, known - first - after, after, emerged - known, mean.value, mean.low,
+    mean.high, order[0], seeds[0], tasks[0], order[1], seeds[1], tasks[1],
+  )  # fmt: skip
+
+
+# They are no tests of the project, as which pytest would collect them.
+test_events.__test__ = Tests.__test__ = False
+
+
+def find_events(
+  measure_SKC: np.ndarray,
+  behaviour_SKLC: np.ndarray,
+  step_C: np.ndarray,
+  emerged_SKL: np.ndarray,
+) -> Events:
+  """Changes of a measure and of behaviour; arguments as of `tests`."""
+  measure_SKC = np.asarray(measure_SKC, float)
+  behaviour_SKLC = np.asarray(behaviour_SKLC, float)
+  step_C, emerged_SKL = np.asarray(step_C), np.asarray(emerged_SKL, bool)
+  seeds, tasks, count = measure_SKC.shape
+  wanted = (seeds, tasks, emerged_SKL.shape[-1], count)
+  if (
+    behaviour_SKLC.shape != wanted
+    or emerged_SKL.shape != wanted[:3]
+    or step_C.shape != (count,)
+  ):
+    raise ValueError(
+      f'a measure [S, K, C] = {measure_SKC.shape} takes behaviour [S, K, L, C]'
+      f', got {behaviour_SKLC.shape}; steps [C], got {step_C.shape}; and '
+      f'emerged [S, K, L], got {emerged_SKL.shape}.'
+    )
+  # Both are looked at where both were measured.
+  known_C = np.isfinite(measure_SKC).any((0, 1))
+  known_C &= np.isfinite(behaviour_SKLC).any((0, 1, 2))
+  places = []
+  for series in (measure_SKC[..., known_C], behaviour_SKLC[..., known_C]):
+    if known_C.sum() < LEAST:
+      places.append(np.full(series.shape[:-1], np.nan))
+      continue
+    found = changes(series)
+    places.append(np.where(found.is_clear, found.index, np.nan))
+  return Events(step_C[known_C], *places, emerged_SKL)
+
+
+def tests(
+  measure_SKC: np.ndarray,
+  behaviour_SKLC: np.ndarray,
+  step_C: np.ndarray,
+  emerged_SKL: np.ndarray,
+  *,
+  draws: int = DRAWS,
+  seed: int = 0,
+) -> Tests:
+  """Does a measure move before behaviour, and do the two belong together?
+
+  Suppose: seeds are exchangeable, and, for the tie over tasks, tasks too.
+  Nothing is supposed of the course of a series. All permutations and flips
+  are tried where there are at most 1,024 (or `draws`) of them.
+
+  >>> step = np.arange(40) * 10
+  >>> moved = step >= np.array([100, 150, 200, 250, 300])[:, None, None]
+  >>> later = step >= np.array([120, 170, 220, 270, 320])[:, None, None, None]
+  >>> found = tests(moved, later, step, np.ones((5, 1, 1), bool))
+  >>> found.first, found.lead, found.p_order, round(found.p_seeds, 4)
+  (5, 20.0, 0.03125, 0.0167)
+
+  Args:
+    measure_SKC: a measure of S seeds and K tasks at C checkpoints; nan where
+      it was not measured.
+    behaviour_SKLC: accuracy of L levels at the same checkpoints.
+    step_C: steps of the checkpoints, increasing.
+    emerged_SKL: which capabilities emerged; only these are events.
+    draws: random flips and permutations, where they are not all tried.
+    seed: of these.
+
+  Raises:
+    ValueError: if shapes do not fit.
+  """
+  events = find_events(measure_SKC, behaviour_SKLC, step_C, emerged_SKL)
+  return test_events(events, draws=draws, seed=seed)
+
+
+tests.__test__ = False
+
+
+def events_of_times(
+  times_SK: np.ndarray, emergence_SKL: np.ndarray, step_C: np.ndarray
+) -> Events:
+  """`Events` of a step in the geometry against the steps of emergence.
+
+  Args:
+    times_SK: step of the event in the geometry; nan without one (unclear).
+    emergence_SKL: step of emergence; nan for never (no event).
+    step_C: steps of the checkpoints.
+  """
+  step_C = np.asarray(step_C)
+
+  def place(steps):
+    known = np.isfinite(steps)
+    found = np.searchsorted(step_C, np.where(known, steps, step_C[0]))
+    return np.where(known, found, np.nan)
+
+  return Events(
+    step_C, place(times_SK), place(emergence_SKL), np.isfinite(emergence_SKL)
   )
 
 
-def _lagged(y_xT: np.ndarray, max_lag: int) -> np.ndarray:
-  """y at t + l for every lag, zero outside, [..., 2·max_lag + 1, T]."""
-  count = y_xT.shape[-1]
-  padded = np.concatenate(
-    [np.zeros((*y_xT.shape[:-1], max_lag)), y_xT,
-     np.zeros((*y_xT.shape[:-1], max_lag))], -1
-  )  # fmt: skip
-  windows = np.lib.stride_tricks.sliding_window_view(padded, count, -1)
-  return windows
+def holm(p_N: Sequence[float]) -> np.ndarray:
+  """p-values after Holm's correction for N of them; nan takes no part.
 
+  >>> holm([0.01, 0.04, float('nan'), 0.03])
+  array([0.03, 0.06,  nan, 0.06])
 
-def cross_correlation(
-  measure: np.ndarray, behaviour: np.ndarray, max_lag: int = MAX_LAG
-) -> np.ndarray:
-  """Normalised cross-correlation of changes at lags −max_lag … max_lag.
-
-  >>> x = np.zeros(40); x[10:] = 1
-  >>> y = np.zeros(40); y[13:] = 1  # three later
-  >>> int(np.argmax(cross_correlation(x, y))) - MAX_LAG
-  3
-
-  Args:
-    measure: [..., C].
-    behaviour: [..., C], the same shape.
-    max_lag: in checkpoints.
-
-  Returns:
-    [..., 2·max_lag + 1].
+  Source: Holm 1979.
   """
-  x, y = changes(measure), changes(behaviour)
-  return np.einsum('...t,...lt->...l', x, _lagged(y, max_lag))
+  p_N = np.asarray(p_N, float)
+  adjusted = np.full(p_N.shape, np.nan)
+  known = np.flatnonzero(np.isfinite(p_N))
+  order = known[np.argsort(p_N[known], kind='stable')]
+  factor = np.arange(order.size, 0, -1)
+  adjusted[order] = np.minimum(np.maximum.accumulate(p_N[order] * factor), 1)
+  return adjusted
 
 
-def _peak(r: np.ndarray, max_lag: int) -> tuple[np.ndarray, np.ndarray]:
-  """Lag and value of the largest |r| over the last axis.
+def p_precedes(found: Tests) -> float:
+  """p-value of "the measure precedes": order, and at least one tie.
 
-  Of lags that tie, the one nearest to 0 counts, and of −l and l the first.
+  The larger of that of order and that of both ties together (the smaller one,
+  times their number); nan where one of the two parts is not possible.
   """
-  order = np.argsort(np.abs(np.arange(-max_lag, max_lag + 1)), kind='stable')
-  known = np.where(np.isnan(r), 0, np.abs(r))[..., order]
-  best = order[np.argmax(np.round(known, 9), -1)]
-  value = np.take_along_axis(r, best[..., None], -1)[..., 0]
-  return best - max_lag, value
+  ties = [p for p in (found.p_seeds, found.p_tasks) if np.isfinite(p)]
+  if not ties or np.isnan(found.p_order):
+    return np.nan
+  return max(found.p_order, min(1.0, min(ties) * len(ties)))
 
 
-def precedence(
-  measure: np.ndarray,
-  behaviour: np.ndarray,
-  *,
-  max_lag: int = MAX_LAG,
-  draws: int = DRAWS,
-  seed: int = 0,
-) -> Precedence:
-  """Peak lags of measures against behaviours, and of a null.
-
-  The null shifts the changes of a measure around a circle by a random number
-  of checkpoints, which keeps its own spectrum and breaks its tie to
-  behaviour. Series of one seed (the first axis) shift together, so that what
-  they share stays shared and does not count as so many witnesses; seeds shift
-  independently. Of one seed alone, p can hardly fall below the share of
-  shifts that land in the window.
-
-  Args:
-    measure: [..., C].
-    behaviour: [..., C], the same shape.
-    max_lag: in checkpoints.
-    draws: D shifts.
-    seed: of the shifts.
-  """
-  x, y = changes(measure), changes(behaviour)
-  count = x.shape[-1]
-  shape = x.shape[:-1]
-  if count < LEAST:
-    nothing = np.full(shape, np.nan), np.full((*shape, draws), np.nan)
-    zero = np.zeros(shape, int), np.zeros((*shape, draws), int)
-    return Precedence(zero[0], nothing[0], zero[1], nothing[1])
-  lagged = _lagged(y, max_lag)
-  lag, value = _peak(np.einsum('...t,...lt->...l', x, lagged), max_lag)
-  rng = np.random.default_rng(seed)
-  seeds = shape[0] if shape else 1
-  shifts_SxD = rng.integers(1, count, (seeds, draws))
-  index = (np.arange(count) - shifts_SxD[..., None]) % count
-  flat_x = x.reshape(seeds, -1, count)
-  flat_lagged = lagged.reshape(seeds, -1, *lagged.shape[-2:])
-  # Small types: a study keeps these of every run and measure.
-  null_lag = np.empty((*flat_x.shape[:2], draws), np.int16)
-  null_value = np.empty(null_lag.shape, np.float32)
-  for s, i in np.ndindex(*flat_x.shape[:2]):
-    null_lag[s, i], null_value[s, i] = _peak(
-      flat_x[s, i][index[s]] @ flat_lagged[s, i].T, max_lag
+def least_p(found: Tests) -> float:
+  """The smallest `p_precedes` that these seeds and tasks could give."""
+  return p_precedes(
+    found._replace(
+      p_order=found.least_p_order, p_seeds=found.least_p_seeds,
+      p_tasks=found.least_p_tasks,
     )
-  return Precedence(
-    lag, value, null_lag.reshape(*shape, draws),
-    null_value.reshape(*shape, draws),
   )  # fmt: skip
 
 
-def classify(
-  lag: np.ndarray, correlation: np.ndarray, threshold: float = THRESHOLD
-) -> np.ndarray:
-  """Class of each peak, an index into `CLASSES`."""
-  strong = np.abs(np.nan_to_num(correlation)) > threshold
-  sides = np.where(lag > 0, PRECURSOR, np.where(lag < 0, LAGGING, SYNCHRONOUS))
-  return np.where(strong, sides, NONE)
+VERDICTS = ('precedes', 'not shown', 'undecided')
 
 
-class Rate(NamedTuple):
-  """A precursor rate beside its null.
+def verdicts(found: Sequence[Tests]) -> list[str]:
+  """A word of `VERDICTS` for each measure of a run, after Holm.
 
-  Attributes:
-    rate: share of series that are precursors.
-    hits: number of them.
-    total: number of series that could be (behaviour and measure change).
-    false_alarm: mean rate of the shifted series.
-    p_value: share of draws whose rate is as large, the observation included.
+  Undecided is a measure whose smallest possible p-value, after the same
+  correction, is not below 0.05: there are too few seeds or tasks.
   """
-
-  rate: float
-  hits: int
-  total: int
-  false_alarm: float
-  p_value: float
-
-
-def p_value(observed: float, null_D: np.ndarray) -> float:
-  """Share of draws that are as large, the observation included."""
-  larger = (null_D >= observed - 1e-12).sum()
-  return float((1 + larger) / (1 + null_D.size))
-
-
-NO_RATE = Rate(np.nan, 0, 0, np.nan, np.nan)
-
-
-def beside_null(is_first_N: np.ndarray, null_ND: np.ndarray) -> Rate:
-  """Rate of N events, and of the same events in D draws of a null."""
-  total = len(is_first_N)
-  hits, null_D = int(is_first_N.sum()), null_ND.mean(0)
-  share = hits / total
-  return Rate(share, hits, total, float(null_D.mean()), p_value(share, null_D))
-
-
-def rate(found: Precedence, threshold: float = THRESHOLD) -> Rate:
-  """Precursor rate over all series of a `Precedence`."""
-  usable = np.isfinite(found.correlation)
-  if not usable.any():
-    return NO_RATE
-  is_first = classify(found.lag, found.correlation, threshold) == PRECURSOR
-  null = classify(found.null_lag, found.null_correlation, threshold)
-  return beside_null(is_first[usable], null[usable] == PRECURSOR)
-
-
-def by_lines(
-  step_C: np.ndarray, series: np.ndarray, at_N: np.ndarray
-) -> np.ndarray:
-  """Series [..., C] at other steps, by linear interpolation: [..., N].
-
-  >>> by_lines(np.array([0, 10]), np.array([[0.0, 5]]), np.array([2, 4]))
-  array([[1., 2.]])
-  """
-  flat = np.asarray(series, float).reshape(-1, len(step_C))
-  values = np.stack([np.interp(at_N, step_C, row) for row in flat])
-  return values.reshape(*np.shape(series)[:-1], len(at_N))
+  adjusted = holm([p_precedes(one) for one in found])
+  words = []
+  for i, p in enumerate(adjusted):
+    if p < MAX_P:
+      words.append('precedes')
+      continue
+    at_best = [p_precedes(one) for one in found]
+    at_best[i] = least_p(found[i])
+    possible = holm(at_best)[i] < MAX_P
+    words.append('not shown' if possible else 'undecided')
+  return words

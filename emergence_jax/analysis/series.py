@@ -1,11 +1,13 @@
 """Series of geometry for each event (seed, task, level), from a timeseries."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from emergence_jax.analysis import collapse
+from emergence_jax.types import Status
 
 DIMS = ('seed', 'task', 'level', 'step')
 
@@ -54,37 +56,60 @@ def _layer_slope(data: xr.Dataset) -> xr.DataArray | None:
   return (rank * depth).sum('layer', skipna=False) / (depth**2).sum()
 
 
-# Name → (variable it needs, how it is taken).
-SERIES: dict[str, tuple[str, Callable]] = {
-  'RankMe': ('rankme', _last_layer),
-  'Fisher rank': ('fisher_rank', lambda d: d.fisher_rank),
-  'gradient covariance rank': ('gradcov_rank', lambda d: d.gradcov_rank),
-  'largest Hessian eigenvalue': (
+class Series(NamedTuple):
+  """How a scalar series of geometry is taken from a timeseries.
+
+  Attributes:
+    variable: that has to be there.
+    take: timeseries → array (seed, step and perhaps task), or None where it
+      needs several tasks or layers and there is one.
+    status: variable with the status of every estimate, if it has one.
+    log: whether it grows by factors, so that its logarithm is looked at.
+  """
+
+  variable: str
+  take: Callable[[xr.Dataset], xr.DataArray | None]
+  status: str = ''
+  log: bool = False
+
+
+# Name → how it is taken.
+SERIES: dict[str, Series] = {
+  'RankMe': Series('rankme', _last_layer),
+  'Fisher rank': Series(
+    'fisher_rank', lambda d: d.fisher_rank, 'fisher_status'
+  ),
+  'gradient covariance rank': Series(
+    'gradcov_rank', lambda d: d.gradcov_rank, 'gradcov_status'
+  ),
+  'largest Hessian eigenvalue': Series(
     'hessian_eigenvalues',
     lambda d: d.hessian_eigenvalues.isel(hessian_index=0),
+    'hessian_status', log=True,
   ),
-  'Hessian trace': ('hessian_trace', lambda d: d.hessian_trace),
-  'LLC': ('llc', lambda d: d.llc),
-  'loss elevation': ('llc_elevation', lambda d: d.llc_elevation),
-  'loss barrier': ('loss_barrier', lambda d: d.loss_barrier),
-  'probe of the answer': (
-    'probe_accuracy',
-    lambda d: d.probe_accuracy.isel(target=0, layer=-1),
+  'Hessian trace': Series(
+    'hessian_trace', lambda d: d.hessian_trace, log=True,
   ),
-}
-# Those of v1, appendix J, that are series; see `event_times` for the others.
-EVENT_SERIES: dict[str, tuple[str, Callable]] = {
-  'cross-task divergence': ('rankme', _divergence),
-  'gradient alignment': ('grad_alignment', _alignment),
-  'eigenvalue concentration': (
-    'fisher_top_share', lambda d: d.fisher_top_share,
+  'LLC': Series('llc', lambda d: d.llc, 'llc_status'),
+  'loss elevation': Series('llc_elevation', lambda d: d.llc_elevation),
+  'loss barrier': Series('loss_barrier', lambda d: d.loss_barrier),
+  'probe of the answer': Series(
+    'probe_accuracy', lambda d: d.probe_accuracy.isel(target=0, layer=-1),
   ),
-  'Fisher effective rank': ('fisher_rank', lambda d: d.fisher_rank),
-  'LLC value': ('llc', lambda d: d.llc),
-  'spectral gap': ('fisher_eigenvalues', _gap),
-  'gradient norm divergence': ('task_grad_norm', _norm_divergence),
-  'layer-wise RankMe slope': ('rankme', _layer_slope),
 }  # fmt: skip
+# Those of v1, appendix J, that are series; see `event_times` for the others.
+EVENT_SERIES: dict[str, Series] = {
+  'cross-task divergence': Series('rankme', _divergence),
+  'gradient alignment': Series('grad_alignment', _alignment),
+  'eigenvalue concentration': Series(
+    'fisher_top_share', lambda d: d.fisher_top_share, 'fisher_status'
+  ),
+  'Fisher effective rank': SERIES['Fisher rank'],
+  'LLC value': SERIES['LLC'],
+  'spectral gap': Series('fisher_eigenvalues', _gap, 'fisher_status'),
+  'gradient norm divergence': Series('task_grad_norm', _norm_divergence),
+  'layer-wise RankMe slope': Series('rankme', _layer_slope),
+}
 EVENT_TIMES = (
   'collapse time',
   'floor',
@@ -95,34 +120,49 @@ EVENT_TIMES = (
 EVENT_METRICS = (*EVENT_SERIES, *EVENT_TIMES)
 
 
-def take(
-  data: xr.Dataset, table: dict[str, tuple[str, Callable]], name: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-  """A measure and behaviour, event by event, at the steps that have both.
+def usable(data: xr.Dataset, one: Series) -> xr.DataArray | None:
+  """A series, nan where its status is not ok; None if it is not to be had."""
+  if one.variable not in data:
+    return None
+  array = one.take(data)
+  if array is None or one.status not in data:
+    return array
+  return array.where(data[one.status] == Status.OK)
 
-  Args:
-    data: a run's timeseries.
-    table: `SERIES` or `EVENT_SERIES`.
-    name: of an entry.
 
-  Returns:
-    Steps [C], measure and accuracy [S, K, L, C]; None if not measured, or if
-    it needs several tasks or layers and there is one.
+class Taken(NamedTuple):
+  """A measure and behaviour at the steps that have both.
+
+  Attributes:
+    step_C: steps.
+    measure_SKC: nan where its status is not ok; the logarithm of what grows
+      by factors.
+    behaviour_SKLC: accuracy.
   """
-  variable, get = table[name]
-  if variable not in data or 'accuracy' not in data:
+
+  step_C: np.ndarray
+  measure_SKC: np.ndarray
+  behaviour_SKLC: np.ndarray
+
+
+def take(data: xr.Dataset, one: Series) -> Taken | None:
+  """A measure and behaviour of a run; None if one was not measured."""
+  array = usable(data, one)
+  if array is None or 'accuracy' not in data:
     return None
-  series = get(data)
-  if series is None:
-    return None
+  if one.log:
+    array = np.log(array.where(array > 0))
   behaviour = data.accuracy.transpose(*DIMS)
-  series = series.broadcast_like(behaviour).transpose(*DIMS)
-  known = np.isfinite(series).any(('seed', 'task', 'level')).values
+  dims = [d for d in DIMS if d != 'level']
+  array = array.broadcast_like(behaviour.isel(level=0, drop=True))
+  array = array.transpose(*dims)
+  known = np.isfinite(array).any(('seed', 'task'))
+  known = (known & np.isfinite(behaviour).any(('seed', 'task', 'level'))).values
   if known.sum() < 2:
     return None
-  return (
+  return Taken(
     data.step.values[known],
-    series.values[..., known],
+    array.values[..., known],
     behaviour.values[..., known],
   )
 
@@ -174,7 +214,8 @@ def event_times(data: xr.Dataset, name: str) -> np.ndarray | None:
   variable = 'llc' if name == 'LLC transition time' else 'rankme'
   if variable not in data:
     return None
-  series = data.llc if variable == 'llc' else _last_layer(data)
+  name_of = 'LLC' if variable == 'llc' else 'RankMe'
+  series = usable(data, SERIES[name_of])
   values = series.transpose('seed', 'task', 'step').values
   step_C = data.step.values.astype(float)
   return np.array(

@@ -10,6 +10,8 @@ from emergence_jax.analysis import (
   align,
   claims,
   findings,
+  order,
+  phases,
   precedence,
   rates,
   series,
@@ -26,14 +28,14 @@ class Study:
     tables: name → table, for people and for CSV.
     findings: key of a claim → our value.
     notes: what was left out, and why.
-    leads: run → measure → what `rates.leads_of` found: leads, or the number
-      of checkpoints where these are too few.
+    changes: run → measure → what `order.events_of` found: events, or the
+      number of checkpoints where these are too few.
   """
 
   tables: dict[str, pd.DataFrame]
   findings: dict[str, Finding]
   notes: list[str]
-  leads: dict[str, dict[str, rates.Leads | int]]
+  changes: order.Found
 
 
 def claims_table(found: Mapping[str, Finding]) -> pd.DataFrame:
@@ -47,7 +49,7 @@ def claims_table(found: Mapping[str, Finding]) -> pd.DataFrame:
       'claim': claim.text, 'paper v1': claim.v1, 'v3/v4': claim.later,
       'ours [95%] (count)': finding.estimate.text(),
       'seeds': finding.seeds,
-      'p against null': finding.p_value,
+      'p of precedence': finding.p_value,
       'range': span if claim.low == claim.low else '–',
       'verdict': verdict, 'why': why, 'how': claim.how,
     })  # fmt: skip
@@ -56,7 +58,7 @@ def claims_table(found: Mapping[str, Finding]) -> pd.DataFrame:
 
 def stages(runs: Mapping[str, xr.Dataset]) -> int:
   """How many stages `study` tells of."""
-  return len(runs) * len(series.SERIES) + 4
+  return len(runs) * len(series.SERIES) + 5
 
 
 def study(
@@ -64,22 +66,30 @@ def study(
   *,
   draws: int = precedence.DRAWS,
   interpolation: str = 'linear',
+  stationary_draws: int = 0,
   say: Callable[[str], None] = lambda label: None,
 ) -> Study:
   """Analyses runs together.
 
   Args:
     runs: label (a size, for example) → timeseries, loaded.
-    draws: shifts of the null.
-    interpolation: to even steps, one of `rates.INTERPOLATIONS`.
+    draws: permutations and flips of the tests, where not all are tried.
+    interpolation: of the paper's lags to even steps, one of
+      `rates.INTERPOLATIONS`.
+    stationary_draws: shifts of the null of `peaks.stationary_shift_rates`,
+      which supposes stationary series; none if 0.
     say: told what comes next, for a person who waits.
   """
   say('emergence')
   found = tables.emergence_tables(runs)
-  of_leads, leads = rates.precedence_tables(
-    runs, draws=draws, interpolation=interpolation, on_measure=say
+  changes = order.find(runs, say)
+  found['precedence'] = order.tests_table(runs, changes, draws=draws)
+  found['leads'] = order.leads_table(runs, changes)
+  say('precursors')
+  precursors = rates.find(
+    runs, interpolation=interpolation, stationary_draws=stationary_draws
   )
-  found |= of_leads
+  found['precursors'] = rates.precursors_table(runs, precursors)
   say('collapse and prediction')
   found['collapse'] = tables.collapse_table(runs)
   found['top_down'] = tables.top_down_table(runs)
@@ -87,9 +97,10 @@ def study(
   found['prediction'] = tables.prediction_table(runs)
   found['numbers'] = tables.numbers_table(runs)
   say('the 13 event metrics')
-  found['events'] = rates.events_table(runs, draws=draws)
+  found['events'] = order.events_table(runs, draws=draws)
+  found['phases'] = phases.phases_table(runs, draws=draws)
   say('claims')
-  ours = findings.findings(runs, leads)
+  ours = findings.findings(runs, changes, precursors, draws=draws)
   found['claims'] = claims_table(ours)
-  notes = align.notes(runs) + align.too_few(leads)
-  return Study(found, ours, notes, leads)
+  notes = align.notes(runs) + align.too_few(changes)
+  return Study(found, ours, notes, changes)

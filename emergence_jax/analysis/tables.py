@@ -15,14 +15,11 @@ from emergence_jax.analysis import (
   statistics,
 )
 
-# The rule of the paper's own numbers.
-RULE = 'paper'
-
 
 def _cells(estimate: statistics.Estimate) -> dict:
   return {
     'value': estimate.value, 'low': estimate.low, 'high': estimate.high,
-    'count': estimate.count,
+    'count': estimate.count, 'level_of_interval': estimate.level,
   }  # fmt: skip
 
 
@@ -65,7 +62,7 @@ def collapse_table(runs) -> pd.DataFrame:
           estimate = (
             statistics.median_time(values[:, k, i])
             if is_time
-            else statistics.bootstrap(values[:, k, i])
+            else statistics.mean_interval(values[:, k, i])
           )
           rows.append({
             'run': run, 'task': str(task), 'layer': int(layer),
@@ -97,7 +94,7 @@ def top_down_table(runs) -> pd.DataFrame:
       if name == 'order':
         mean = np.full(len(hits), np.nan)
         np.divide(hits, known, out=mean, where=known > 0)
-        estimate = statistics.bootstrap(mean)
+        estimate = statistics.mean_interval(mean)
       else:
         estimate = statistics.shares([hits], [known])
       rows.append({'run': run, 'test': name, **_cells(estimate)})
@@ -150,7 +147,7 @@ def predicted(data: xr.Dataset) -> xr.Dataset:
     `floor` and `step` (seed, event), and `group` (event); an event is a pair
     of task and level.
   """
-  step = emergence.by_rule(data, RULE)
+  step = emergence.by_rule(data, emergence.RULE_OF_CLAIMS)
   floor = step.copy(
     data=np.broadcast_to(floors_of(data)[..., None], step.shape)
   )
@@ -210,7 +207,7 @@ def prediction_table(runs) -> pd.DataFrame:
   for run, events in ready.items():
     rows.append({
       'run': run, 'quantity': 'spearman', 'ties': 0,
-      **_cells(statistics.bootstrap(spearman_of(events))),
+      **_cells(statistics.mean_interval(spearman_of(events))),
     })  # fmt: skip
     for name in PAIRS:
       agree, decided, ties = concordance_of(events, name)
@@ -239,7 +236,7 @@ def numbers_table(runs) -> pd.DataFrame:
       is_step = quantity == 'emergence'
       estimate = (
         statistics.median_time(ours_S) if is_step
-        else statistics.bootstrap(ours_S)
+        else statistics.mean_interval(ours_S)
       )  # fmt: skip
       slack = (paper.spacing(theirs), 0) if is_step else (half, half)
       ends = statistics.prediction(ours_S)
@@ -268,7 +265,7 @@ def _numbers(data: xr.Dataset, place: int):
       for k, task in enumerate(map(str, data.task.values)):
         if task in theirs:
           yield quantity, task, '', theirs[task][place], half, ours[:, k]
-  steps = emergence.by_rule(data, RULE)
+  steps = emergence.by_rule(data, emergence.RULE_OF_CLAIMS)
   for task, levels in paper.EMERGENCE.items():
     for level, theirs in levels.items():
       if task in steps.task and level in steps.level:

@@ -17,8 +17,8 @@ _ERRORS = {'LLC': 'llc_stderr', 'Hessian trace': 'hessian_trace_stderr'}
 _LABELS = {
   'Fisher rank': 'Fisher rank (dimensions)',
   'gradient covariance rank': 'gradient covariance rank (dimensions)',
-  'largest Hessian eigenvalue': 'largest Hessian eigenvalue (nat)',
-  'Hessian trace': 'Hessian trace (nat)',
+  'largest Hessian eigenvalue': 'largest Hessian eigenvalue (nat / parameter²)',
+  'Hessian trace': 'Hessian trace (nat / parameter²)',
   'loss elevation': "loss elevation, paper's SGLD (nat)",
   'loss barrier': 'loss barrier (nat)',
   'probe of the answer': 'probe of the answer (accuracy)',
@@ -36,6 +36,8 @@ class Curve(NamedTuple):
     low: [C], lower end of the middle 95% of seeds, minus 1.96 standard errors
       of the estimate if it has them.
     high: [C], upper end.
+    flagged: steps and values [F] of single seeds whose estimate says that it
+      is not ok, and which have no part in the line and its band.
   """
 
   name: str
@@ -43,6 +45,7 @@ class Curve(NamedTuple):
   mid: np.ndarray
   low: np.ndarray
   high: np.ndarray
+  flagged: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
 
 
 class Marks(NamedTuple):
@@ -51,7 +54,7 @@ class Marks(NamedTuple):
   Attributes:
     floor: of the last layer's RankMe.
     recovered: where it has made half of its rise after the floor.
-    emergence: level → step (chance-corrected).
+    emergence: level → step, by `emergence.RULE_OF_EVENTS`.
   """
 
   floor: float
@@ -60,9 +63,18 @@ class Marks(NamedTuple):
 
 
 def _curve(
-  name: str, array: xr.DataArray, error: xr.DataArray | None = None
+  name: str,
+  array: xr.DataArray,
+  error: xr.DataArray | None = None,
+  every: xr.DataArray | None = None,
 ) -> Curve:
+  """A curve of the usable values `array`, of `every` value there is."""
   array = array.transpose('seed', 'step')
+  flagged = np.zeros(0), np.zeros(0)
+  if every is not None:
+    every = every.transpose('seed', 'step')
+    seed, place = np.nonzero(np.isfinite(every.values) & np.isnan(array.values))
+    flagged = every.step.values[place], every.values[seed, place]
   known = np.isfinite(array.values).any(0)
   values = array.values[:, known]
   half = np.zeros_like(values)
@@ -73,7 +85,7 @@ def _curve(
   return Curve(
     name, array.step.values[known], np.nanmedian(values, 0),
     np.nanpercentile(values - half, 2.5, axis=0),
-    np.nanpercentile(values + half, 97.5, axis=0),
+    np.nanpercentile(values + half, 97.5, axis=0), flagged,
   )  # fmt: skip
 
 
@@ -99,20 +111,20 @@ def curves(data: xr.Dataset, task: str) -> dict[str, list[Curve]]:
       _curve(f'layer {layer}', one.rankme.sel(layer=layer))
       for layer in data.layer.values
     ]
-  for name, (variable, get) in series.SERIES.items():
-    if name == 'RankMe' or variable not in data:
+  for name, source in series.SERIES.items():
+    if name == 'RankMe' or source.variable not in data:
       continue
-    array = get(one)
-    if np.isfinite(array).any():
-      error = one.get(_ERRORS.get(name, ''))
-      panels[_LABELS.get(name, name)] = [_curve('median', array, error)]
+    every = source.take(one)
+    if np.isfinite(every).any():
+      array, error = series.usable(one, source), one.get(_ERRORS.get(name, ''))
+      panels[_LABELS.get(name, name)] = [_curve('median', array, error, every)]
   return {label: lines for label, lines in panels.items() if lines}
 
 
 def marks(data: xr.Dataset, task: str) -> Marks:
   """Floor, recovery and emergence of one task."""
   one = data.sel(task=[task])
-  steps = emergence.by_rule(one, 'chance-corrected').values[:, 0]
+  steps = emergence.by_rule(one, emergence.RULE_OF_EVENTS).values[:, 0]
   medians = statistics.lower_median(steps.T).tolist()
   by_level = dict(zip(map(str, data.level.values), medians))
   if 'rankme' not in data:
@@ -146,8 +158,9 @@ def figure(run: str, data: xr.Dataset, task: str):
   seeds = data.sizes['seed']
   fig.suptitle(
     f'{run}, {task}: median of {seeds} seed{"s" if seeds > 1 else ""} and '
-    'their middle 95%; dashed: emergence by level, dotted: floor of RankMe '
-    'and half of its rise',
+    'their middle 95%; circles: estimates that are not ok\ndashed: emergence '
+    f'by level ({emergence.WORDS[emergence.RULE_OF_EVENTS]}); dotted: floor of '
+    'RankMe and half of its rise',
     fontsize=10,
   )
   return fig
@@ -160,6 +173,15 @@ def _panel(axis, label: str, lines: list[Curve], at: Marks) -> None:
       line.step, line.low, line.high, color=colour, alpha=0.18, lw=0
     )
     axis.plot(line.step, line.mid, color=colour, lw=1.8, label=line.name)
+    if line.flagged[0].size:
+      limits = axis.get_ylim()
+      axis.plot(
+        *line.flagged, 'o', mfc='none', color=colour, ms=3, alpha=0.6,
+        label='not ok',
+      )  # fmt: skip
+      # What is far outside the range of the usable ones would hide them.
+      if line.step.size:
+        axis.set_ylim(limits)
   for step in (at.floor, at.recovered):
     if np.isfinite(step):
       axis.axvline(step, color='#555555', lw=1, ls=':')

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
-from emergence_jax.analysis import emergence
+from emergence_jax.analysis import emergence, statistics
 from emergence_jax.report import geometry
 from emergence_jax.report.style import (
   BLUE,
@@ -119,13 +119,13 @@ def training(data: xr.Dataset, path: pathlib.Path) -> None:
 
 
 def median_emergence(data: xr.Dataset) -> float:
-  """Median step of emergence of all events; nan if most never emerge.
+  """Lower median step of emergence of all events; nan if most never emerge.
 
-  By the rule of 0.5, which is above chance in all tasks but CMP and PAR.
+  By the rule of events.
   """
-  steps = emergence.emergence_step(data.accuracy, 0.5).values
-  middle = np.median(np.where(np.isfinite(steps), steps, np.inf))
-  return float(middle) if np.isfinite(middle) else np.nan
+  steps = emergence.by_rule(data, emergence.RULE_OF_EVENTS).values
+  middle = float(statistics.lower_median(steps.ravel()))
+  return middle if np.isfinite(middle) else np.nan
 
 
 def draw(data: xr.Dataset, folder: pathlib.Path) -> list[pathlib.Path]:

@@ -7,7 +7,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
+from emergence_jax.analysis import emergence
 from emergence_jax.report import style
+from emergence_jax.types import Status
 
 
 class Panel(NamedTuple):
@@ -19,6 +21,8 @@ class Panel(NamedTuple):
     scale: `linear`, `log` or `symlog`.
     pick: fixed indices of dimensions beside seed, step and task.
     band: variable of the standard error, drawn around the median.
+    status: variable with the status of every estimate; those that are not ok
+      are drawn hollow, and have no part in the median.
   """
 
   name: str
@@ -26,34 +30,51 @@ class Panel(NamedTuple):
   scale: str = 'linear'
   pick: dict[str, int] = {}
   band: str = ''
+  status: str = ''
 
 
 PANELS = (
   Panel('accuracy', 'accuracy', pick={'level': -1}),
   Panel('rankme', 'RankMe, last layer\n(dimensions)', pick={'layer': -1}),
-  Panel('fisher_rank', 'Fisher effective rank\n(dimensions)'),
-  Panel('gradcov_rank', 'gradient covariance\nrank (dimensions)'),
   Panel(
-    'hessian_eigenvalues', 'largest Hessian\neigenvalue (nat)', 'log',
-    {'hessian_index': 0},
+    'fisher_rank', 'Fisher effective rank\n(dimensions)',
+    status='fisher_status',
   ),
   Panel(
-    'hessian_trace', 'Hessian trace (nat)', 'symlog',
+    'gradcov_rank', 'gradient covariance\nrank (dimensions)',
+    status='gradcov_status',
+  ),
+  Panel(
+    'hessian_eigenvalues', 'largest Hessian\neigenvalue (nat / parameter²)',
+    'log', {'hessian_index': 0}, status='hessian_status',
+  ),
+  Panel(
+    'hessian_trace', 'Hessian trace\n(nat / parameter²)', 'symlog',
     band='hessian_trace_stderr',
   ),
-  Panel('llc', 'LLC', band='llc_stderr'),
+  Panel('llc', 'LLC', band='llc_stderr', status='llc_status'),
   Panel('llc_elevation', "loss elevation, the\npaper's SGLD (nat)"),
   Panel('loss_barrier', 'loss barrier (nat)'),
   Panel(
     'probe_accuracy', 'probe of the answer,\nlast layer (accuracy)',
     pick={'target': 0, 'layer': -1},
   ),
-  Panel('task_grad_norm', 'gradient norm of\nthe task (nat)', 'log'),
+  Panel(
+    'task_grad_norm', 'gradient norm of\nthe task (nat / parameter)', 'log',
+  ),
 )  # fmt: skip
 
 
 def _series(data: xr.Dataset, panel: Panel) -> xr.DataArray:
   return data[panel.name].isel(panel.pick)
+
+
+def _usable(data: xr.Dataset, panel: Panel) -> xr.DataArray:
+  """The same, nan where the status is not ok."""
+  series = _series(data, panel)
+  if panel.status not in data:
+    return series
+  return series.where(data[panel.status] == Status.OK)
 
 
 def _measured(series: xr.DataArray) -> xr.DataArray:
@@ -63,7 +84,9 @@ def _measured(series: xr.DataArray) -> xr.DataArray:
 
 
 def _draw(axis, data: xr.Dataset, panel: Panel) -> None:
-  series = _measured(_series(data, panel))
+  # All of them say where the measure was due, the usable ones what it is.
+  every = _measured(_series(data, panel))
+  series = _usable(data, panel).sel(step=every.step)
   if 'task' not in series.dims:
     groups = {'all tasks': series}
   else:
@@ -74,6 +97,12 @@ def _draw(axis, data: xr.Dataset, panel: Panel) -> None:
     if len(groups) == 1 and 'task' not in series.dims:
       colour = 'black' if data.sizes.get('task', 1) > 1 else style.BLUE
     style.curves(axis, one, colour, name, seeds=len(groups) == 1)
+    if len(groups) == 1:
+      raw = every if 'task' not in every.dims else every.sel(task=name)
+      flagged = raw.where(np.isnan(one)).transpose('step', 'seed')
+      axis.plot(
+        flagged.step, flagged, 'o', mfc='none', color=colour, ms=3, alpha=0.4
+      )
     if panel.band and len(groups) == 1:
       error = data[panel.band].sel(step=one.step.values)
       if 'task' in error.dims:
@@ -85,7 +114,7 @@ def _draw(axis, data: xr.Dataset, panel: Panel) -> None:
       )  # fmt: skip
   axis.set_ylabel(panel.label)
   if panel.scale == 'symlog':
-    largest = float(np.nanmax(np.abs(series.values)))
+    largest = float(np.nanmax(np.abs(every.values)))
     axis.set_yscale('symlog', linthresh=max(largest * 1e-3, 1e-12))
   else:
     axis.set_yscale(panel.scale)
@@ -128,11 +157,15 @@ def geometry(
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside lower center', ncols=8)
     many = data.sizes['seed'] > 1
+    hollow = any(p.status in data for p in panels)
     title = 'Geometry over training: median over seeds (thick)'
     if data.sizes.get('task', 1) == 1 and many:
       title += ', single seeds (thin)'
+    if hollow:
+      title += '; hollow: estimates that are not ok, in no median'
     if emerged is not None and np.isfinite(emerged):
-      title += f'; dashed: median emergence, step {int(emerged):,}'
+      rule = emergence.WORDS[emergence.RULE_OF_EVENTS]
+      title += f'\ndashed: median step {rule}, {int(emerged):,}'
     figure.suptitle(title, fontsize=11)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)

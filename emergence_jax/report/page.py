@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from emergence_jax import progress, timeseries
+from emergence_jax import progress
+from emergence_jax.analysis import emergence
 from emergence_jax.analysis.study import Study
 from emergence_jax.report import anatomy, text
 from emergence_jax.types import Status
@@ -38,6 +39,7 @@ def _curve(line: anatomy.Curve) -> dict:
     'mid': _numbers(line.mid),
     'low': _numbers(line.low),
     'high': _numbers(line.high),
+    'flagged': [[int(s), float(f'{v:.4g}')] for s, v in zip(*line.flagged)],
   }
 
 
@@ -151,16 +153,14 @@ def problems(runs: dict[str, xr.Dataset]) -> pd.DataFrame:
   """Rows whose status is not ok, and estimates that say they are not."""
   rows = []
   for run, data in runs.items():
-    bad = (data.status == timeseries.NON_FINITE).values
+    bad = (data.status == Status.NON_FINITE).values
     for s in np.flatnonzero(bad.any(1)):
       rows.append({
         'run': run, 'seed': int(data.seed.values[s]), 'what': 'non-finite',
         'rows': int(bad[s].sum()), 'first step': int(
           data.step.values[bad[s].argmax()]),
       })  # fmt: skip
-    for name in ('hessian_status', 'llc_status'):
-      if name not in data:
-        continue
+    for name in sorted(n for n in data.data_vars if n.endswith('_status')):
       status = data[name].transpose('seed', ...).values
       status = status.reshape(len(status), -1)
       for s, one in enumerate(status):
@@ -193,6 +193,7 @@ def build(
     prediction = prediction[prediction['count'] > 0]
   fields = {
     'answer': html.escape(text.answer(found)),
+    'rule': html.escape(emergence.WORDS[emergence.RULE_OF_EVENTS]),
     'notes': notes or '<li>None.</li>',
     'runs': _html_table(_what_was_run(runs)),
     'configs': _configs(runs),
@@ -206,8 +207,12 @@ def build(
       text.emergence_summary(found),
     ),
     'precedence': _folded(
-      'Table: precursor rates beside their null', text.precedence_summary(found)
+      'Table: the tests of every measure', text.precedence_summary(found)
     ),
+    'precursors': _folded(
+      "Table: precursors, the paper's way", text.precursors_summary(found)
+    ),
+    'phases': _html_table(tables['phases'], ''),
     'events': _folded('Table: the 13 event metrics', tables['events']),
     'prediction': _html_table(prediction, 'No pairs of events to order.'),
     'invariance': _html_table(tables['invariance']),

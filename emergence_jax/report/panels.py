@@ -9,7 +9,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
-from emergence_jax.analysis import paper, precedence, rates, tables
+from emergence_jax.analysis import (
+  emergence,
+  paper,
+  precedence,
+  statistics,
+  tables,
+)
+from emergence_jax.analysis.precedence import Events
 from emergence_jax.analysis.study import Study
 from emergence_jax.report import anatomy, style
 
@@ -45,7 +52,7 @@ def emergence_strip(found: Study, runs: dict[str, xr.Dataset]):
 def emergence_map(found: Study, runs: dict[str, xr.Dataset]):
   """Median steps of emergence: task × level down, runs across."""
   frame = found.tables['emergence']
-  frame = frame[frame.rule == 'chance-corrected']
+  frame = frame[frame.rule == emergence.RULE_OF_EVENTS]
   labels = list(dict.fromkeys(frame.task + ' ' + frame.level))
   names = list(runs)
   grid = np.full((len(labels), len(names)), np.nan)
@@ -87,7 +94,9 @@ def emergence_map(found: Study, runs: dict[str, xr.Dataset]):
   axis.set_yticks(range(len(labels)), labels)
   axis.grid(False)
   axis.set_title(
-    'Median step above chance + 10%,\nand seeds that got there', fontsize=10
+    f'Median step {emergence.WORDS[emergence.RULE_OF_EVENTS]},\nand seeds '
+    'that got there',
+    fontsize=10,
   )
   return figure
 
@@ -156,84 +165,97 @@ def floors(runs: dict[str, xr.Dataset]):
   return figure
 
 
-def _strip(axis, peaks, emerged, stride: float, row: int, rng) -> None:
-  """One measure's events, their mean, and the band of the null's mean."""
-  usable = np.isfinite(peaks.correlation)
-  strong = np.abs(np.nan_to_num(peaks.correlation)) > precedence.THRESHOLD
-  for mask, look in (
-    (usable & ~emerged, dict(mfc='none', mec='#bbbbbb')),
-    (usable & emerged & ~strong, dict(color='#777777')),
-    (usable & emerged & strong, dict(color=style.BLUE)),
-  ):
-    count = mask.sum()
-    lag = peaks.lag[mask] + rng.uniform(-0.3, 0.3, count)
-    y = row + rng.uniform(-0.25, 0.25, count)
-    axis.plot(lag * stride, y, 'o', ms=3.5, alpha=0.6, **look)
-  mean = rates.mean_lead(rates.only(peaks, emerged), stride)
-  if np.isnan(mean.lead):
-    return
-  low, high = mean.lead_null_low, mean.lead_null_high
-  axis.barh(
-    row, high - low, left=low, height=0.7, color='#E69F00', alpha=0.35, zorder=0
-  )
-  axis.plot([mean.lead] * 2, [row - 0.4, row + 0.4], 'k', lw=2)
+def _strip(axis, events: Events, row: int, rng) -> None:
+  """One measure's events, and the interval of their mean over seeds."""
+  lead = events.lead_SKL[events.known_SKL]
+  y = row + rng.uniform(-0.25, 0.25, lead.size)
+  axis.plot(lead, y, 'o', ms=3.5, alpha=0.45, color=style.BLUE)
+  mean = statistics.mean_interval(precedence.seed_means(events.lead_SKL))
+  if mean.has_interval:
+    axis.plot(
+      [mean.low, mean.high], [row, row], color='#E69F00', lw=5, alpha=0.8,
+      solid_capstyle='butt',
+    )  # fmt: skip
+  if mean.count:
+    axis.plot([mean.value] * 2, [row - 0.4, row + 0.4], 'k', lw=2)
 
 
-def _why_none(one: rates.Leads | int) -> str:
+def _why_none(one: Events | int) -> str:
   """Why a measure has no lead that counts; empty if it has."""
   if isinstance(one, int):
-    return f'{one} checkpoints; a lag takes {precedence.LEAST + 1}'
-  known = np.isfinite(one.checkpoints.correlation)
-  if not known.any():
-    return 'does not change'
-  return '' if (known & one.emerged).any() else 'no event emerged'
+    return f'{one} checkpoints; it takes {precedence.LEAST}'
+  if not one.emerged_SKL.any():
+    return 'no event emerged'
+  return '' if one.known_SKL.any() else 'no change that stands out'
+
+
+def _words(found: Study, run: str, measure: str) -> str:
+  """Counts, p-values and verdict of one measure, beside its dots."""
+  table = found.tables['precedence']
+  table = table[
+    (table.run == run) & (table.measure == measure) & (table.tasks == 'all')
+  ]
+  if not len(table):
+    return ''
+  row = table.iloc[0]
+
+  def p(value):
+    return '–' if np.isnan(value) else f'{value:.2g}'
+
+  return (
+    f'{row["first"]:>5} {row.together:>5} {row.after:>5} {row.unclear:>5}   '
+    f'{p(row.p_order):>6} {p(row.p_seeds):>6} {p(row.p_tasks):>6} '
+    f'{p(row.p_holm):>6}   {row.verdict}'
+  )
 
 
 def leads(found: Study, run: str):
-  """Leads of every event and measure, over the band of the null.
-
-  In steps on the left, in checkpoints (the paper's way) on the right.
-  """
-  measures = found.leads[run]
-  figure, axes = plt.subplots(
-    1, 2, figsize=(11, 1.9 + 0.5 * len(measures)), sharey=True,
-    layout='constrained',
+  """Lead of every event and measure, with the tests beside them."""
+  measures = found.changes[run]
+  figure, (axis, right) = plt.subplots(
+    1, 2, figsize=(12.5, 1.9 + 0.5 * len(measures)), sharey=True,
+    layout='constrained', width_ratios=(6, 5),
   )  # fmt: skip
   rng = np.random.default_rng(0)
-  for i, one in enumerate(measures.values()):
+  look = dict(family='monospace', fontsize=8, va='center')
+  for i, (name, one) in enumerate(measures.items()):
     if why := _why_none(one):
-      axes[0].annotate(
+      axis.annotate(
         why, (0.02, i), xycoords=('axes fraction', 'data'), va='center',
         fontsize=8, color='#777777',
       )  # fmt: skip
-    if isinstance(one, int):
-      continue
-    _strip(axes[0], one.uniform, one.emerged, one.stride, i, rng)
-    _strip(axes[1], one.checkpoints, one.emerged, 1.0, i, rng)
-  axes[0].set_ylim(len(measures) - 0.4, -0.6)
-  axes[0].set_yticks(range(len(measures)), list(measures))
-  for axis, unit in zip(axes, ('steps', 'checkpoints')):
-    axis.axvline(0, color='grey', lw=1, ls=':')
-    reach = 1.08 * np.abs(axis.dataLim.intervalx).max()
-    if np.isfinite(reach) and reach > 0:
-      axis.set_xlim(-reach, reach)
-    axis.set_xlabel(f'← behaviour first    lead ({unit})    measure first →')
+    if not isinstance(one, int):
+      _strip(axis, one, i, rng)
+      right.text(0, i, _words(found, run, name), **look)
+  axis.set_ylim(len(measures) - 0.4, -0.8)
+  axis.set_yticks(range(len(measures)), list(measures))
+  axis.axvline(0, color='grey', lw=1, ls=':')
+  # By the events: an interval of few seeds may be far wider.
+  leads = [e.lead_SKL for e in measures.values() if isinstance(e, Events)]
+  reach = max((np.nanmax(np.abs(x), initial=0) for x in leads), default=0)
+  if reach > 0:
+    axis.set_xlim(-1.3 * reach, 1.3 * reach)
+  axis.set_xlabel('← behaviour first    lead (steps)    measure first →')
+  right.set_axis_off()
+  right.set_xlim(0, 1)
+  right.text(
+    0, -0.65, 'first  tog. after uncl.    order  seeds  tasks   Holm   verdict',
+    **look,
+  )  # fmt: skip
   handles = [
     plt.Line2D([], [], ls='', marker='o', color=style.BLUE, ms=5),
-    plt.Line2D([], [], ls='', marker='o', color='#777777', ms=5),
-    plt.Line2D([], [], ls='', marker='o', mfc='none', mec='#bbbbbb', ms=5),
     plt.Line2D([], [], color='k', lw=2),
-    plt.Rectangle((0, 0), 1, 1, color='#E69F00', alpha=0.35),
+    plt.Line2D([], [], color='#E69F00', lw=5, alpha=0.8),
   ]
   words = (
-    f'event, |r| > {precedence.THRESHOLD}',
-    f'event, |r| ≤ {precedence.THRESHOLD}', 'did not emerge: not counted',
-    'mean', 'mean of the null, 95%',
+    'event that emerged: a seed × task × level', 'mean',
+    '95% interval of the mean, over seeds',
   )  # fmt: skip
-  figure.legend(handles, words, loc='outside lower center', ncols=5, fontsize=9)
+  figure.legend(handles, words, loc='outside lower center', ncols=3, fontsize=9)
   figure.suptitle(
-    f'{run}: which moves first? A dot is a seed × task × level', fontsize=10
-  )
+    f'{run}: which moves first? Step of the largest change of accuracy minus '
+    'that of the measure; p-values of order and ties', fontsize=10,
+  )  # fmt: skip
   return figure
 
 
@@ -241,7 +263,7 @@ def _floors_and_steps(axis, found: Study, run: str, data: xr.Dataset) -> None:
   """A dot for each seed × task × level; hollow where it never emerges."""
   floor = tables.floors_of(data)
   table = found.tables['emergence_by_seed']
-  table = table[(table.run == run) & (table.rule == tables.RULE)]
+  table = table[(table.run == run) & (table.rule == emergence.RULE_OF_CLAIMS)]
   tasks = [str(t) for t in data.task.values]
   seeds = list(data.seed.values)
   end = float(data.step.values[-1])
@@ -310,7 +332,7 @@ def makers(found: Study, runs: dict[str, xr.Dataset]):
       made[f'Depth: {run}'] = lambda r=run, d=data: depth_map(r, d)
     if data.sizes['task'] > 1:
       made[f'Prediction: {run}'] = lambda r=run, d=data: prediction(found, r, d)
-  for run, measures in found.leads.items():
+  for run, measures in found.changes.items():
     if measures:
       made[f'Leads: {run}'] = lambda r=run: leads(found, r)
   for run, data in runs.items():

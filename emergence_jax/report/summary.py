@@ -8,10 +8,11 @@ from rich import box
 from rich import console as rich_console
 from rich import table as rich_table
 
-from emergence_jax import timeseries
-from emergence_jax.analysis import emergence
+from emergence_jax.analysis import emergence, statistics
+from emergence_jax.types import Status
 
 _MAX_SEED_COLUMNS = 8
+_RULES = 'chance-corrected', emergence.RULE_OF_EVENTS
 
 
 def _step(value: float) -> str:
@@ -22,8 +23,7 @@ def _row(label: str, threshold: str, steps_S: np.ndarray) -> list[str]:
   """Cells of one row: each seed, or the range where there are many."""
   emerged = steps_S[np.isfinite(steps_S)]
   # A seed that never emerges is later than all that do.
-  late = np.where(np.isfinite(steps_S), steps_S, np.inf)
-  middle = np.median(late)
+  middle = float(statistics.lower_median(steps_S))
   cells = [label, threshold, f'{emerged.size}/{steps_S.size}', _step(middle)]
   if steps_S.size <= _MAX_SEED_COLUMNS:
     return cells + [_step(s) for s in steps_S]
@@ -39,18 +39,16 @@ def emergence_table(data: xr.Dataset) -> rich_table.Table:
     'checkpoints in a row',
     box=box.SIMPLE_HEAD,
     title_justify='left',
-    caption='median over seeds; – never; chance + 10% of the rest is the '
-    'chance-corrected rule',
+    caption='lower median over seeds; – never within the run',
     caption_justify='left',
   )
-  heads = ['task · level', 'accuracy >', 'seeds', 'median']
+  heads = ['task · level', 'accuracy', 'seeds', 'median']
   if data.sizes['seed'] <= _MAX_SEED_COLUMNS:
     heads += [f'seed {s}' for s in data.seed.values]
   else:
     heads.append('range')
   for i, head in enumerate(heads):
     table.add_column(head, justify='right' if i else 'left', no_wrap=True)
-  corrected = emergence.corrected(data).values
   for k, task in enumerate(data.task.values):
     for j, level in enumerate(data.level.values):
       one = {'task': k, 'level': j}
@@ -60,10 +58,13 @@ def emergence_table(data: xr.Dataset) -> rich_table.Table:
           data.train_accuracy.isel(one), np.nextafter(1.0, 0.0)
         )
         table.add_row(*_row(f'{name} (training)', '= 1', steps.values))
-      rules = [corrected[k, j], 0.5] + [0.95] * ('train_accuracy' in data)
-      for threshold in rules:
-        steps = emergence.emergence_step(data.accuracy.isel(one), threshold)
-        table.add_row(*_row(name, f'{threshold:.3g}', steps.values))
+      for rule in _RULES:
+        steps = emergence.by_rule(data.isel(task=[k], level=[j]), rule)
+        words = emergence.WORDS[rule]
+        table.add_row(*_row(name, words, steps.values.ravel()))
+      if 'train_accuracy' in data:
+        steps = emergence.emergence_step(data.accuracy.isel(one), 0.95)
+        table.add_row(*_row(name, 'above 0.95', steps.values))
   return table
 
 
@@ -77,7 +78,7 @@ def text(data: xr.Dataset, headline: str) -> str:
     return out.getvalue()
   console.print()
   console.print(emergence_table(data))
-  bad = data.status == timeseries.NON_FINITE
+  bad = data.status == Status.NON_FINITE
   for seed in data.seed.values[bad.any('step').values]:
     first = data.step.values[bad.sel(seed=seed).values.argmax()]
     console.print(

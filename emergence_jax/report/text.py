@@ -9,11 +9,8 @@ from rich import box
 from rich import console as rich_console
 from rich import table as rich_table
 
-from emergence_jax.analysis import claims, precedence
+from emergence_jax.analysis import emergence, peaks
 from emergence_jax.analysis.study import Study
-
-# Events under which a share says little.
-_FEW = 5
 
 
 def number(value) -> str:
@@ -38,81 +35,122 @@ def _table(title: str, frame: pd.DataFrame, caption: str = ''):
   return out
 
 
-def _rates(found: Study, **where) -> pd.DataFrame:
-  """Rows of the rates at `precedence.THRESHOLD`, of events that emerge."""
-  rates = found.tables['precedence']
-  where = {'events': 'emerged', 'threshold': precedence.THRESHOLD, **where}
+def _tests(found: Study, **where) -> pd.DataFrame:
+  """Rows of the tests of what moves first."""
+  tests = found.tables['precedence']
   for column, value in where.items():
-    rates = rates[rates[column] == value] if len(rates) else rates
-  return rates[rates.total > 0] if len(rates) else rates
+    tests = tests[tests[column] == value] if len(tests) else tests
+  return tests
+
+
+def _p(name: str, value: float) -> str:
+  """A p-value in words, or that it is not possible."""
+  if np.isnan(value):
+    return f'{name} not possible'
+  return f'{name} p {value:.2g}'
+
+
+_MEANING = {
+  'precedes': 'it precedes behaviour',
+  'not shown': 'that it precedes behaviour is not shown',
+  'undecided': 'undecided, for lack of seeds, tasks or clear changes',
+}
+
+
+def sentence(row) -> str:
+  """One measure of one run: counts, lead, tests and verdict.
+
+  Args:
+    row: of the table `precedence`.
+  """
+  lead = ''
+  if np.isfinite(row.lead):
+    ends = (
+      '' if np.isnan(row.lead_low)
+      else f' [{row.lead_low:,.0f}, {row.lead_high:,.0f}]'
+    )  # fmt: skip
+    lead = f', on average by {row.lead:,.0f}{ends} steps'
+  tests = ', '.join((
+    _p('order', row.p_order), _p('tie over seeds', row.p_seeds),
+    _p('tie over tasks', row.p_tasks),
+  ))  # fmt: skip
+  return (
+    f'{row.measure} moved first in {row.first}, together with behaviour in '
+    f'{row.together}, after it in {row.after} of {row.events} events that '
+    f'emerged ({row.unclear} unclear){lead}; {tests}: {_MEANING[row.verdict]}.'
+  )
 
 
 def answer(found: Study) -> str:
-  """One sentence: did representation geometry move first?"""
-  cannot = 'Whether geometry moved first cannot be said: '
-  leads = found.tables['leads']
-  leads = leads[leads.measure == 'RankMe'] if len(leads) else leads
-  if not len(leads):
-    return f'{cannot}RankMe was not measured, or at too few checkpoints.'
-  if not leads.emerged.any():
-    return f'{cannot}no capability emerged in {len(leads)} events.'
-  rates = _rates(found, measure='RankMe', axis='uniform', tasks='all')
-  if not len(rates):
-    return f'{cannot}RankMe did not change.'
-  hits, total = int(rates.hits.sum()), int(rates.total.sum())
-  null = np.average(rates.false_alarm, weights=rates.total)
-  beaten = int((rates.p_value < claims.MAX_P).sum())
-  if beaten == len(rates) and hits / total > 0.5:
-    word = 'Yes, mostly'
-  elif beaten:
-    word = 'Sometimes'
-  else:
-    word = 'Not beyond chance'
-  few = '' if total >= _FEW else ' These are few events.'
-  others = _others(found)
+  """Did representation geometry move first? A sentence for each run."""
+  runs = (
+    found.tables['leads'].run.unique() if len(found.tables['leads']) else ()
+  )
+  parts = []
+  for run in runs:
+    rows = _tests(found, run=run, tasks='all')
+    head = f'{run}: ' if len(runs) > 1 else ''
+    parts.append(f'{head}{_answer_of(found, run, rows)}')
+  if parts:
+    return ' '.join(parts)
   return (
-    f'{word}: RankMe moved before behaviour in {hits} of {total} events that '
-    f'emerged, of {len(leads)} ({hits / total:.0%}); shifted series, which '
-    f'have no tie to behaviour, would give {null:.0%} (p < 0.05 in {beaten} '
-    f'of {len(rates)} runs).{few}{others}'
+    'Whether geometry moved first cannot be said: nothing but behaviour was '
+    'measured, or at too few checkpoints.'
   )
 
 
-def _others(found: Study) -> str:
-  """Names the measures whose mean lead in steps is beyond its null.
+def _answer_of(found: Study, run: str, rows: pd.DataFrame) -> str:
+  leads = found.tables['leads']
+  leads = leads[(leads.run == run)]
+  one = leads[leads.measure == leads.measure.iloc[0]]
+  if not one.emerged.any():
+    return (
+      'Whether geometry moved first cannot be said: no capability emerged in '
+      f'{len(one)} events.'
+    )
+  rank = rows[rows.measure == 'RankMe']
+  said = [sentence(row) for row in rank.itertuples()] or [
+    'Whether RankMe moved first cannot be said: it was not measured, or at too '
+    'few checkpoints.'
+  ]
+  others = rows[rows.measure != 'RankMe']
+  ahead = [
+    f'{row.measure} (by {row.lead:,.0f} steps)'
+    for row in others[others.verdict == 'precedes'].itertuples()
+  ]
+  if len(others):
+    names = ', '.join(ahead) if ahead else 'none'
+    said.append(f'Of {len(others)} other measures precede: {names}.')
+  return ' '.join(said)
 
-  p-values are multiplied by the number of measures of a run (Bonferroni).
-  """
-  rates = _rates(found, axis='uniform', tasks='all')
-  tests = rates.groupby('run').measure.transform('count')
-  ahead = rates[(rates.lead > 0) & (rates.lead_p_value * tests < claims.MAX_P)]
-  if not len(ahead):
-    return ' On average no measure led by more than its null.'
-  several = rates.run.nunique() > 1
-  names = ', '.join(
-    f'{row.measure} by {row.lead:,.0f} steps'
-    + (f' ({row.run})' if several else '')
-    for row in ahead.itertuples()
-  )
-  return f' On average led by more than their null: {names}.'
+
+_COUNTS = ('events', 'first', 'together', 'after', 'unclear')
+_P_VALUES = ('p_order', 'p_seeds', 'p_tasks', 'p_precedes', 'p_holm')
 
 
 def precedence_summary(found: Study) -> pd.DataFrame:
-  """Rates at a threshold of 0.3, both axes beside each other."""
-  rates = _rates(found)
-  columns = ['run', 'measure', 'tasks', 'axis', 'rate', 'low', 'high',
-             'total', 'false_alarm', 'p_value', 'lead', 'lead_null_low',
-             'lead_null_high', 'lead_p_value']  # fmt: skip
-  return rates[columns] if len(rates) else rates
+  """The tests, without what is only for those who compute with them."""
+  tests = found.tables['precedence']
+  columns = ['run', 'measure', 'tasks', *_COUNTS, 'lead', 'lead_low',
+             'lead_high', *_P_VALUES, 'verdict']  # fmt: skip
+  return tests[columns] if len(tests) else tests
+
+
+def precursors_summary(found: Study) -> pd.DataFrame:
+  """The paper's rates at a threshold of 0.3, both axes beside each other."""
+  rates = found.tables['precursors']
+  if not len(rates):
+    return rates
+  return rates[rates.threshold == peaks.THRESHOLD].drop(columns='threshold')
 
 
 def emergence_summary(found: Study) -> pd.DataFrame:
-  """Median steps with intervals, by the chance-corrected rule."""
+  """Median steps with intervals, by the rule of events."""
   frame = found.tables['emergence']
-  frame = frame[frame.rule == 'chance-corrected']
+  frame = frame[frame.rule == emergence.RULE_OF_EVENTS]
   frame = frame.rename(columns={'value': 'median step'})
   columns = ['run', 'task', 'level', 'emerged', 'seeds', 'median step', 'low',
-             'high']  # fmt: skip
+             'high', 'level_of_interval']  # fmt: skip
   return frame[columns]
 
 
@@ -125,27 +163,42 @@ def study(found: Study, width: int = 170) -> str:
     console.print(f'note: {note}', highlight=False)
   console.print(
     _table(
-      'Emergence: first step above chance + 10% of the rest, for five '
-      'checkpoints',
+      f'Emergence: first step {emergence.WORDS[emergence.RULE_OF_EVENTS]}, for '
+      f'{emergence.PERSISTENCE} checkpoints',
       emergence_summary(found),
-      'median and 95% interval over seeds; never: not within the run',
+      'median and interval over seeds, with the level that so many seeds allow;'
+      ' never: not within the run',
     )  # fmt: skip
   )
+  tests = precedence_summary(found)
+  if len(tests):
+    tests = tests[tests.tasks == 'all'].drop(columns='tasks')
   console.print(
     _table(
-      f'Precursors: |r| > {precedence.THRESHOLD} with the measure first, of '
-      'the events that emerge',
-      precedence_summary(found),
-      f'null: {precedence.MAX_LAG} checkpoints either way, circular shifts; '
-      'false_alarm is its mean rate',
+      'What moves first: largest changes of measures against those of accuracy',
+      tests,
+      'events that emerged; lead in steps with its 95% interval over seeds; '
+      'p_order: first rather than after; p_seeds, p_tasks: tied to the own '
+      'seed, task; p_holm: order and a tie, corrected for all measures',
     )
   )
+  rates = precursors_summary(found)
+  if len(rates):
+    console.print(
+      _table(
+        f"Precursors, the paper's way: |r| > {peaks.THRESHOLD} with the "
+        'measure first',
+        rates.drop(columns=['low', 'high']),
+        'shares of the events that emerged; they describe, and prove nothing: '
+        'unrelated series that move early have high ones too',
+      )
+    )
   table = found.tables['claims']
   if (table.verdict == 'not measured').all():
     console.print('No claim of the paper is about these runs.')
     return out.getvalue()
   columns = ['claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'seeds',
-             'p against null', 'range', 'verdict', 'why']  # fmt: skip
+             'p of precedence', 'range', 'verdict', 'why']  # fmt: skip
   console.print(_table('Claims', table[columns]))
   return out.getvalue()
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from emergence_jax import progress
-from emergence_jax.analysis import precedence, study
 from emergence_jax.analysis import runs as runs_lib
+from emergence_jax.analysis import study
 from emergence_jax.report import page, panels, text
 
 
@@ -17,36 +17,29 @@ class Report(NamedTuple):
   answer: str
 
 
-def analyse(
-  runs, *, draws: int = precedence.DRAWS, interpolation: str = 'linear'
-):
-  """`study.study`, with its progress shown."""
+def analyse(runs, **options):
+  """`study.study` with its options, its progress shown."""
   with progress.Stages('analysing', study.stages(runs)) as stages:
-    return study.study(
-      runs, draws=draws, interpolation=interpolation, say=stages
-    )
+    return study.study(runs, **options, say=stages)
 
 
 def report(
   workdirs: Sequence[str | pathlib.Path],
   folder: pathlib.Path,
-  *,
-  draws: int = precedence.DRAWS,
-  interpolation: str = 'linear',
+  **options,
 ) -> Report:
   """Analyses runs and writes `report.html`, `figures/` and `tables/`.
 
   Args:
     workdirs: run directories, finished or not.
     folder: where to write; made if it is not there.
-    draws: shifts of the null.
-    interpolation: to even steps, one of `rates.INTERPOLATIONS`.
+    **options: of `study.study`.
 
   Raises:
     UserError: if one of them holds no run.
   """
   runs = runs_lib.load(workdirs)
-  found = analyse(runs, draws=draws, interpolation=interpolation)
+  found = analyse(runs, **options)
   makers = panels.makers(found, runs)
   folder.mkdir(parents=True, exist_ok=True)
   with progress.Stages('drawing', len(makers)) as stages:

@@ -3,6 +3,7 @@
 python -m experiments.bench train
 python -m experiments.bench measures
 python -m experiments.bench --seeds=16 analysis
+python -m experiments.bench calibration
 """
 
 from absl import app, flags
@@ -19,12 +20,13 @@ _SEEDS = flags.DEFINE_integer('seeds', 4, 'Number of seeds.')
 
 def main(argv):
   """Runs the benchmark that the first argument names."""
-  from experiments.bench import analysis, measures, train
+  from experiments.bench import analysis, calibration, measures, train
 
   benchmarks = {
     'train': train.run,
     'measures': measures.run,
     'analysis': analysis.run,
+    'calibration': calibration.run,
   }
   if len(argv) != 2 or argv[1] not in benchmarks:
     raise app.UsageError(f'name one benchmark of: {", ".join(benchmarks)}')

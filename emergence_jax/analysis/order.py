@@ -1,0 +1,153 @@
+"""What moves first in each run: the tests of every measure, and each lead."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from emergence_jax.analysis import emergence, groups, precedence, series
+from emergence_jax.analysis.precedence import Events
+
+GROUPS = ('all', 'easy', 'hard')
+
+
+def in_group(tasks, group: str) -> np.ndarray:
+  """Bool [K]: tasks of a group of `GROUPS`."""
+  kinds = np.array([groups.group(str(t)) for t in tasks])
+  return (kinds == group) | (group == 'all')
+
+
+def emerged(data: xr.Dataset) -> np.ndarray:
+  """Bool [S, K, L]: the events of a run, by `emergence.RULE_OF_EVENTS`."""
+  return np.isfinite(emergence.by_rule(data, emergence.RULE_OF_EVENTS).values)
+
+
+def events_of(data: xr.Dataset, one: series.Series) -> Events | int | None:
+  """Where a measure of a run and its behaviour change.
+
+  Returns:
+    The events; the number of checkpoints if they are too few to show a change;
+    None if it was not measured.
+  """
+  taken = series.take(data, one)
+  if taken is None:
+    return None
+  if len(taken.step_C) < precedence.LEAST:
+    return len(taken.step_C)
+  return precedence.find_events(
+    taken.measure_SKC, taken.behaviour_SKLC, taken.step_C, emerged(data)
+  )
+
+
+Found = dict[str, dict[str, Events | int]]
+
+
+def find(
+  runs: Mapping[str, xr.Dataset],
+  on_measure: Callable[[str], None] = lambda label: None,
+) -> Found:
+  """Run → measure → what `events_of` found, where it was measured."""
+  found: Found = {}
+  for run, data in runs.items():
+    found[run] = {}
+    for name, one in series.SERIES.items():
+      on_measure(f'{run}: changes of {name}')
+      events = events_of(data, one)
+      if events is not None:
+        found[run][name] = events
+  return found
+
+
+def _family(head, kind, events, inside_K, draws) -> list[dict]:
+  """A row for each of some measures that are tested together."""
+  tests = [
+    precedence.test_events(e.of_tasks(inside_K), draws=draws)
+    for e in events.values()
+  ]
+  p_values = [precedence.p_precedes(t) for t in tests]
+  columns = zip(
+    events, tests, p_values, precedence.holm(p_values),
+    precedence.verdicts(tests),
+  )  # fmt: skip
+  return [
+    {**head, kind: name, 'events': one.events, **one._asdict(),
+     'p_precedes': p, 'p_holm': p_holm, 'verdict': word}
+    for name, one, p, p_holm, word in columns
+  ]  # fmt: skip
+
+
+def tests_table(
+  runs: Mapping[str, xr.Dataset],
+  found: Found,
+  *,
+  draws: int = precedence.DRAWS,
+) -> pd.DataFrame:
+  """Tests of every measure, per run and group of tasks, with verdicts.
+
+  p-values of a run and group are corrected by Holm over its measures.
+  """
+  rows = []
+  for run, measures in found.items():
+    events = {n: e for n, e in measures.items() if isinstance(e, Events)}
+    for group in GROUPS:
+      inside = in_group(runs[run].task.values, group)
+      if not inside.any():
+        continue
+      head = {'run': run, 'tasks': group}
+      rows += _family(head, 'measure', events, inside, draws)
+  return pd.DataFrame(rows)
+
+
+def leads_table(runs: Mapping[str, xr.Dataset], found: Found) -> pd.DataFrame:
+  """Every event: steps and checkpoints by which behaviour follows."""
+  rows = []
+  for run, measures in found.items():
+    data = runs[run]
+    for name, events in measures.items():
+      if not isinstance(events, Events):
+        continue
+      lead, places = events.lead_SKL, events.places_SKL
+      for s, k, j in np.ndindex(*lead.shape):
+        rows.append({
+          'run': run, 'measure': name, 'seed': int(data.seed.values[s]),
+          'task': str(data.task.values[k]),
+          'level': str(data.level.values[j]),
+          'emerged': bool(events.emerged_SKL[s, k, j]),
+          'lead_steps': lead[s, k, j], 'lead_checkpoints': places[s, k, j],
+        })  # fmt: skip
+  return pd.DataFrame(rows)
+
+
+def events_table(
+  runs: Mapping[str, xr.Dataset], *, draws: int = precedence.DRAWS
+) -> pd.DataFrame:
+  """The same tests of each of the 13 event metrics.
+
+  Series by their largest change, times as they are, against emergence. Holm's
+  correction is over the 13.
+  """
+  rows = []
+  for run, data in runs.items():
+    events = {n: _metric(data, n) for n in series.EVENT_METRICS}
+    events = {n: e for n, e in events.items() if isinstance(e, Events)}
+    for group in GROUPS:
+      inside = in_group(data.task.values, group)
+      if not inside.any():
+        continue
+      head = {'run': run, 'tasks': group}
+      rows += _family(head, 'metric', events, inside, draws)
+  return pd.DataFrame(rows)
+
+
+def _metric(data: xr.Dataset, name: str) -> Events | int | None:
+  """Events of one of the 13 metrics."""
+  if name in series.EVENT_SERIES:
+    return events_of(data, series.EVENT_SERIES[name])
+  times = series.event_times(data, name)
+  if times is None:
+    return None
+  steps = emergence.by_rule(data, emergence.RULE_OF_EVENTS).values
+  return precedence.events_of_times(
+    times, steps, data.step.values.astype(float)
+  )

@@ -1,0 +1,119 @@
+"""What version 4 adds: the order of phases, and probes before behaviour.
+
+Source: arXiv:2602.15997v4, abstract.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from emergence_jax.analysis import emergence, precedence, series, statistics
+
+
+class Shares(NamedTuple):
+  """Events of each seed in which something holds, and what is tested.
+
+  Attributes:
+    hits_S: events of each seed in which it holds.
+    totals_S: events of which it can be said.
+    events: the step in the geometry against emergence.
+  """
+
+  hits_S: np.ndarray
+  totals_S: np.ndarray
+  events: precedence.Events
+
+
+def _shares(holds_SKL, known_SKL, times_SK, steps_SKL, step_C) -> Shares:
+  return Shares(
+    (holds_SKL & known_SKL).sum((1, 2)),
+    known_SKL.sum((1, 2)),
+    precedence.events_of_times(times_SK, steps_SKL, step_C),
+  )
+
+
+def _emergence(data: xr.Dataset) -> np.ndarray:
+  return emergence.by_rule(data, emergence.RULE_OF_EVENTS).values
+
+
+def pairs(data: xr.Dataset) -> dict[str, Shares]:
+  """Each pair of phases, and all three, of the events that emerge.
+
+  The floor of RankMe in the collapse, the step by which it has made half of
+  its rise after that, and emergence. An event whose RankMe has no floor or
+  no rise after it is left out.
+  """
+  if 'rankme' not in data:
+    return {}
+  floor, recovered = (
+    series.event_times(data, name) for name in ('floor', 'recovery magnitude')
+  )
+  steps = _emergence(data)
+  step_C = data.step.values.astype(float)
+  known = np.isfinite(steps) & np.isfinite(floor + recovered)[..., None]
+  with np.errstate(invalid='ignore'):  # nan is in no order
+    risen = np.broadcast_to((floor < recovered)[..., None], steps.shape)
+    after_floor = floor[..., None] < steps
+    after_rise = recovered[..., None] < steps
+  return {
+    'floor, then half recovery': _shares(risen, known, floor, steps, step_C),
+    'floor, then emergence': _shares(after_floor, known, floor, steps, step_C),
+    'half recovery, then emergence': _shares(
+      after_rise, known, recovered, steps, step_C
+    ),
+    'all three in this order': _shares(
+      risen & after_rise, known, recovered, steps, step_C
+    ),
+  }
+
+
+def in_order(data: xr.Dataset) -> Shares | None:
+  """Collapse, recovery, behaviour: events in this order; None if unknown."""
+  return pairs(data).get('all three in this order')
+
+
+def probes_first(data: xr.Dataset) -> Shares | None:
+  """Events whose probe of the answer is there before behaviour is.
+
+  Both by the same rule, halfway from their own chance to 1 for five
+  checkpoints; a probe that never is counts as later. None if not measured.
+  """
+  if 'probe_accuracy' not in data:
+    return None
+  picked = dict(target=0, layer=-1)
+  probe = data.probe_accuracy.isel(picked)
+  chance = data.probe_chance.isel(target=0).median(('seed', 'step'))
+  times = emergence.emergence_step(probe, emergence.above_chance(chance, 0.5))
+  times = times.transpose('seed', 'task').values
+  steps = _emergence(data)
+  earlier = np.where(np.isfinite(times), times, np.inf)[..., None] < steps
+  return _shares(
+    earlier, np.isfinite(steps), times, steps, data.step.values.astype(float)
+  )
+
+
+def phases_table(
+  runs: Mapping[str, xr.Dataset], *, draws: int = precedence.DRAWS
+) -> pd.DataFrame:
+  """Share, interval and tests of each order, per run."""
+  rows = []
+  for run, data in runs.items():
+    found = pairs(data)
+    probes = probes_first(data)
+    if probes is not None:
+      found['probe of the answer, then emergence'] = probes
+    for name, one in found.items():
+      share = statistics.shares([one.hits_S], [one.totals_S])
+      if not share.count:
+        continue
+      tests = precedence.test_events(one.events, draws=draws)
+      rows.append({
+        'run': run, 'order': name, 'share': share.value, 'low': share.low,
+        'high': share.high, 'events': share.count, **{
+          k: v for k, v in tests._asdict().items() if k.startswith(
+            ('lead', 'p_'))},
+      })  # fmt: skip
+  return pd.DataFrame(rows)
