@@ -27,7 +27,7 @@ _PUBLIC = {
   'hessian_trace': 'hessian',
   'operator_eigenvalues': 'hessian',
   'estimate_llc': 'llc',
-  'calibrate_llc': 'llc',
+  'calibrate_llc': 'calibration',
   'PAPER_SETTINGS': 'llc',
   'linear_probe': 'probes',
   'loss_barrier': 'barrier',

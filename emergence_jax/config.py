@@ -181,11 +181,13 @@ def _measures(given: Mapping[str, Any]) -> dict[str, MeasureSpec]:
     path = f'config.measures.{name}'
     every = _check_type(f'{path}.every', options.pop('every', 1), int)
     chunk = _check_type(f'{path}.chunk', options.pop('chunk', 0), int)
-    if every < 1 or chunk < 0:
+    first = _check_type(f'{path}.from_step', options.pop('from_step', 0), int)
+    if every < 1 or chunk < 0 or first < 0:
       raise UserError(
-        f'{path}: every={every} must be at least 1, chunk={chunk} at least 0.'
+        f'{path}: every={every} must be at least 1, chunk={chunk} and '
+        f'from_step={first} at least 0.'
       )
-    specs[name] = MeasureSpec(every, chunk, options)
+    specs[name] = MeasureSpec(every, chunk, options, first)
   return specs
 
 
@@ -259,7 +261,9 @@ def build_measure(config: Config, name: str, spec: MeasureSpec):
   known = dict(inspect.signature(make).parameters)
   del known['objective']
   path = f'config.measures.{name}'
-  _check_keys(path, spec.options, known.keys() | {'every', 'chunk'})
+  _check_keys(
+    path, spec.options, known.keys() | {'every', 'chunk', 'from_step'}
+  )
   for key, value in spec.options.items():
     _check_type(f'{path}.{key}', value, type(known[key].default))
   return make(config.objective, **spec.options)

@@ -41,7 +41,7 @@ def timeseries_bytes(config: config_lib.Config) -> int:
     measure = config_lib.build_measure(config, name, spec)
     for field in measure.fields.values():
       cells = math.prod(len(measure.coords[d]) for d in field.dims)
-      rows = math.ceil(len(config.steps) / spec.every)
+      rows = len(spec.due(config.steps))
       total += cells * rows * np.dtype(field.dtype).itemsize
   return config.seeds.count * (total + 2 * 4 * config.train.steps)
 
@@ -59,8 +59,9 @@ def saved_count(config: config_lib.Config) -> int:
 
 def _rows(config: config_lib.Config, programs: Programs, name: str) -> int:
   """Checkpoints at which a measure is due."""
-  rows = math.ceil(len(config.steps) / config.measures[name].every)
-  return rows - (name in programs.pairs)
+  due = config.measures[name].due(config.steps)
+  # The first checkpoint has none before it.
+  return len(due) - (name in programs.pairs and 0 in due)
 
 
 def _seconds(call: Callable[[], Any]) -> float:

@@ -135,7 +135,7 @@ class _Run:
     values = {}
     for name, spec in self.config.measures.items():
       known = previous is not None or name not in self.programs.pairs
-      if row % spec.every == 0 and known:
+      if known and spec.is_due(row, step):
         measured = self.programs.measures[name](population, previous)
         values |= jax.device_get(measured)
     finite = finite & timeseries.finite_seeds(values)

@@ -56,7 +56,7 @@ def _done_in_loop(workdir: pathlib.Path, config, name: str) -> set[int]:
   """Steps at which the run itself measured `name`."""
   if read_config(workdir)['measures'].get(name) is None:
     return set()
-  return set(config.steps[:: config.measures[name].every].tolist())
+  return set(config.measures[name].due(config.steps))
 
 
 class _Measuring:

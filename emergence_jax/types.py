@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:  # reading a run needs no JAX
@@ -98,6 +98,8 @@ class MeasureSpec:
 
   Attributes:
     every: run at every `every`-th checkpoint.
+    from_step: and not before this step; before training, for example, there is
+      no minimum for a local learning coefficient.
     chunk: seeds measured at once on a device; 0 takes `seeds.chunk`.
     options: keyword arguments of the measure's `make`.
   """
@@ -105,6 +107,15 @@ class MeasureSpec:
   every: int = 1
   chunk: int = 0
   options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  from_step: int = 0
+
+  def is_due(self, row: int, step: int) -> bool:
+    """Whether it runs at the checkpoint of a row (counted from 0) and step."""
+    return row % self.every == 0 and step >= self.from_step
+
+  def due(self, steps: Sequence[int]) -> list[int]:
+    """Those of a schedule's steps at which it runs."""
+    return [int(s) for row, s in enumerate(steps) if self.is_due(row, s)]
 
 
 class Status(enum.IntEnum):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emergence_jax.analysis import matern, precedence
+from emergence_jax.analysis import matern, peaks
 
 PYTHIA = pd.read_csv(
   pathlib.Path(__file__).parent / 'data/pythia_evals.csv', comment='#'
@@ -96,6 +96,6 @@ def test_a_planted_lead_survives_uneven_steps():
   x, y = rise(3000), rise(4500)
   grid = np.linspace(0, 10_000, len(step))
   even_x, even_y = (matern.by_process(step, z, grid) for z in (x, y))
-  found = precedence.precedence(even_x, even_y, draws=20)
+  found = peaks.peaks(even_x, even_y)
   lead = found.lag * (grid[1] - grid[0])
   np.testing.assert_allclose(lead, 1500, atol=2 * (grid[1] - grid[0]))

@@ -152,3 +152,102 @@ def test_barrier_bad_input():
     double_well, jnp.ones(1), jnp.array([jnp.nan]), jnp.ones(1)
   )
   assert broken.status == Status.NON_FINITE and np.isnan(broken.barrier)
+
+
+def classes(count=600, dimensions=16, number=11):
+  rng = np.random.default_rng(0)
+  weight = rng.normal(size=(dimensions, number))
+  x = rng.normal(size=(count, dimensions)) * 0.8 ** np.arange(dimensions)
+  noisy = x @ weight + 0.3 * rng.gumbel(size=(count, number))
+  return np.float32(x), np.argmax(noisy, 1)
+
+
+@pytest.mark.parametrize('method', probes.METHODS)
+@pytest.mark.parametrize('scale', [1e-19, 1e19, 1e30])
+def test_features_of_any_scale(method, scale):
+  x, y = classes()
+  options = dict(num_classes=11, method=method)
+  one = ej.linear_probe(x, y, **options)
+  found = ej.linear_probe(x * np.float32(scale), y, **options)
+  assert one.accuracy > 0.5 and found.status == Status.OK
+  np.testing.assert_allclose(found.accuracy, one.accuracy, atol=0.01)
+
+
+def test_a_logistic_probe_is_at_its_optimum():
+  """Against Newton's method in float64: the same accuracy of 11 classes."""
+  x, y = classes()
+  found = ej.linear_probe(x, y, num_classes=11, method='logistic')
+  n = 300
+  z = np.float64(x) - x[:n].mean(0)
+  z = np.c_[z / np.sqrt((z[:n] ** 2).mean()), np.ones(len(z))]
+  w, target = np.zeros((z.shape[1], 11)), np.eye(11)[y[:n]]
+
+  def slope_of(w):
+    p = np.exp(z[:n] @ w - (z[:n] @ w).max(1, keepdims=True))
+    p /= p.sum(1, keepdims=True)
+    return p, z[:n].T @ (p - target) / n + 1e-3 * w
+
+  for _ in range(20):
+    p, slope = slope_of(w)
+    full = np.zeros((w.size, w.size))
+    for q, row in zip(p, z[:n]):
+      full += np.kron(np.outer(row, row), np.diag(q) - np.outer(q, q)) / n
+    step = np.linalg.solve(full + 1e-3 * np.eye(w.size), slope.ravel())
+    w -= step.reshape(w.shape)
+  assert np.abs(slope_of(w)[1]).max() < 1e-10
+  right = (z @ w).argmax(1) == y
+  assert found.status == Status.OK
+  np.testing.assert_allclose(found.accuracy, right[n:].mean(), atol=0.011)
+  np.testing.assert_allclose(found.train_accuracy, right[:n].mean(), atol=0.011)
+
+
+@pytest.mark.parametrize(
+  'labels,words',
+  [
+    (np.ones(600, bool), 'are of type bool'),
+    (np.ones(600), 'are of type float'),
+    (np.arange(600) % 2 + 1, 'labels lie from 1 to 2, and num_classes=2'),
+    (np.zeros(5, int), r'labels have shape \(5,\)'),
+  ],
+)
+def test_labels_that_are_none(labels, words):
+  with pytest.raises(ValueError, match=words):
+    ej.linear_probe(classes()[0], labels, num_classes=2)
+
+
+def test_traced_labels_out_of_range_have_a_status():
+  x, y = classes()
+  found = jax.jit(lambda y: ej.linear_probe(x, y + 1, num_classes=11))(y)
+  assert found.status == Status.DEGENERATE and np.isnan(found.accuracy)
+
+
+def test_a_probe_takes_a_matrix():
+  with pytest.raises(ValueError, match='a probe takes'):
+    ej.linear_probe(np.ones(5), np.zeros(5, int), num_classes=2)
+
+
+def test_a_barrier_keeps_the_precision_of_its_ends():
+  """A loss that takes bfloat16 alone; shares are float32."""
+
+  def loss(params, x):
+    assert params['w'].dtype == jnp.bfloat16 and params['n'].dtype == jnp.int32
+    return jnp.mean((params['w'] ** 2 - 1).astype(jnp.float32) ** 2) + 0 * (
+      jnp.mean(x))  # fmt: skip
+
+  ends = [
+    {'w': jnp.full(2, v, jnp.bfloat16), 'n': jnp.arange(2)} for v in (-1, 1)
+  ]
+  found = ej.loss_barrier(loss, *ends, jnp.zeros(3))
+  np.testing.assert_allclose(found.barrier, 1, rtol=0.01)
+  assert found.status == Status.OK
+
+
+@pytest.mark.parametrize(
+  'other', [{'w': jnp.ones(3)}, {'w': jnp.ones(())}, {'v': jnp.ones(2)}]
+)
+def test_both_ends_are_of_one_model(other):
+  with pytest.raises(ValueError, match='parameters of one model'):
+    ej.loss_barrier(
+      lambda w, x: jnp.sum(w['w']) + 0 * jnp.mean(x), {'w': jnp.ones(2)}, other,
+      jnp.zeros(3),
+    )  # fmt: skip

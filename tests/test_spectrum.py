@@ -106,3 +106,47 @@ def test_vmap_and_devices_decompose_without_waiting():
     spectrum.rankme, mesh.seed_mesh(4, 2), per_seed=(True,), chunk=0
   )
   np.testing.assert_allclose(jax.jit(mapped)(x), spectrum.rankme(x), rtol=1e-5)
+
+
+@pytest.mark.parametrize('scale', [1e-37, 1e-20, 1e20, 1e37])
+@pytest.mark.parametrize('center', [False, True])
+def test_rankme_of_any_scale(scale, center):
+  x = np.float32(np.random.default_rng(0).uniform(1, 3, (50, 6)))
+  expected = spectrum.rankme(x, center=center)
+  found = spectrum.rankme(x * np.float32(scale), center=center)
+  np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize('dtype', [jnp.float16, jnp.bfloat16])
+def test_half_precision_is_computed_in_float32(dtype):
+  values = jnp.full(4, 6e4, dtype)
+  np.testing.assert_allclose(spectrum.effective_rank(values), 4, rtol=1e-5)
+  np.testing.assert_allclose(spectrum.participation_ratio(values), 4, rtol=1e-5)
+  x = jnp.asarray(np.random.default_rng(0).normal(size=(30, 5)), dtype)
+  found = spectrum.rankme(x)
+  assert found.dtype == jnp.float32
+  np.testing.assert_allclose(found, spectrum.rankme(jnp.float32(x)), rtol=1e-6)
+
+
+def test_rows_that_are_left_out_may_hold_anything():
+  x = np.float32(np.random.default_rng(0).normal(size=(30, 5)))
+  weight = np.arange(30) < 20
+  expected = spectrum.rankme(x[:20], center=True)
+  x[20:] = np.nan
+  found = spectrum.rankme(x, center=True, weight_N=jnp.asarray(weight))
+  np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize('row', [np.ones(5), np.array([1e6, -3, 0.1, 7, 2e-3])])
+@pytest.mark.parametrize('count', [7, 200])
+def test_identical_rows_have_no_centred_rank(row, count):
+  x = np.float32(np.broadcast_to(row, (count, 5)))
+  assert np.isnan(spectrum.rankme(x, center=True))
+  np.testing.assert_allclose(spectrum.rankme(x), 1, rtol=1e-4)
+
+
+def test_a_vector_is_no_matrix():
+  with pytest.raises(ValueError, match=r'shape \(5,\); a rank takes'):
+    spectrum.rankme(jnp.ones(5))
+  with pytest.raises(ValueError, match='a rank takes'):
+    spectrum.rankme(jnp.ones((0, 5)))

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import zarr
 from tensorboardX.proto import event_pb2
 
 from emergence_jax import timeseries
-from emergence_jax.types import Field, UserError
+from emergence_jax.types import Field, Status, UserError
 
 STEPS = np.array([0, 2, 4, 6])
 
@@ -184,3 +185,24 @@ def test_tensorboard_has_a_run_for_each_seed(workdir, tmp_path):
 def test_no_run_is_an_error(tmp_path):
   with pytest.raises(UserError, match='holds no timeseries.zarr'):
     timeseries.load(tmp_path)
+
+
+def test_a_store_of_format_1_is_read_and_not_written(workdir):
+  """Its rows called themselves 0 not reached, 1 ok, 2 non-finite."""
+  write(workdir, 4)
+  now = timeseries.load(workdir).load()
+  group = zarr.open_group(workdir / timeseries.STORE, mode='r+')
+  del group.attrs['format']
+  status = group['status'][:]
+  group['status'][:] = np.where(status == -1, 0, np.where(status == 0, 1, 2))
+  then = timeseries.load(workdir).load()
+  np.testing.assert_array_equal(then.status, now.status)
+  assert then.sizes == now.sizes
+  with pytest.raises(UserError, match='begun by an older version'):
+    timeseries.Writer(workdir)
+
+
+def test_words_and_numbers_of_statuses_are_one_list():
+  words = [status.words for status in Status]
+  assert len(set(words)) == len(words) == len({int(s) for s in Status})
+  assert not hasattr(timeseries, 'OK')

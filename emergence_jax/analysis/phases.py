@@ -81,7 +81,7 @@ def probes_first(data: xr.Dataset) -> Shares | None:
   Both by the same rule, halfway from their own chance to 1 for five
   checkpoints; a probe that never is counts as later. None if not measured.
   """
-  if 'probe_accuracy' not in data:
+  if not {'probe_accuracy', 'probe_chance'} <= set(data):
     return None
   picked = dict(target=0, layer=-1)
   probe = data.probe_accuracy.isel(picked)

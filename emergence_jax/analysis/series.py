@@ -92,7 +92,9 @@ SERIES: dict[str, Series] = {
   ),
   'LLC': Series('llc', lambda d: d.llc, 'llc_status'),
   'loss elevation': Series('llc_elevation', lambda d: d.llc_elevation),
-  'loss barrier': Series('loss_barrier', lambda d: d.loss_barrier),
+  'loss barrier': Series(
+    'loss_barrier', lambda d: d.loss_barrier, 'loss_barrier_status'
+  ),
   'probe of the answer': Series(
     'probe_accuracy', lambda d: d.probe_accuracy.isel(target=0, layer=-1),
   ),

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from emergence_jax import prng
 from emergence_jax.measures import options
-from emergence_jax.numerics.gram import gradient_gram
+from emergence_jax.numerics.gram import gradient_gram, scaled
 from emergence_jax.objective import Objective
 from emergence_jax.types import Field, Measure
 
@@ -48,11 +48,12 @@ def make(
     def grad(batch):
       return jax.grad(objective.loss)(params, batch)
 
+    grad, power = scaled(grad, batch, 1)
     gram = gradient_gram(grad, batch, chunk=chunk_tasks, at_once=False)[0]
     norm = jnp.sqrt(jnp.diag(gram))
     cosine = gram / (norm[:, None] * norm)
     return {
-      'task_grad_norm': norm,
+      'task_grad_norm': norm * power,
       'grad_alignment': jnp.clip(cosine, -1, 1),
     }
 

@@ -13,6 +13,7 @@ FIELDS = {
     'above the line of the losses of its ends', 'nat',
     'arXiv:1912.05671; arXiv:2602.15997, section 3',
   ),
+  'loss_barrier_status': options.status_field((), 'the barrier'),
 }  # fmt: skip
 
 
@@ -47,7 +48,10 @@ def make(
       objective.loss, previous, params, batch, num_points=points,
       chunk=chunk_examples, weight=objective.num_tokens,
     )  # fmt: skip
-    return {'loss_barrier': found.barrier}
+    return {
+      'loss_barrier': found.barrier,
+      'loss_barrier_status': found.status,
+    }
 
   return Measure(
     fields=FIELDS,

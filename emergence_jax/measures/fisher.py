@@ -8,7 +8,7 @@ from emergence_jax import prng
 from emergence_jax.measures import options
 from emergence_jax.numerics.gram import fisher_effective_rank
 from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure
+from emergence_jax.types import Field, Measure, Status
 
 _SOURCE = 'arXiv:2602.15997, section 3'
 _KEPT = 20
@@ -31,6 +31,9 @@ FIELDS = {
   'fisher_top_share': Field(
     ('task',), 'float32', f'largest eigenvalue over trace of the {_OF}', '1',
     'arXiv:2602.15997, appendix J',
+  ),
+  'fisher_status': options.status_field(
+    ('task',), 'the Fisher spectrum', Status.DEGENERATE
   ),
 }  # fmt: skip
 
@@ -69,6 +72,7 @@ def make(
         'fisher_eigenvalues': top,
         'fisher_trace': found.trace,
         'fisher_top_share': found.top_share,
+        'fisher_status': found.status,
       }
 
     return jax.lax.map(one_task, batch)

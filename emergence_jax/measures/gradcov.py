@@ -6,7 +6,7 @@ from emergence_jax import prng
 from emergence_jax.measures import options
 from emergence_jax.numerics.gram import gradient_covariance_rank
 from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure, PyTree
+from emergence_jax.types import Field, Measure, PyTree, Status
 
 _SOURCE = 'arXiv:2602.15997, section 3'
 _OF = 'covariance of batch gradients'
@@ -22,6 +22,9 @@ FIELDS = {
   ),
   'gradcov_trace': Field(
     (), 'float32', f'trace of the {_OF}, all parameters', '(nat / parameter)²'
+  ),
+  'gradcov_status': options.status_field(
+    (), 'the gradient covariance', Status.DEGENERATE
   ),
 }  # fmt: skip
 
@@ -78,6 +81,7 @@ def make(
       'gradcov_rank': found.all.effective_rank,
       'gradcov_rank_prefix': found.prefix.effective_rank,
       'gradcov_trace': found.all.trace,
+      'gradcov_status': found.all.status,
     }
 
   return Measure(

@@ -1,13 +1,14 @@
 """Ends of the spectrum and trace of the training loss's Hessian."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from emergence_jax import prng
 from emergence_jax.measures import options
 from emergence_jax.numerics import hessian as numerics
 from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure, UserError
+from emergence_jax.types import Field, Measure, Status, UserError
 
 _SOURCE = 'arXiv:2602.15997, section 3'
 _UNITS = 'nat / parameter²'
@@ -29,11 +30,21 @@ FIELDS = {
   'hessian_trace_stderr': Field(
     (), 'float32', 'standard error of hessian_trace', _UNITS
   ),
-  'hessian_status': Field(
-    (), 'int8', 'status of the eigenvalues: 0 ok, 1 not converged, '
-    '4 untrusted (float32 softmax saturates), 7 non-finite', '1',
+  'hessian_status': options.status_field(
+    (), 'the largest eigenvalues', Status.NOT_CONVERGED, Status.UNTRUSTED
+  ),
+  'hessian_smallest_status': options.status_field(
+    (), 'the most negative eigenvalues', Status.NOT_CONVERGED,
+    Status.UNTRUSTED,
   ),
 }  # fmt: skip
+
+
+def _of_one_end(status, converged_K):
+  """The status of one end, from that of both and what has converged of it."""
+  of_both = (status == Status.OK) | (status == Status.NOT_CONVERGED)
+  one = jnp.where(jnp.all(converged_K), Status.OK, Status.NOT_CONVERGED)
+  return jnp.where(of_both, one, status).astype(jnp.int8)
 
 
 def make(
@@ -50,7 +61,8 @@ def make(
   Args:
     objective: model and task.
     k: eigenvalues at each end.
-    num_matvecs: Lanczos steps, at least k.
+    num_matvecs: Lanczos steps, at least k; a quarter more look for repeated
+      eigenvalues.
     trace_matvecs: products for the trace, at least 2.
     examples: fixed training examples (a table has no more than its own).
     chunk_examples: examples in one product, which bounds the memory.
@@ -87,7 +99,10 @@ def make(
       'hessian_smallest': ends.smallest,
       'hessian_trace': trace.trace,
       'hessian_trace_stderr': trace.stderr,
-      'hessian_status': ends.status,
+      'hessian_status': _of_one_end(ends.status, ends.converged),
+      'hessian_smallest_status': _of_one_end(
+        ends.status, ends.smallest_converged
+      ),
     }
 
   return Measure(

@@ -7,13 +7,13 @@ from emergence_jax.measures import options
 from emergence_jax.numerics import llc as numerics
 from emergence_jax.numerics import sgld
 from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure
+from emergence_jax.types import Field, Measure, Status
 
 _SOURCE = 'arXiv:2308.12108, eq. 8'
 
 
-def _field(text: str, units: str, source: str = '', dtype='float32') -> Field:
-  return Field(('task',), dtype, text, units, source)
+def _field(text: str, units: str, source: str = '') -> Field:
+  return Field(('task',), 'float32', text, units, source)
 
 
 FIELDS = {
@@ -31,10 +31,20 @@ FIELDS = {
   'llc_discretization': _field(
     'ε(nβλmax + γ)/4, the excess variance of the stiffest direction', '1'
   ),
-  'llc_bias': _field('what finite steps add to llc, to first order', '1'),
-  'llc_status': _field(
-    'status of llc: 0 ok, 2 not mixed, 3 biased by the step size, 5 negative, '
-    '7 non-finite', '1', dtype='int8',
+  'llc_bias': _field(
+    "what finite steps and batches' noise add to llc, were the loss quadratic",
+    '1',
+  ),
+  'llc_shortfall': _field('what chains that are too short lack, likewise', '1'),
+  'llc_gradient_norm': _field(
+    "norm of the gradient of the task's loss at w*", 'nat / parameter'
+  ),
+  'llc_gradient_effect': _field(
+    'what the gradient at w* adds to llc, were the loss quadratic', '1'
+  ),
+  'llc_status': options.status_field(
+    ('task',), 'llc', Status.NOT_MIXED, Status.BIASED, Status.UNTRUSTED,
+    Status.NEGATIVE, Status.NOT_A_MINIMUM,
   ),
 }  # fmt: skip
 
@@ -51,6 +61,7 @@ def make(
   nbeta: float = 0.0,
   batch_size: int = 64,
   sampler: str = 'sgld',
+  descent: int = 0,
   elevation_draws: int = 400,
   elevation_burnin: int = 100,
 ) -> Measure:
@@ -72,6 +83,8 @@ def make(
     nbeta: nβ; 0 is n / log n.
     batch_size: of a minibatch; 0 for all examples.
     sampler: `sgld` or `rmsprop`.
+    descent: steps of gradient descent on all examples before, to the bottom of
+      the valley; not for `llc_elevation`.
     elevation_draws: draws of `llc_elevation`; the paper's 400 if left alone.
     elevation_burnin: draws before them; the paper's 100 if left alone.
   """
@@ -83,7 +96,7 @@ def make(
   options.at_least(
     'llc', 0, num_burnin=num_burnin, elevation_burnin=elevation_burnin,
     batch_size=batch_size, nbeta=nbeta, localization=localization,
-    step_size=step_size,
+    step_size=step_size, descent=descent,
   )  # fmt: skip
   options.one_of('llc', sgld.SAMPLERS, sampler=sampler)
   task = objective.task
@@ -97,7 +110,7 @@ def make(
   settings = dict(
     step_size=step_size, num_draws=num_draws, num_burnin=num_burnin,
     num_chains=num_chains, localization=localization, nbeta=nbeta or None,
-    sampler=sampler, batch_size=minibatch,
+    sampler=sampler, batch_size=minibatch, descent=descent,
   )  # fmt: skip
 
   paper = numerics.PAPER_SETTINGS | dict(
@@ -125,6 +138,9 @@ def make(
         'llc_acceptance': found.acceptance,
         'llc_discretization': found.discretization,
         'llc_bias': found.bias,
+        'llc_shortfall': found.shortfall,
+        'llc_gradient_norm': found.gradient_norm,
+        'llc_gradient_effect': found.gradient_effect,
         'llc_status': found.status,
       }
 

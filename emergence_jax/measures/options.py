@@ -1,6 +1,13 @@
 """Checks that the measures share."""
 
-from emergence_jax.types import UserError
+from emergence_jax.types import Field, Status, UserError
+
+
+def status_field(dims: tuple[str, ...], of: str, *words: Status) -> Field:
+  """The status of an estimate, with the words and numbers that it can have."""
+  known = (Status.OK, *words, Status.NON_FINITE)
+  listed = ', '.join(f'{int(word)} {word.words}' for word in known)
+  return Field(dims, 'int8', f'status of {of}: {listed}', '1')
 
 
 def at_least(measure: str, least: float, **values: float) -> None:

@@ -7,7 +7,7 @@ from emergence_jax import prng
 from emergence_jax.measures import options
 from emergence_jax.numerics import probes as numerics
 from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure
+from emergence_jax.types import Field, Measure, Status
 
 _SOURCE = 'arXiv:1610.01644; arXiv:2602.15997v4'
 
@@ -20,6 +20,10 @@ FIELDS = {
   'probe_chance': Field(
     ('task', 'target'), 'float32',
     'test accuracy of the commonest training label', '1',
+  ),
+  'probe_status': options.status_field(
+    ('task', 'target', 'layer'), 'the probe', Status.NOT_CONVERGED,
+    Status.DEGENERATE,
   ),
 }  # fmt: skip
 
@@ -70,6 +74,7 @@ def make(
       return {
         'probe_accuracy': found.accuracy,
         'probe_chance': found.chance[:, 0],
+        'probe_status': found.status,
       }
 
     return jax.lax.map(one_task, batch)

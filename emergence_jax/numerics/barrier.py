@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from emergence_jax.numerics import operators
+from emergence_jax.numerics import leaves, operators
 from emergence_jax.types import PyTree, Status
 
 
@@ -25,6 +25,16 @@ class Barrier(NamedTuple):
   position: jax.Array
   losses: jax.Array
   status: jax.Array
+
+
+def _check_same(params_a: PyTree, params_b: PyTree) -> None:
+  """Raises a ValueError unless both trees have the same leaves."""
+  shapes = [jax.tree.map(jnp.shape, p) for p in (params_a, params_b)]
+  if shapes[0] != shapes[1]:
+    raise ValueError(
+      'both ends of the line must be parameters of one model; their leaves '
+      f'have shapes {shapes[0]} and {shapes[1]}.'
+    )
 
 
 def loss_barrier(
@@ -49,7 +59,7 @@ def loss_barrier(
 
   Args:
     loss: (params, batch) → scalar, a mean over the batch.
-    params_a: pytree of floating arrays.
+    params_a: any pytree; leaves that are no floating numbers are a's.
     params_b: the same tree.
     batch: pytree, leading axis N.
     num_points: points on the line, at least 3.
@@ -57,22 +67,31 @@ def loss_barrier(
     weight: slice → its weight in the mean; its examples if absent.
 
   Raises:
-    ValueError: for fewer than 3 points or a loss that is no scalar.
+    ValueError: for fewer than 3 points, a loss that is no scalar, or trees
+      that differ in structure or shapes.
   """
   if num_points < 3:
     raise ValueError(f'num_points={num_points} must be at least 3.')
+  _check_same(params_a, params_b)
   operators.check_scalar('loss', loss, params_a, batch)
 
+  def between(a, b, share):
+    """A leaf on the line, in its own precision; others stay as they are."""
+    if not leaves.is_floating(a):
+      return a
+    wide_a, wide_b = leaves.at_least_float32(a), leaves.at_least_float32(b)
+    share = share.astype(wide_a.dtype)
+    return ((1 - share) * wide_a + share * wide_b).astype(jnp.result_type(a))
+
   def at(share):
-    params = jax.tree.map(
-      lambda a, b: (1 - share) * a + share * b, params_a, params_b
-    )
+    params = jax.tree.map(lambda a, b: between(a, b, share), params_a, params_b)
     return operators.batch_mean(
       lambda part: loss(params, part), batch, chunk=chunk, weight=weight
     )
 
   share = jnp.linspace(0, 1, num_points)
   losses = jax.lax.map(at, share)
+  losses = leaves.at_least_float32(losses)
   height = losses - ((1 - share) * losses[0] + share * losses[-1])
   # At the ends it is 0, and not what rounding leaves.
   height = height.at[jnp.array([0, -1])].set(0)

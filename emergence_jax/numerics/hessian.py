@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
-from emergence_jax.numerics import krylov, operators, trace
+from emergence_jax.numerics import ends as ends_lib
+from emergence_jax.numerics import krylov, leaves, operators, trace
 from emergence_jax.numerics.operators import Operator
 from emergence_jax.types import PyTree, Status
 
@@ -25,16 +25,20 @@ class Eigenvalues(NamedTuple):
     eigenvalues: [K], the largest, decreasing.
     residuals: [K], an exact eigenvalue lies within so much of each.
     converged: bool [K], the residual is at most `tol` of the largest
-      magnitude.
+      magnitude, and a further look found no larger one before it: it is the
+      i-th, multiplicities counted.
     smallest: [K], the most negative, increasing.
     smallest_residuals: [K].
+    smallest_converged: bool [K].
     by_magnitude: [K], of largest magnitude, decreasing in it.
     by_magnitude_residuals: [K].
     orthogonality_error: [], of the Krylov basis, about 1e-6 in float32.
     asymmetry: [], noise of the operator relative to its norm.
     num_breakdowns: int32 [], exhausted Krylov spaces: the start vector met
       fewer distinct eigenvalues than there were steps.
-    status: int8 [], a `Status`.
+    num_sequences: int32 [], Krylov sequences: 2 where nothing was missed, one
+      more for each copy of a repeated eigenvalue.
+    status: int8 [], a `Status`; OK if all of both ends have converged.
   """
 
   eigenvalues: jax.Array
@@ -42,11 +46,13 @@ class Eigenvalues(NamedTuple):
   converged: jax.Array
   smallest: jax.Array
   smallest_residuals: jax.Array
+  smallest_converged: jax.Array
   by_magnitude: jax.Array
   by_magnitude_residuals: jax.Array
   orthogonality_error: jax.Array
   asymmetry: jax.Array
   num_breakdowns: jax.Array
+  num_sequences: jax.Array
   status: jax.Array
 
 
@@ -90,14 +96,15 @@ def operator_eigenvalues(
   tol: float = 1e-3,
   dtype=jnp.float32,
 ) -> Eigenvalues:
-  """Ends of the spectrum of a symmetric operator, by Lanczos.
+  """Ends of the spectrum of a symmetric operator, by Lanczos; see `ends`.
 
   Args:
     product: on vectors [size], for example from `numerics.operators`.
     size: P.
     key: of the start vector; the result hardly depends on it.
     k: values at each end.
-    num_matvecs: Lanczos steps, from k to P; 2·k + 20 (at most P) if absent.
+    num_matvecs: Lanczos steps, from k to P; 2·k + 20 (at most P) if absent. A
+      quarter more look for repeated eigenvalues.
     tol: residual, relative to the largest magnitude, that counts as converged.
     dtype: of the vectors.
 
@@ -112,27 +119,49 @@ def operator_eigenvalues(
     raise ValueError(
       f'num_matvecs={num_matvecs} must be from k={k} to the {size} parameters.'
     )
-  t = krylov.lanczos(product, size, key, num_matvecs=num_matvecs, dtype=dtype)
-  found = krylov.ritz(t)
-  order_K = jnp.argsort(-jnp.abs(found.values_M))[:k]
-  values, residuals = found.values_M, found.residuals_M
-  top, top_residuals = values[::-1][:k], residuals[::-1][:k]
-  converged = top_residuals <= tol * found.scale
-  finite = jnp.all(jnp.isfinite(values))
-  status = jnp.where(jnp.all(converged), Status.OK, Status.NOT_CONVERGED)
+  found = ends_lib.ends(
+    product, size, key, k=k, num_matvecs=num_matvecs, tol=tol, dtype=dtype
+  )
+  slack = tol * found.scale
+  converged = found.top_placed_K & (found.top_residuals_K <= slack)
+  smallest_converged = found.bottom_placed_K & (
+    found.bottom_residuals_K <= slack
+  )
+  by_magnitude, by_residuals = _by_magnitude(found, min(2 * k, size) - k)
+  finite = jnp.all(jnp.isfinite(found.top_K))
+  all_of_them = jnp.all(converged) & jnp.all(smallest_converged)
+  status = jnp.where(all_of_them, Status.OK, Status.NOT_CONVERGED)
   return Eigenvalues(
-    eigenvalues=top,
-    residuals=top_residuals,
+    eigenvalues=found.top_K,
+    residuals=found.top_residuals_K,
     converged=converged,
-    smallest=values[:k],
-    smallest_residuals=residuals[:k],
-    by_magnitude=values[order_K],
-    by_magnitude_residuals=residuals[order_K],
-    orthogonality_error=krylov.orthogonality_error(t.basis_MP),
-    asymmetry=t.asymmetry,
-    num_breakdowns=t.num_breakdowns,
+    smallest=found.bottom_K,
+    smallest_residuals=found.bottom_residuals_K,
+    smallest_converged=smallest_converged,
+    by_magnitude=by_magnitude,
+    by_magnitude_residuals=by_residuals,
+    orthogonality_error=krylov.orthogonality_error(found.first.basis_MP),
+    asymmetry=found.first.asymmetry,
+    num_breakdowns=found.first.num_breakdowns,
+    num_sequences=found.num_sequences,
     status=jnp.where(finite, status, Status.NON_FINITE).astype(jnp.int8),
   )
+
+
+def _by_magnitude(found: ends_lib.Ends, others: int):
+  """The K of largest magnitude of both ends, and their residuals.
+
+  Args:
+    found: both ends.
+    others: eigenvalues of the bottom that are not among the top.
+  """
+  values = jnp.concatenate([found.top_K, found.bottom_K[:others]])
+  residuals = jnp.concatenate([
+    found.top_residuals_K, found.bottom_residuals_K[:others]
+  ])  # fmt: skip
+  magnitude = jnp.nan_to_num(jnp.abs(values), nan=-1.0)
+  order_K = jnp.argsort(-magnitude)[: found.top_K.size]
+  return values[order_K], residuals[order_K]
 
 
 def _saturated(loss, params, batch, chunk, weight, softmax_floor):
@@ -147,7 +176,7 @@ def _saturated(loss, params, batch, chunk, weight, softmax_floor):
 
 def _operator(loss, params, batch, chunk, weight):
   """The Hessian, the number of parameters and their dtype."""
-  flat_P, _ = ravel_pytree(params)
+  flat_P, _ = leaves.ravel(params)
   product = operators.hessian(loss, params, batch, chunk=chunk, weight=weight)
   return product, flat_P.size, flat_P.dtype
 

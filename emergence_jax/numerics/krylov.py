@@ -44,22 +44,24 @@ class Ritz(NamedTuple):
       weights of Gauss quadrature.
     residuals_M: ‖A y − θ y‖ of each pair; some eigenvalue lies within it.
     scale: largest |Ritz value|.
+    vectors_MM: coefficients in the basis, in columns.
   """
 
   values_M: jax.Array
   first_M: jax.Array
   residuals_M: jax.Array
   scale: jax.Array
+  vectors_MM: jax.Array
 
 
-def _norm(v_P: jax.Array) -> jax.Array:
+def length(v_P: jax.Array) -> jax.Array:
   """Euclidean norm, scaled so that no square over- or underflows."""
   largest = jnp.max(jnp.abs(v_P))
   safe = jnp.where(largest > 0, largest, 1)
   return largest * jnp.sqrt(jnp.sum((v_P / safe) ** 2))
 
 
-def _project(basis_MP: jax.Array, v_P: jax.Array):
+def project(basis_MP: jax.Array, v_P: jax.Array):
   """Coefficients in the basis, and what is left without them."""
   # A sum of products, not a matrix product: over 4e5 entries in float32 the
   # basis is then orthogonal to 3e-7 and not to 3e-6, or on some machines 1e-4.
@@ -68,16 +70,22 @@ def _project(basis_MP: jax.Array, v_P: jax.Array):
   return coefficients_M, v_P - coefficients_M @ basis_MP
 
 
-def _unit_beside(basis_MP: jax.Array, v_P: jax.Array) -> jax.Array:
+def unit_beside(basis_MP: jax.Array, v_P: jax.Array) -> jax.Array:
   """The direction of v [P] orthogonal to the basis, as a unit vector."""
   for _ in range(2):
-    v_P = _project(basis_MP, v_P / _norm(v_P))[1]
-  return v_P / _norm(v_P)
+    v_P = project(basis_MP, v_P / length(v_P))[1]
+  return v_P / length(v_P)
 
 
 @jax.default_matmul_precision('highest')
 def lanczos(
-  product: Operator, size: int, key: jax.Array, *, num_matvecs: int, dtype
+  product: Operator,
+  size: int,
+  key: jax.Array,
+  *,
+  num_matvecs: int,
+  dtype,
+  start_P: jax.Array | None = None,
 ) -> Tridiagonal:
   """Runs Lanczos from a random direction; see `Tridiagonal`.
 
@@ -90,6 +98,7 @@ def lanczos(
     key: of the first direction.
     num_matvecs: M, at most P.
     dtype: of the vectors.
+    start_P: another direction to begin with, of any length but 0.
   """
   if not 1 <= num_matvecs <= size:
     raise ValueError(
@@ -101,10 +110,10 @@ def lanczos(
   def step(i, carry):
     t, next_P, scale, noise = carry
     basis_MP = t.basis_MP.at[i].set(next_P)
-    once_M, rest_P = _project(basis_MP, product(next_P))
-    twice_M, rest_P = _project(basis_MP, rest_P)
+    once_M, rest_P = project(basis_MP, product(next_P))
+    twice_M, rest_P = project(basis_MP, rest_P)
     entries_M = once_M + twice_M
-    norm = _norm(rest_P)
+    norm = length(rest_P)
     place = jnp.arange(num_matvecs)
     noise = jnp.maximum(
       noise, jnp.max(jnp.where(place < i - 1, jnp.abs(entries_M), 0))
@@ -114,7 +123,7 @@ def lanczos(
 
     def fresh(_):
       random_P = jax.random.normal(jax.random.fold_in(key, i), (size,), dtype)
-      return _unit_beside(basis_MP, random_P)
+      return unit_beside(basis_MP, random_P)
 
     last = i == num_matvecs - 1
     next_P = jax.lax.cond(
@@ -134,12 +143,13 @@ def lanczos(
     jnp.zeros((num_matvecs, size), dtype), zero_M, zero_M, jnp.int32(0),
     zero_M[0],
   )  # fmt: skip
-  first_P = jax.random.normal(
-    jax.random.fold_in(key, num_matvecs), (size,), dtype
-  )
+  first_P = start_P
+  if first_P is None:
+    key_first = jax.random.fold_in(key, num_matvecs)
+    first_P = jax.random.normal(key_first, (size,), dtype)
   t, _, scale, noise = jax.lax.fori_loop(
     0, num_matvecs, step,
-    (blank, first_P / _norm(first_P), zero_M[0], zero_M[0]),
+    (blank, first_P / length(first_P), zero_M[0], zero_M[0]),
   )  # fmt: skip
   return t._replace(asymmetry=noise / jnp.where(scale > 0, scale, 1))
 
@@ -156,8 +166,9 @@ def ritz(t: Tridiagonal) -> Ritz:
   rounding = jnp.finfo(values_M.dtype).eps * scale
   residuals_M = t.beside_M[-1] * jnp.abs(vectors_MM[-1])
   return Ritz(
-    values_M, vectors_MM[0], jnp.maximum(residuals_M, rounding), scale
-  )
+    values_M, vectors_MM[0], jnp.maximum(residuals_M, rounding), scale,
+    vectors_MM,
+  )  # fmt: skip
 
 
 def orthogonality_error(basis_MP: jax.Array) -> jax.Array:

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jax.flatten_util import ravel_pytree
 
+from emergence_jax.numerics import leaves
 from emergence_jax.types import PyTree
 
 Operator = Callable[[jax.Array], jax.Array]
@@ -22,7 +22,7 @@ def leading_size(batch: PyTree) -> int:
   """The common size of the leading axes of a batch.
 
   Raises:
-    ValueError: if there is none.
+    ValueError: if there is none, or it is 0.
   """
   sizes = {jnp.shape(x)[:1] for x in jax.tree.leaves(batch)}
   if len(sizes) != 1 or () in sizes:
@@ -30,7 +30,16 @@ def leading_size(batch: PyTree) -> int:
       f'the leaves of the batch have leading axes {sorted(sizes)}; all need '
       'the same one, the examples.'
     )
-  return sizes.pop()[0]
+  (size,) = sizes.pop()
+  if not size:
+    raise ValueError('the batch is empty; give at least one example.')
+  return size
+
+
+def check_chunk(chunk: int) -> None:
+  """Raises a ValueError unless `chunk` is 0 (all at once) or positive."""
+  if chunk < 0:
+    raise ValueError(f'chunk={chunk} must be 0 (all at once) or positive.')
 
 
 def check_scalar(name: str, fn: Callable, *args: PyTree) -> None:
@@ -60,16 +69,19 @@ def batch_mean(
     weight: slice → its weight; its number of examples if absent.
 
   Returns:
-    What `fn` of the whole batch would be.
+    What `fn` of the whole batch would be. A slice of weight 0 has no part in
+    it, whatever `fn` makes of it.
   """
   size = leading_size(batch)
+  check_chunk(chunk)
   if not 0 < chunk < size:
     return fn(batch)
   weight = weight or (lambda part: jnp.float32(leading_size(part)))
 
   def weighted(part):
     w = weight(part)
-    return w, jax.tree.map(lambda x: w * x, fn(part))
+    # A slice of padding alone may give 0 / 0.
+    return w, jax.tree.map(lambda x: jnp.where(w > 0, w * x, 0), fn(part))
 
   def add(total, part):
     return jax.tree.map(jnp.add, total, weighted(part)), None
@@ -131,7 +143,7 @@ def hessian(
     TypeError: from the product, if the loss has no forward-mode derivative.
   """
   check_scalar('loss', loss, params, batch)
-  flat_P, unravel = ravel_pytree(params)
+  flat_P, unravel = leaves.ravel(params)
 
   @jax.default_matmul_precision('highest')
   def product(v_P):
@@ -169,7 +181,7 @@ def gauss_newton(
   check_scalar(
     'loss', lambda p, b: output_loss(outputs(p, b), b), params, batch
   )
-  flat_P, unravel = ravel_pytree(params)
+  flat_P, unravel = leaves.ravel(params)
 
   @jax.default_matmul_precision('highest')
   def product(v_P):
@@ -204,7 +216,7 @@ def fisher(
   """
   first = jax.tree.map(lambda x: x[0], batch)
   check_scalar('example_loss', example_loss, params, first)
-  flat_P, unravel = ravel_pytree(params)
+  flat_P, unravel = leaves.ravel(params)
 
   @jax.default_matmul_precision('highest')
   def product(v_P):

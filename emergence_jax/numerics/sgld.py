@@ -42,12 +42,15 @@ class Chain(NamedTuple):
 
   Attributes:
     losses_T: loss of each step's batch at its draw, burn-in included.
+    evaluations_K: loss on all of the data at every so many draws after the
+      burn-in, which no noise of a batch hides.
     end_P: the last draw.
     acceptance: [], mean Metropolis acceptance of moves from the end.
-    stretch: [], largest entry of the preconditioner at the end.
+    stretch: [], largest entry of the preconditioner.
   """
 
   losses_T: jax.Array
+  evaluations_K: jax.Array
   end_P: jax.Array
   acceptance: jax.Array
   stretch: jax.Array
@@ -99,7 +102,10 @@ def chain(
   key: jax.Array,
   *,
   step_size: jax.Array,
-  num_steps: int,
+  num_burnin: int,
+  num_draws: int,
+  evaluate: Callable[[jax.Array], jax.Array] | None = None,
+  every: int = 1,
   sampler: str = 'sgld',
 ) -> Chain:
   """Runs one chain from w*.
@@ -109,41 +115,72 @@ def chain(
     draw_batch: key → batch of a step.
     key: of the chain.
     step_size: ε; a draw moves by −ε/2 ∇ + sqrt(ε) noise.
-    num_steps: steps T.
+    num_burnin: steps before the draws that count; at least 1 for `rmsprop`.
+    num_draws: steps after them.
+    evaluate: w [P] → loss on all of the data; absent where the batch is all of
+      it.
+    every: draws from one evaluation to the next.
     sampler: `sgld`, or `rmsprop`: preconditioned by running mean squares of
-      the loss gradient (Li et al., arXiv:1512.07666, without its Γ term).
+      the loss gradient (Li et al., arXiv:1512.07666), which are held fixed
+      after the burn-in. A preconditioner that went on adapting would follow
+      the draws, and their distribution would be another one.
   """
   adaptive = sampler == 'rmsprop'
 
-  def scale(square_P, count):
-    if not adaptive:
-      return jnp.ones_like(target.center_P)
-    square_P = square_P / (1 - _DECAY**count)
-    return 1 / (_STABILITY + jnp.sqrt(square_P))
-
-  def step(carry, i):
-    w_P, square_P = carry
+  def slope_at(w_P, i):
+    """Loss, its gradient, slope of the target, and the key of the noise."""
     key_batch, key_noise = jax.random.split(jax.random.fold_in(key, i))
-    loss, grad_P, slope_P = _slope(target, w_P, draw_batch(key_batch))
+    return *_slope(target, w_P, draw_batch(key_batch)), key_noise
+
+  def scale(square_P, count):
+    return 1 / (_STABILITY + jnp.sqrt(square_P / (1 - _DECAY**count)))
+
+  def burn(carry, i):
+    w_P, square_P, scale_P = carry
+    loss, grad_P, slope_P, key_noise = slope_at(w_P, i)
     if adaptive:
       square_P = _DECAY * square_P + (1 - _DECAY) * grad_P**2
-    scale_P = scale(square_P, i + 1.0)
+      scale_P = scale(square_P, i + 1.0)
     w_P = _move(target, step_size, scale_P, w_P, slope_P, key_noise)
-    return (w_P, square_P), loss
+    return (w_P, square_P, scale_P), loss
 
-  square_P = jnp.zeros_like(target.center_P) if adaptive else ()
-  (w_P, square_P), losses_T = jax.lax.scan(
-    step, (target.center_P, square_P), jnp.arange(num_steps)
+  one = jnp.ones((), target.center_P.dtype)
+  square_P = jnp.zeros_like(target.center_P) if adaptive else one
+  scale_P = jnp.ones_like(target.center_P) if adaptive else one
+  (w_P, _, scale_P), burnt_B = jax.lax.scan(
+    burn, (target.center_P, square_P, scale_P), jnp.arange(num_burnin)
   )
-  scale_P = scale(square_P, num_steps)
+
+  def draw(w_P, i):
+    loss, _, slope_P, key_noise = slope_at(w_P, i)
+    return _move(target, step_size, scale_P, w_P, slope_P, key_noise), loss
+
+  def block(w_P, first):
+    value = evaluate(w_P)
+    w_P, losses_E = jax.lax.scan(draw, w_P, first + jnp.arange(every))
+    return w_P, (value, losses_E)
+
+  end = num_burnin + num_draws
+  if evaluate is None:
+    w_P, losses_D = jax.lax.scan(draw, w_P, jnp.arange(num_burnin, end))
+    evaluations_K = losses_D
+  else:
+    blocks = num_draws // every
+    starts = num_burnin + every * jnp.arange(blocks)
+    w_P, (evaluations_K, losses_KE) = jax.lax.scan(block, w_P, starts)
+    w_P, rest = jax.lax.scan(
+      draw, w_P, jnp.arange(num_burnin + every * blocks, end)
+    )
+    losses_D = jnp.concatenate([losses_KE.reshape(-1), rest])
+  losses_T = jnp.concatenate([burnt_B, losses_D])
 
   # Moves from the end on one batch; the first only evaluates where it stands.
-  batch = draw_batch(jax.random.fold_in(key, num_steps))
+  batch = draw_batch(jax.random.fold_in(key, end))
 
   def propose(here, i):
     moved_P = _move(
       target, step_size, scale_P, here[0], here[2],
-      jax.random.fold_in(key, num_steps + 1 + i),
+      jax.random.fold_in(key, end + 1 + i),
     )  # fmt: skip
     point_P = jnp.where(i == 0, here[0], moved_P)
     loss, _, slope_P = _slope(target, point_P, batch)
@@ -156,4 +193,4 @@ def chain(
   )  # fmt: skip
   acceptance = jnp.mean(jnp.exp(log_accepted[1:]))
   stretch = jnp.max(scale_P * target.mask_P)
-  return Chain(losses_T, w_P, acceptance, stretch)
+  return Chain(losses_T, evaluations_K, w_P, acceptance, stretch)

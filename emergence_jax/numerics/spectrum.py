@@ -4,6 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emergence_jax.numerics import leaves
+
+
+def _shares(weights: jax.Array) -> jax.Array:
+  """Weights [..., K] over their sum, whatever their scale and precision."""
+  weights = leaves.at_least_float32(weights)
+  weights = weights / jnp.max(weights, -1, keepdims=True)
+  return weights / jnp.sum(weights, -1, keepdims=True)
+
 
 def entropy_rank(weights: jax.Array) -> jax.Array:
   """Exponential of the entropy of normalised weights, over the last axis.
@@ -14,7 +23,7 @@ def entropy_rank(weights: jax.Array) -> jax.Array:
   Returns:
     [...], from 1 to K; nan where all weights are zero or one is not finite.
   """
-  share = weights / jnp.sum(weights, -1, keepdims=True)
+  share = _shares(weights)
   # log(1) where the share is zero: the limit of -s log s, with a finite slope.
   log_share = jnp.log(jnp.where(share > 0, share, 1))
   return jnp.exp(-jnp.sum(share * log_share, -1))
@@ -29,7 +38,7 @@ def participation_ratio(weights: jax.Array) -> jax.Array:
   >>> participation_ratio(jnp.array([2.0, 2.0, 0.0]))
   Array(2., dtype=float32)
   """
-  share = weights / jnp.sum(weights, -1, keepdims=True)
+  share = _shares(weights)
   return 1 / jnp.sum(share * share, -1)
 
 
@@ -76,15 +85,21 @@ def singular_values(features_ND: jax.Array) -> jax.Array:
   than its SVD and loses nothing; the Gram matrix would lose, in float32,
   every singular value below about 3e-4 of the largest.
   """
+  features_ND = leaves.at_least_float32(features_ND)
   finite = jnp.all(jnp.isfinite(features_ND), (-2, -1), keepdims=True)
   # LAPACK and the accelerators' solvers differ on nan; none of them sees it.
   safe_ND = jnp.where(finite, features_ND, 0)
+  # Squares of what is very large or small would leave float32.
+  scale = leaves.power_of_two(
+    jnp.max(jnp.abs(safe_ND), (-2, -1), keepdims=True)
+  )
+  safe_ND = safe_ND / scale
   with jax.default_matmul_precision('highest'):
     # See `linalg` for why a CPU decomposes one matrix at a time.
     values = jax.lax.platform_dependent(
       safe_ND, cpu=_decompose_each, default=_decompose
     )
-  return jnp.where(finite[..., 0], values, jnp.nan)
+  return jnp.where(finite[..., 0], values * scale[..., 0], jnp.nan)
 
 
 def rankme(
@@ -113,18 +128,37 @@ def rankme(
     weight_N: optional 0/1 weights [..., N]; rows of weight 0 are left out.
 
   Returns:
-    [...] float; nan for features that are all zero or not finite.
+    [...] float, at least float32; nan for features that are all zero or not
+    finite, or of which centring leaves only rounding.
+
+  Raises:
+    ValueError: if the features are no matrix, or have no row or column.
   """
+  features_ND = leaves.at_least_float32(features_ND)
+  if features_ND.ndim < 2 or 0 in features_ND.shape[-2:]:
+    raise ValueError(
+      f'features have shape {features_ND.shape}; a rank takes [N, D]: N '
+      'examples in D dimensions.'
+    )
   if weight_N is None:
-    weight_N = jnp.ones(features_ND.shape[:-1], features_ND.dtype)
-  weight_N1 = weight_N[..., None].astype(features_ND.dtype)
+    weight_N = jnp.ones(features_ND.shape[:-1], bool)
+  kept_N1 = jnp.asarray(weight_N)[..., None] > 0
+  # A row that is left out may hold anything.
+  features_ND = jnp.where(kept_N1, features_ND, 0)
+  scale = jnp.max(jnp.abs(features_ND), (-2, -1), keepdims=True)
+  features_ND = features_ND / leaves.power_of_two(scale)
+  rounding = 0.0
   if center:
-    total = jnp.sum(features_ND * weight_N1, -2, keepdims=True)
-    features_ND = features_ND - total / jnp.sum(weight_N1, -2, keepdims=True)
-  values = singular_values(features_ND * weight_N1)
+    rows = jnp.sum(kept_N1, -2, keepdims=True)
+    mean = jnp.sum(features_ND, -2, keepdims=True) / rows
+    features_ND = jnp.where(kept_N1, features_ND - mean, 0)
+    # The subtraction rounds in units of the mean.
+    rounding = jnp.sqrt(rows * jnp.sum(mean**2, -1, keepdims=True))[..., 0]
+  values = singular_values(features_ND)
   floor = 8 * np.finfo(values.dtype).eps
-  values = jnp.where(values < floor * values[..., :1], 0, values)
+  floor = floor * jnp.maximum(values[..., :1], rounding)
+  values = jnp.where(values < floor, 0, values)
   if not eps:
     return entropy_rank(values)
-  share = values / jnp.sum(values, -1, keepdims=True) + eps
+  share = _shares(values) + eps
   return jnp.exp(-jnp.sum(share * jnp.log(share), -1))

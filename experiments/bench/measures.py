@@ -71,6 +71,9 @@ def _lanczos(python):
   if python:
     for library in ('curvlinops', 'hessian-eigenthings'):
       rows[library] = _theirs(python, 'lanczos', library=library, batch=_BATCH)
+  for name, way in (('ours, one sequence alone', 'plain'),
+                    ('scipy eigsh on our products', 'eigsh')):  # fmt: skip
+    rows[name] = _ours(what='lanczos', batch=_BATCH, way=way)
   rows['ours'] = min(rows['ours'], _ours(what='lanczos', batch=_BATCH))
   return _table(_LANCZOS, 'seconds', rows, 'ours', more_is_better=False)
 

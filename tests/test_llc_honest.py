@@ -1,0 +1,228 @@
+"""Where the LLC's status is ok it holds, and where it does not it says so."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import core
+
+import emergence_jax as ej
+from emergence_jax.types import Status
+from tests.test_llc import regression
+
+KEY = jax.random.key(0)
+NBETA = 2000 / np.log(2000)
+
+
+def exact(localization=1.0, nbeta=NBETA):
+  """The localised learning coefficient of the regression, in closed form."""
+  _, _, (x, _) = regression()
+  h = np.linalg.eigvalsh(np.float64(x.T @ x) / len(x))
+  return (nbeta * h / (nbeta * h + localization)).sum() / 2
+
+
+def runs(count, w=None, **settings):
+  """Estimates of the regression with so many keys."""
+  loss, minimum, data = regression()
+  settings = dict(localization=1.0, num_chains=4, num_draws=2000,
+                  num_burnin=500) | settings  # fmt: skip
+  w = minimum if w is None else w
+  run = jax.jit(
+    jax.vmap(lambda key: ej.estimate_llc(loss, w, data, key, **settings))
+  )
+  return run(jax.random.split(KEY, count))
+
+
+def share(found, status):
+  return float(np.mean(np.asarray(found.status) == status))
+
+
+@pytest.mark.parametrize(
+  'batch_size,step_size', [(8, 1e-4), (64, 1e-3), (16, 3e-4)]
+)
+def test_noise_of_minibatches_is_foretold(batch_size, step_size):
+  found = runs(10, batch_size=batch_size, step_size=step_size)
+  assert share(found, Status.BIASED) == 1
+  excess = np.mean(found.llc) - exact()
+  assert excess > 0.15 * exact()
+  np.testing.assert_allclose(np.mean(found.bias), excess, rtol=0.3)
+  assert (np.asarray(found.noise) > 0).all()
+
+
+def test_chains_that_do_not_move_are_not_mixed():
+  """White noise of batches hid that nothing had happened yet."""
+  found = runs(5, batch_size=64, step_size=1e-7)
+  assert share(found, Status.NOT_MIXED) == 1
+  lacking = exact() - np.mean(found.llc)
+  np.testing.assert_allclose(np.mean(found.shortfall), lacking, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+  'settings',
+  [
+    dict(batch_size=32, step_size=1e-4),
+    dict(step_size=1e-4),
+    dict(step_size=8e-4, num_chains=2, num_draws=150, num_burnin=150),
+    dict(step_size=5e-4, num_chains=2, num_draws=150, num_burnin=150),
+  ],
+)
+def test_ok_means_covered_and_within_a_tenth(settings):
+  """±2 standard errors, and the bias that is told, hold the truth."""
+  found = runs(100, **settings)
+  ok = np.asarray(found.status) == Status.OK
+  assert ok.mean() > 0.5
+  llc, error, bias = (
+    np.asarray(x)[ok] for x in (found.llc, found.stderr, found.bias)
+  )
+  off = np.abs(llc - exact())
+  assert np.mean(off <= 2 * error + bias) >= 0.9
+  assert np.mean(off <= 2 * error + 0.1 * exact()) >= 0.95
+
+
+def test_few_draws_of_a_sound_chain_are_not_called_unmixed():
+  found = runs(200, step_size=1e-3, num_chains=2, num_draws=150, num_burnin=150)
+  assert share(found, Status.OK) > 0.85
+
+
+def test_a_point_beside_the_minimum():
+  w = regression()[1] + 0.1
+  found = runs(4, w=w, batch_size=64, step_size=1e-4)
+  assert share(found, Status.NOT_A_MINIMUM) == 1
+  lost = exact() - np.mean(found.llc)
+  # The curvature is that of a batch of 64.
+  np.testing.assert_allclose(-np.mean(found.gradient_effect), lost, rtol=0.2)
+  slope = 0.1 * np.ones(4) @ np.float64(regression()[2][0].T @ (
+    regression()[2][0]) / 2000)  # fmt: skip
+  np.testing.assert_allclose(
+    found.gradient_norm, np.linalg.norm(slope), rtol=1e-3
+  )
+  down = runs(4, w=w, batch_size=64, step_size=1e-4, descent=20)
+  assert share(down, Status.OK) == 1
+  assert abs(np.mean(down.llc) - exact()) < 0.3
+
+
+def test_rounding_is_told():
+  """Differences of 1e-8 in losses of 1/2, in float32."""
+  found = runs(4, step_size=1e-9, nbeta=1e8)
+  assert share(found, Status.UNTRUSTED) == 1
+
+
+def test_rmsprop_of_a_quartic():
+  """The preconditioner is held after the burn-in: the right distribution."""
+
+  def loss(w, x):
+    return w**4 + 0 * jnp.mean(x)
+
+  found = ej.estimate_llc(
+    loss, jnp.float32(0), jnp.zeros(100), KEY, step_size=3e-5,
+    num_draws=20_000, num_burnin=2000, num_chains=64, localization=0.0,
+    nbeta=1000.0, sampler='rmsprop',
+  )  # fmt: skip
+  assert found.status != Status.OK or abs(found.llc - 0.25) < 0.025
+  assert abs(found.llc - 0.25) < 4 * found.stderr + 0.1 * 0.25
+
+
+def quadratic(params, x):
+  return jnp.sum(params['w'] ** 2) / 2 + 0 * jnp.mean(x)
+
+
+def small(params, **settings):
+  settings = dict(step_size=1e-3, num_draws=8, num_burnin=0, num_chains=1,
+                  localization=1.0) | settings  # fmt: skip
+  return ej.estimate_llc(quadratic, params, jnp.zeros(20), KEY, **settings)
+
+
+@pytest.mark.parametrize(
+  'other', [jnp.ones(3, bool), jnp.arange(3), jax.random.key(1), 7, True]
+)
+def test_what_is_no_parameter_does_not_move(other):
+  w = jnp.zeros(4)
+  plain = ej.estimate_llc(
+    lambda p, x: quadratic({'w': p}, x), w, jnp.zeros(20), KEY, step_size=1e-3,
+    num_draws=50, num_burnin=0, num_chains=2, localization=1.0,
+  )  # fmt: skip
+  mixed = small({'other': other, 'w': w}, num_draws=50, num_chains=2)
+  np.testing.assert_array_equal(plain.llc, mixed.llc)
+
+
+def test_half_precision_is_raised():
+  found = small({'w': jnp.zeros(4, jnp.bfloat16)})
+  assert found.llc.dtype == jnp.float32
+
+
+def test_data_of_numpy():
+  data = np.zeros(20, np.float32)
+  found = ej.estimate_llc(
+    quadratic, {'w': np.zeros(4, np.float32)}, data, KEY, step_size=1e-3,
+    num_draws=8, num_burnin=0, num_chains=1, localization=1.0, batch_size=4,
+  )  # fmt: skip
+  assert np.isfinite(found.llc)
+
+
+PARAMS = {'w': {'a': jnp.zeros(2), 'b': jnp.zeros(3)}, 'n': 3}
+
+
+@pytest.mark.parametrize(
+  'mask',
+  [
+    {'w': {'a': True, 'b': False}, 'n': False},
+    {'w': {'a': True, 'b': np.array([False])}, 'n': False},
+    core.freeze({'w': {'a': True, 'b': False}, 'n': False}),
+  ],
+)
+@pytest.mark.parametrize('freeze', [False, True])
+def test_masks_fit_in_every_form(mask, freeze):
+  params = core.freeze(PARAMS) if freeze else PARAMS
+
+  def loss(p, x):
+    return sum(jnp.sum(v**2) for v in p['w'].values()) / 2 + 0 * jnp.mean(x)
+
+  settings = dict(step_size=1e-3, num_draws=2000, num_burnin=100, num_chains=8,
+                  localization=0.0, nbeta=100.0)  # fmt: skip
+  found = ej.estimate_llc(loss, params, jnp.zeros(9), KEY, mask=mask,
+                          **settings)  # fmt: skip
+  assert abs(found.llc - 1 / 0.975) < 5 * found.stderr
+  prefix = ej.estimate_llc(
+    loss, params, jnp.zeros(9), KEY, mask={'w': True, 'n': False}, **settings
+  )
+  assert abs(prefix.llc - 2.5 / 0.975) < 5 * prefix.stderr
+
+
+@pytest.mark.parametrize(
+  'options,words',
+  [
+    (dict(mask={'w': 'train'}), 'is of type'),
+    (dict(mask={'w': np.ones(4)}), 'is of type float64'),
+    (dict(mask={'w': np.ones(3, bool)}), 'does not broadcast'),
+    (dict(mask={'v': True}), 'a tree like the parameters'),
+    (dict(step_size=0.0), 'step_size=0.0 must be above 0'),
+    (dict(localization=-1.0), 'localization=-1.0 must be at least 0'),
+    (dict(nbeta=0.0), 'nbeta=0.0 must be above 0'),
+    (dict(sampler='rmsprop'), 'num_burnin=0 must be at least 1'),
+    (dict(descent=-1), 'descent=-1 must be at least 0'),
+  ],
+)
+def test_errors_say_what_is_wrong(options, words):
+  with pytest.raises(ValueError, match=words):
+    small({'w': jnp.zeros(4)}, **options)
+
+
+def test_calibration_recommends_nothing_that_is_rough():
+  settings = dict(localizations=(1.0,), num_burnin=20, num_chains=2)
+  rough = ej.calibrate_llc(
+    quadratic, {'w': jnp.zeros(4)}, jnp.zeros(1000), KEY, step_sizes=(1e-3,),
+    num_draws=8, **settings,
+  )  # fmt: skip
+  assert rough.recommended == -1
+  assert 'None is to be recommended' in rough.explain()
+  beside = ej.calibrate_llc(
+    quadratic, {'w': jnp.ones(4)}, jnp.zeros(1000), KEY, step_sizes=(1e-3,),
+    num_draws=1000, **settings,
+  )  # fmt: skip
+  words = beside.explain()
+  assert '1 not a minimum' in words and 'is not at a minimum' in words
+  with pytest.raises(ValueError, match='1 examples; at least 2'):
+    ej.calibrate_llc(
+      quadratic, {'w': jnp.zeros(4)}, jnp.zeros(1), KEY, step_sizes=(1e-3,),
+      num_draws=8, **settings,
+    )  # fmt: skip
