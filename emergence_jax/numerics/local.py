@@ -180,56 +180,60 @@ def look(
     steps: of the chains.
   """
   count, size = ends_CP.shape
+  key_spread, key_noise, key_batch = jax.random.split(key, 3)
 
-  def spread(args):
-    """Ritz values of the whole spectrum: a trace over what moves."""
-    w_P, key = args
-    signs_P = jax.random.rademacher(key, (size,), w_P.dtype) * target.mask_P
-    return _ritz(target, w_P, draw_batch(key), signs_P, key)
-
-  def noise(args):
-    """Ritz values as a batch's noise sees them: of a difference of two."""
+  def noise_at(args):
+    """A batch's noise: the difference of two gradients, of its variance."""
     w_P, key = args
     slopes = [
       jax.grad(target.loss)(w_P, draw_batch(k)) for k in jax.random.split(key)
     ]
-    noise_P = (slopes[0] - slopes[1]) * target.mask_P / jnp.sqrt(2.0)
-    return _ritz(target, w_P, draw_batch(key), noise_P, key)
+    return (slopes[0] - slopes[1]) * target.mask_P / jnp.sqrt(2.0)
 
-  points = jnp.concatenate([target.center_P[None], ends_CP])
-  key_spread, key_noise, key_slope = jax.random.split(key, 3)
-  values, weights = each(spread)((
-    points, jax.random.split(key_spread, count + 1)
-  ))  # fmt: skip
-
-  def total(of, values, weights):
-    """A sum over directions, of each point."""
-    return jnp.sum(weights * of(values, target, steps), -1)
-
-  # A chain that has diverged is not stiff but lost, and its status says so.
-  added = jnp.nanmean(total(_discretization, values, weights))
-  lacking = jnp.nanmean(total(_shortfall, values, weights))
-  by_noise = jnp.zeros((), points.dtype)
-  if chunk:
-    repeats = _MANY_VECTORS if size <= _FEW_DIMENSIONS else 1
-    where = (
-      jnp.repeat(ends_CP, repeats, 0),
-      jax.random.split(key_noise, count * repeats),
-    )
-    seen = each(noise)(where)
-    by_noise = jnp.nanmean(total(_noise, *seen))
+  # Where to look, and along what: random signs, whose sums are traces over
+  # what moves; the noise of batches; and the gradient at w*.
+  points_XP = jnp.concatenate([target.center_P[None], ends_CP])
+  signs_XP = jax.random.rademacher(key_spread, points_XP.shape, points_XP.dtype)
   slope_P = target.mask_P * operators.batch_mean(
     lambda part: jax.grad(target.loss)(target.center_P, part), data,
     chunk=chunk,
   )  # fmt: skip
-  at_center = _ritz(
-    target, target.center_P, draw_batch(key_slope), slope_P, key_slope
-  )
+  repeats = 0
+  if chunk:
+    repeats = _MANY_VECTORS if size <= _FEW_DIMENSIONS else 1
+  noisy_NP = jnp.repeat(ends_CP, repeats, 0)
+  noise_NP = noisy_NP
+  if repeats:
+    keys_N = jax.random.split(key_noise, len(noisy_NP))
+    noise_NP = each(noise_at)((noisy_NP, keys_N))
+  where = jnp.concatenate([points_XP, noisy_NP, target.center_P[None]])
+  along = jnp.concatenate([
+    signs_XP * target.mask_P, noise_NP, slope_P[None]
+  ])  # fmt: skip
+
+  def ritz(args):
+    w_P, start_P, key = args
+    return _ritz(target, w_P, draw_batch(key), start_P, key)
+
+  keys = jax.random.split(key_batch, len(where))
+  values, weights = each(ritz)((where, along, keys))
+
+  def total(of, rows):
+    """A sum over directions, of each row."""
+    return jnp.sum(weights[rows] * of(values[rows], target, steps), -1)
+
+  spread = slice(count + 1)
+  # A chain that has diverged is not stiff but lost, and its status says so.
+  added = jnp.nanmean(total(_discretization, spread))
+  lacking = jnp.nanmean(total(_shortfall, spread))
+  by_noise = jnp.zeros((), where.dtype)
+  if repeats:
+    by_noise = jnp.nanmean(total(_noise, slice(count + 1, -1)))
   return Local(
-    lambda_max=jnp.nanmax(values),
+    lambda_max=jnp.nanmax(values[spread]),
     discretization=added,
     noise=by_noise,
     shortfall=lacking,
     gradient_norm=krylov.length(slope_P),
-    gradient_effect=total(_gradient, *at_center),
+    gradient_effect=total(_gradient, -1),
   )
