@@ -63,7 +63,7 @@ def test_the_page_says_it_at_first_sight(report):
   assert 'micro: RankMe moved first' in text.answer(found)
   assert 'it precedes behaviour' in text.answer(found)
   assert html.escape(text.answer(found)) in content
-  assert 'other measures precede' in text.answer(found)
+  assert 'None of 1 other measures is shown' in text.answer(found)
   for heading in range(1, 10):
     assert f'>{heading}. ' in content
   assert '<!--' not in content, 'every place is filled'
@@ -154,7 +154,7 @@ def test_answers_when_there_is_little_to_say():
   found = study.study({'nano': noise}, draws=100)
   answer = text.answer(found)
   assert 'it precedes behaviour' not in answer.replace('that it', '')
-  assert 'Of 1 other measures precede: none.' in answer
+  assert 'None of 1 other measures is shown to precede.' in answer
   still = made_up()
   still['accuracy'] = still.accuracy * 0
   found = study.study({'nano': still}, draws=20)

@@ -9,7 +9,7 @@ from rich import box
 from rich import console as rich_console
 from rich import table as rich_table
 
-from emergence_jax.analysis import emergence, peaks
+from emergence_jax.analysis import emergence, peaks, precedence
 from emergence_jax.analysis.study import Study
 
 
@@ -74,10 +74,13 @@ def sentence(row) -> str:
     _p('order', row.p_order), _p('tie over seeds', row.p_seeds),
     _p('tie over tasks', row.p_tasks),
   ))  # fmt: skip
+  meaning = _MEANING[row.verdict]
+  if row.verdict == 'not shown' and row.p_order < precedence.MAX_P:
+    meaning = 'it comes first, as what moves early does, but no tie is shown'
   return (
     f'{row.measure} moved first in {row.first}, together with behaviour in '
     f'{row.together}, after it in {row.after} of {row.events} events that '
-    f'emerged ({row.unclear} unclear){lead}; {tests}: {_MEANING[row.verdict]}.'
+    f'emerged ({row.unclear} unclear){lead}; {tests}: {meaning}.'
   )
 
 
@@ -119,8 +122,11 @@ def _answer_of(found: Study, run: str, rows: pd.DataFrame) -> str:
     for row in others[others.verdict == 'precedes'].itertuples()
   ]
   if len(others):
-    names = ', '.join(ahead) if ahead else 'none'
-    said.append(f'Of {len(others)} other measures precede: {names}.')
+    said.append(
+      f'Of {len(others)} other measures these precede: {", ".join(ahead)}.'
+      if ahead
+      else f'None of {len(others)} other measures is shown to precede.'
+    )
   return ' '.join(said)
 
 
