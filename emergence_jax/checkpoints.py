@@ -4,6 +4,7 @@ import contextlib
 import logging
 import pathlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +31,33 @@ def fingerprint(population: Population) -> jax.Array:
 
 
 _fingerprint = jax.jit(fingerprint)
+
+
+class _Found(NamedTuple):
+  """What came of reading a checkpoint.
+
+  Attributes:
+    population: or None.
+    reason: why it cannot be used, as the end of a sentence about it.
+    is_damaged: whether its contents differ from its fingerprint.
+  """
+
+  population: Population | None
+  reason: str
+  is_damaged: bool
+
+
+def _everywhere(like: Population):
+  """The sharding of a scalar on all devices of a population.
+
+  Without one a scalar would be looked for on the devices that saved it.
+  """
+  sharding = getattr(jax.tree.leaves(like)[0], 'sharding', None)
+  if isinstance(sharding, jax.sharding.NamedSharding):
+    return jax.sharding.NamedSharding(
+      sharding.mesh, jax.sharding.PartitionSpec()
+    )
+  return sharding
 
 
 class Checkpoints:
@@ -86,11 +114,13 @@ class Checkpoints:
     if step not in self._manager.all_steps():
       raise RuntimeError(f'the checkpoint of step {step} is not on the disk.')
 
-  def _read(self, step: int, like: Population):
-    """A checkpoint, or None, and why it cannot be used."""
+  def _read(self, step: int, like: Population) -> _Found:
+    """A checkpoint, on the devices of `like`, or why it cannot be used."""
     abstract = {
       'population': like,
-      'fingerprint': jax.ShapeDtypeStruct((), jnp.uint32),
+      'fingerprint': jax.ShapeDtypeStruct(
+        (), jnp.uint32, sharding=_everywhere(like)
+      ),
     }
     try:
       item = self._manager.restore(
@@ -100,25 +130,46 @@ class Checkpoints:
         _fingerprint(item['population']), item['fingerprint']
       )
     except Exception as error:  # whatever the storage layers raise
-      return None, f'{type(error).__name__} on reading it'
+      lines = str(error).strip().splitlines() or ['']
+      reason = f'{type(error).__name__}: {lines[0][:200]}'
+      return _Found(None, f'could not be read ({reason})', False)
     if not whole:
-      return None, 'its contents do not match its fingerprint'
-    return item['population'], ''
+      reason = 'is damaged (its contents do not match its fingerprint)'
+      return _Found(None, reason, True)
+    return _Found(item['population'], '', False)
 
-  def restore(self, step: int, like: Population) -> Population | None:
-    """The checkpoint of a step; None if it is absent or damaged."""
+  def restore(
+    self,
+    step: int,
+    like: Population,
+    say: Callable[[str], None] = lambda line: None,
+  ) -> Population | None:
+    """The checkpoint of a step; None if it is absent or cannot be used.
+
+    Args:
+      step: of the checkpoint.
+      like: as for `restore_latest`.
+      say: takes a line that says why it cannot be used.
+    """
     if step not in self.steps():
       return None
-    return self._read(step, like)[0]
+    found = self._read(step, like)
+    if found.population is None:
+      say(f'checkpoint {step} {found.reason}.')
+    return found.population
 
   def restore_latest(
     self, like: Population, say: Callable[[str], None]
   ) -> Population | None:
-    """The newest whole checkpoint; damaged ones are removed, and said.
+    """The newest whole checkpoint; newer ones are put out of the way, and said.
+
+    Only one whose contents differ from its fingerprint is deleted. One that
+    could not be read may be good (the fault may lie in the machine, or in this
+    program), and is moved to the folder `checkpoints-unread`.
 
     Args:
       like: a population of the shapes and shardings to restore, arrays or
-        `jax.ShapeDtypeStruct`.
+        `jax.ShapeDtypeStruct`; any number of devices will do.
       say: takes a line about each checkpoint that could not be used.
 
     Returns:
@@ -128,22 +179,35 @@ class Checkpoints:
       UserError: if there are checkpoints and none is whole; all are kept.
     """
     steps = self.steps()
-    damaged = []
+    bad: dict[int, _Found] = {}
     for step in reversed(steps):
-      population, reason = self._read(step, like)
-      if population is not None:
+      found = self._read(step, like)
+      if found.population is not None:
         # Only now: if nothing can be read, the fault may lie elsewhere.
-        for bad in damaged:
-          self._manager.delete(bad)
-        return population
-      say(f'checkpoint {step} is damaged ({reason}); falling back.')
-      damaged.append(step)
+        self._clear(bad)
+        return found.population
+      say(f'checkpoint {step} {found.reason}; falling back.')
+      bad[step] = found
     if steps:
       raise UserError(
-        f'none of the checkpoints {steps} in {self._folder} could be read; '
-        'start again in another --workdir.'
+        f'none of the checkpoints {steps} in {self._folder} could be used; '
+        f'they are kept. The last {bad[steps[-1]].reason}. If that cannot be '
+        'mended, start again in another --workdir.'
       )
     return None
+
+  def _clear(self, bad: dict[int, _Found]) -> None:
+    """Deletes damaged checkpoints, and moves unread ones aside."""
+    for step, found in bad.items():
+      if found.is_damaged:
+        self._manager.delete(step)
+        continue
+      aside = self._folder.with_name(f'{FOLDER}-unread')
+      aside.mkdir(exist_ok=True)
+      names = (f'{step}{i}' for i in ('', *(f'-{n}' for n in range(1, 1000))))
+      there = next(n for n in names if not (aside / n).exists())
+      (self._folder / str(step)).rename(aside / there)
+    self._manager.reload()
 
   def close(self) -> None:
     """Waits for the save under way and frees the manager's threads."""

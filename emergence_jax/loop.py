@@ -218,6 +218,15 @@ def _start(workdir, config, programs, checkpoints, say):
   """The population to go on from, its step, and a writer that is in line."""
   restored = checkpoints.restore_latest(programs.abstract_population, say)
   if restored is None:
+    rows = timeseries.reached(workdir)
+    # A kill can leave two rows before the first checkpoint is on the disk.
+    if len(rows) > 2:
+      raise UserError(
+        f'{workdir} holds {len(rows)} measured checkpoints, up to step '
+        f'{rows[-1]:,}, and no population to go on from: beginning again would '
+        'erase them. Give another --workdir, or bring its folder '
+        f'{checkpoints_lib.FOLDER}/ back.'
+      )
     create_timeseries(workdir, config)
     return programs.init(), 0, timeseries.Writer(workdir)
   step = int(restored.step[0])
@@ -240,6 +249,9 @@ def _resume_hint(workdir: pathlib.Path) -> str:
 def _run(config, workdir, programs, checkpoints, stop, say) -> Outcome:
   """`run` with its checkpoints open and its signals handled."""
   if checkpoints.steps()[-1:] == [config.train.steps]:
+    return Outcome.ALREADY_FINISHED
+  # Its populations may be gone, for want of space.
+  if timeseries.reached(workdir)[-1:] == [config.train.steps]:
     return Outcome.ALREADY_FINISHED
   clock = rundir.Clock(workdir)
   seconds = programs.compile()

@@ -8,6 +8,7 @@ import json
 import pathlib
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 
@@ -59,6 +60,13 @@ def _done_in_loop(workdir: pathlib.Path, config, name: str) -> set[int]:
   return set(config.measures[name].due(config.steps))
 
 
+class Measured(NamedTuple):
+  """Attributes: checkpoints measured, and steps of those that could not be."""
+
+  count: int
+  failed: list[int]
+
+
 class _Measuring:
   """One pass over the saved checkpoints of a run."""
 
@@ -79,18 +87,19 @@ class _Measuring:
     }
 
   def _restore(self, step: int):
-    return self._checkpoints.restore(step, self._programs.abstract_population)
+    return self._checkpoints.restore(
+      step, self._programs.abstract_population, self._say
+    )
 
-  def _measure(self, step: int, before: int | None, names: list[str]):
-    """Measures one checkpoint and writes what was found."""
+  def _measure(self, step: int, before: int | None, names: list[str]) -> bool:
+    """Measures one checkpoint and writes what was found; whether it could."""
     population = self._restore(step)
     previous = None
     if population is not None and self._pairs & set(names):
       found = self._restore(before)
       previous = None if found is None else found.params
     if population is None or (previous is None and self._pairs & set(names)):
-      self._say(f'checkpoint {step:,}, or the one before, cannot be read.')
-      return
+      return False
     for name in names:
       values = self._programs.measures[name](population, previous)
       self._writer.add_to_row(step, jax.device_get(values))
@@ -101,6 +110,7 @@ class _Measuring:
       self._notes.setdefault(name, blank)['steps'].append(step)
       # After the values: a kill in between measures them again.
       self._writer.notes[timeseries.MEASURED_LATER] = self._notes
+    return True
 
   def _work(self, saved: list[int], before: dict[int, int]):
     """step → measures that are wanted, not there yet, and possible."""
@@ -120,8 +130,8 @@ class _Measuring:
       )
     return work
 
-  def run(self) -> int:
-    """Measures what is left; returns the number of checkpoints measured."""
+  def run(self) -> Measured:
+    """Measures what is left."""
     reached = set(self._writer.reached())
     saved = [s for s in self._checkpoints.steps() if s in reached]
     steps = self._config.steps.tolist()
@@ -135,17 +145,19 @@ class _Measuring:
       wanted = {n for names in work.values() for n in names}
       self._programs.compile_measures(sorted(wanted))
     began = time.monotonic()
+    failed = []
     for i, (step, names) in enumerate(work.items()):
-      self._measure(step, before.get(step), names)
+      if not self._measure(step, before.get(step), names):
+        failed.append(step)
       spent = time.monotonic() - began
       left = duration(spent / (i + 1) * (len(work) - i - 1))
       self._say(f'step {step:,}: {i + 1} of {len(work)}, {left} left')
-    return len(work)
+    return Measured(len(work) - len(failed), failed)
 
 
 def measure(
   workdir: pathlib.Path, names: Sequence[str], say: Callable[[str], None]
-) -> int:
+) -> Measured:
   """Measures the saved checkpoints of a run and adds to its timeseries.
 
   What the run or an earlier call has measured is left alone, so that the same
@@ -157,7 +169,7 @@ def measure(
     say: takes lines of text for the user.
 
   Returns:
-    Number of checkpoints that were measured.
+    How many checkpoints were measured, and which could not be.
 
   Raises:
     UserError: if there is no run, or for an unknown measure.

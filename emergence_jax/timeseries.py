@@ -24,11 +24,7 @@ STORE = 'timeseries.zarr'
 # Of the store; an attribute of the dataset.
 FORMAT = 2
 # What states of rows were called by stores of format 1.
-_OLD_STATES = {
-  0: Status.NOT_REACHED,
-  1: Status.OK,
-  2: Status.NON_FINITE,
-}
+_OLD_STATES = (Status.NOT_REACHED, Status.OK, Status.NON_FINITE)
 # Attribute of the dataset: measure → {'options': …, 'steps': […]}, what
 # `offline` has added to rows.
 MEASURED_LATER = 'measured_later'
@@ -229,10 +225,9 @@ class Writer:
     row = self._row[step]
     for name, value in values.items():
       self._arrays[name][:, row] = value
-    status = self._arrays['status'][:, row]
-    self._arrays['status'][:, row] = np.where(
-      finite_seeds(values), status, Status.NON_FINITE
-    )
+    status = self._arrays['status']
+    finite = finite_seeds(values)
+    status[:, row] = np.where(finite, status[:, row], Status.NON_FINITE)
 
   def reached(self) -> list[int]:
     """Steps of whole rows."""
@@ -267,6 +262,13 @@ class Writer:
     return dropped
 
 
+def reached(workdir: str | pathlib.Path) -> list[int]:
+  """Steps of the whole rows of a run; none where it has no timeseries."""
+  if not (pathlib.Path(workdir) / STORE / 'status').is_dir():
+    return []
+  return [int(s) for s in load(workdir).step.values]
+
+
 def load(workdir: str | pathlib.Path) -> xr.Dataset:
   """The timeseries of a run, finished or not, up to its last whole row.
 
@@ -294,7 +296,7 @@ def load(workdir: str | pathlib.Path) -> xr.Dataset:
   data = xr.open_zarr(path, consolidated=False, chunks=None)
   if data.attrs.get('format', 1) < FORMAT:
     states = data.status.copy(data=data.status.values)
-    for old, new in _OLD_STATES.items():
+    for old, new in enumerate(_OLD_STATES):
       states = states.where(data.status != old, int(new))
     data['status'] = states.astype('int8')
   whole = np.flatnonzero(np.all(data.status.values != Status.NOT_REACHED, 0))
@@ -363,10 +365,7 @@ def _write(workdir, folder, suffix, write) -> list[pathlib.Path]:
 def to_tensorboard(
   workdir: str | pathlib.Path, folder: str | pathlib.Path
 ) -> list[pathlib.Path]:
-  """Writes every measured scalar for TensorBoard, a run for each seed.
-
-  Needs the extra `tensorboard`.
-  """
+  """Every measured scalar, a run for each seed; the extra `tensorboard`."""
   try:
     import tensorboardX
   except ImportError as error:

@@ -29,10 +29,13 @@ def main(argv):
   try:
     seeds = offline.read_config(workdir).get('seeds', {})
     mesh.start(seeds.get('count', 1), seeds.get('devices', 0))
-    count = offline.measure(
+    done = offline.measure(
       workdir, _MEASURES.value, lambda line: print(line, flush=True)
     )
-    print(f'{", ".join(_MEASURES.value)}: {count} checkpoints added.')
+    print(f'{", ".join(_MEASURES.value)}: {done.count} checkpoints added.')
+    if done.failed:
+      steps = ', '.join(f'{step:,}' for step in done.failed)
+      raise UserError(f'not measured, for the reasons above: {steps}.')
   except UserError as error:
     print(f'error: {error}', file=sys.stderr)
     sys.exit(1)

@@ -1,5 +1,8 @@
 """Saving and restoring: equal to the bit, and never from damaged files."""
 
+import subprocess
+import sys
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -95,7 +98,8 @@ def test_falls_back_from_a_damaged_checkpoint(tmp_path, how, which):
   damage(tmp_path / checkpoints.FOLDER / '5', how, which)
   found, lines = restore(tmp_path)
   if lines:
-    assert 'checkpoint 5 is damaged' in lines[0]
+    what = 'is damaged' if 'fingerprint' in lines[0] else 'could not be read'
+    assert f'checkpoint 5 {what}' in lines[0]
     chex.assert_trees_all_equal(found, population(3))
   else:  # the file did not matter
     chex.assert_trees_all_equal(found, population(5))
@@ -130,3 +134,67 @@ def test_fingerprint_sees_any_word():
     )
     changed = base._replace(params=base.params | {'w': jnp.asarray(w)})
     assert int(checkpoints.fingerprint(changed)) != expected
+
+
+def test_what_cannot_be_read_is_moved_and_not_deleted(tmp_path, monkeypatch):
+  """The fault may lie in the machine: a good checkpoint was deleted once."""
+  save(tmp_path, [3, 5])
+  manager = checkpoints.Checkpoints(tmp_path)
+  restore_ = manager._manager.restore
+
+  def fails(step, **options):
+    if step == 5:
+      raise OSError('the disk is away\nfor now')
+    return restore_(step, **options)
+
+  monkeypatch.setattr(manager._manager, 'restore', fails)
+  lines = []
+  found = manager.restore_latest(LIKE, lines.append)
+  assert found.step[0] == 3 and manager.steps() == [3]
+  assert lines == [
+    'checkpoint 5 could not be read (OSError: the disk is away); falling back.'
+  ]
+  monkeypatch.undo()
+  manager.save(population(5))
+  manager.close()
+  assert restore(tmp_path)[0].step[0] == 5
+  aside = tmp_path / 'checkpoints-unread' / '5'
+  assert aside.is_dir() and any(aside.iterdir())
+
+
+# Saves or restores a population of four seeds over so many devices.
+SCRIPT = """
+import sys
+import jax
+workdir, devices, step = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+jax.config.update('jax_num_cpu_devices', devices)
+import jax.numpy as jnp
+from emergence_jax import checkpoints, mesh
+from emergence_jax.types import Population
+spread = mesh.sharded(mesh.seed_mesh(4, devices))
+population = Population(
+  jnp.full(4, step, jnp.int32), jnp.arange(4, dtype=jnp.int32),
+  {'w': jnp.arange(40.0).reshape(4, 10) + step}, {'m': jnp.ones((4, 3))})
+like = jax.tree.map(
+  lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=spread), population)
+lines = []
+with checkpoints.Checkpoints(workdir, keep=0) as manager:
+  if step > 1:
+    found = manager.restore_latest(like, lines.append)
+    assert not lines, lines
+    assert int(found.step[0]) == step - 1
+    assert len(found.params['w'].sharding.device_set) == devices
+    assert jnp.array_equal(found.params['w'], population.params['w'] - 1)
+  manager.save(jax.device_put(population, spread))
+"""
+
+
+@pytest.mark.slow
+def test_restored_on_any_number_of_devices(tmp_path):
+  """Saved and gone on with in processes of 2, 1, 4 and 2 devices."""
+  for step, devices in enumerate((2, 1, 4, 2), 1):
+    done = subprocess.run(
+      [sys.executable, '-c', SCRIPT, str(tmp_path), str(devices), str(step)],
+      capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 
 import jax
@@ -54,6 +55,24 @@ def test_a_finished_run_does_nothing(finished):
   assert outcome is loop.Outcome.ALREADY_FINISHED
   after = {p: p.stat().st_mtime_ns for p in finished.rglob('*')}
   assert before.keys() == after.keys()
+
+
+def test_a_run_without_its_populations_keeps_its_rows(finished, tmp_path):
+  """As after a copy of all but `checkpoints/`: nothing is begun again."""
+  copy = tmp_path / 'copy'
+  shutil.copytree(finished, copy)
+  shutil.rmtree(copy / 'checkpoints')
+  before = timeseries.load(copy).load()
+  outcome = run(copy, small.modadd_config())
+  assert outcome is loop.Outcome.ALREADY_FINISHED
+  # The same of a run that has not come to its end.
+  timeseries.Writer(copy).drop_after(4)
+  with pytest.raises(UserError, match='3 measured checkpoints, up to step 4'):
+    run(copy, small.modadd_config())
+  xr.testing.assert_identical(
+    timeseries.load(copy).load(),
+    before.isel(step=slice(3), train_step=slice(4)),
+  )
 
 
 def test_another_config_is_refused(finished):

@@ -60,18 +60,18 @@ def test_the_same_bits_as_in_the_loop_and_going_on(
     with pytest.raises(KeyboardInterrupt):
       offline.measure(tmp_path, LATER, quiet)
   lines = []
-  assert offline.measure(tmp_path, LATER, lines.append) == 2
+  assert offline.measure(tmp_path, LATER, lines.append) == (2, [])
   assert any('2 to measure' in line for line in lines)
   wanted = timeseries.load(in_the_loop).load()
   found = timeseries.load(tmp_path).load()
   xr.testing.assert_equal(found, wanted)
   assert np.isfinite(found.hessian_eigenvalues).all()
-  assert offline.measure(tmp_path, LATER, quiet) == 0
+  assert offline.measure(tmp_path, LATER, quiet) == (0, [])
 
 
 def test_what_the_run_measured_is_left_alone(in_the_loop):
   before = timeseries.load(in_the_loop).load()
-  assert offline.measure(in_the_loop, LATER, quiet) == 0
+  assert offline.measure(in_the_loop, LATER, quiet) == (0, [])
   xr.testing.assert_identical(timeseries.load(in_the_loop).load(), before)
 
 
@@ -79,7 +79,7 @@ def test_a_barrier_needs_neighbours(tmp_path):
   """Of steps 0, 2, 4, 6 the newest two are kept; 6 has its neighbour."""
   make(tmp_path, keep=2)
   lines = []
-  assert offline.measure(tmp_path, ['barrier'], lines.append) == 1
+  assert offline.measure(tmp_path, ['barrier'], lines.append) == (1, [])
   assert any('not saved for 1 of them' in line for line in lines)
   barrier = timeseries.load(tmp_path).loss_barrier
   assert np.isfinite(barrier).all('seed').values.tolist() == [False] * 3 + [

@@ -41,7 +41,7 @@ def report(tmp_path_factory):
   for data in runs.values():
     data.attrs['workdir'] = str(folder)
   runs['micro'].status[1, 50:] = Status.NON_FINITE
-  found = study.study(runs, draws=40)
+  found = study.study(runs, draws=400)
   makers = panels.makers(found, runs)
   # One anatomy of sixteen: they take a second each.
   drawn = {
