@@ -270,10 +270,14 @@ def build_measure(config: Config, name: str, spec: MeasureSpec):
 
 
 def flatten(raw: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-  """Nested mapping → {'seeds.count': 8, …}."""
+  """Nested mapping → {'seeds.count': 8, …}; an empty group is a value too.
+
+  >>> flatten({'measures': {'rank': {}, 'llc': {'every': 2}}})
+  {'measures.rank': {}, 'measures.llc.every': 2}
+  """
   flat = {}
   for key, value in raw.items():
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and value:
       flat |= flatten(value, f'{prefix}{key}.')
     else:
       flat[prefix + key] = value

@@ -1,5 +1,6 @@
 """A run's directory: what was asked, on what it ran, and who may go on."""
 
+import contextlib
 import datetime
 import errno
 import json
@@ -93,8 +94,9 @@ class Clock:
     self._path = workdir / 'times.json'
     self._began = time.monotonic()
     self._sessions = []
-    if self._path.exists():
-      self._sessions = json.loads(self._path.read_text())['sessions']
+    # A broken file costs the times of before, and nothing else.
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+      self._sessions = list(json.loads(self._path.read_text())['sessions'])
     self._session: dict | None = None
 
   def record(self, step: int) -> None:

@@ -71,15 +71,23 @@ def _finish(config, workdir: pathlib.Path) -> None:
     f'{config.train.steps:,} steps, {data.sizes["step"]} checkpoints'
   )
   text = summary.text(data, headline)
-  (workdir / 'summary.txt').write_text(text)
   paths = figures.draw(data, workdir / 'figures')
   print(text)
   if 'accuracy' in data:  # without behaviour nothing can emerge
     found = write.report([workdir], workdir / 'report')
     print(found.answer)
     paths.append(found.page)
+  # Last, and at once: where it is, everything else is too.
+  part = workdir / 'summary.txt.part'
+  part.write_text(text, encoding='utf-8')
+  part.replace(workdir / 'summary.txt')
   for path in [workdir / 'summary.txt', *paths]:
     print(f'wrote {path}')
+
+
+# Exit code of a run that a signal stopped: it is to be tried again (as
+# EX_TEMPFAIL of sysexits.h), and what waits for its end must not go on.
+_STOPPED = 75
 
 
 def _run(config) -> None:
@@ -90,7 +98,7 @@ def _run(config) -> None:
   print(f'run directory: {workdir}', flush=True)
   outcome = loop.run(config, workdir)
   if outcome is loop.Outcome.STOPPED:
-    return
+    sys.exit(_STOPPED)
   if outcome is loop.Outcome.ALREADY_FINISHED:
     print(
       f'this run is finished at step {config.train.steps:,}; nothing is left '

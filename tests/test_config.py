@@ -83,3 +83,11 @@ def test_seeds_must_divide_over_devices():
     mesh.seed_mesh(5, 5)
   assert mesh.seed_mesh(3).devices.size == 1
   assert mesh.seed_mesh(4).devices.size == 2
+
+
+def test_a_measure_without_options_is_a_difference():
+  """A stopped run must not go on without its behaviour, unnoticed."""
+  old = {'measures': {'behaviour': {}, 'rank': {'every': 2}}}
+  new = {'measures': {'rank': {'every': 2}}}
+  assert config_lib.differences(old, new) == {'measures.behaviour': ({}, None)}
+  assert config_lib.differences(new, old) == {'measures.behaviour': (None, {})}

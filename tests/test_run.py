@@ -3,6 +3,8 @@
 import os
 import pathlib
 import random
+import shutil
+import signal
 import subprocess
 import sys
 
@@ -98,7 +100,30 @@ def test_the_whole_run_directory(environment, tmp_path):
   assert figures == ['accuracy_rankme.png', 'geometry.png', 'training.png']
   summary = (workdir / 'summary.txt').read_text()
   assert 'MODADD' in summary and 'seed 1' in summary
+  # A kill while the report was written: what is missing is made again.
+  (workdir / 'summary.txt').unlink()
+  shutil.rmtree(workdir / 'report')
+  again = call(environment, *args, '--config.checkpoints.schedule=4')
+  assert again.returncode == 0 and 'nothing is left to do' in again.stdout
+  assert (workdir / 'report' / 'report.html').exists()
+  assert (workdir / 'summary.txt').read_text() == summary
   assert summary in done.stdout
+
+
+@pytest.mark.slow
+def test_a_stopped_run_does_not_count_as_done(environment, tmp_path):
+  """`run && next` must not go on; the same command ends with 0."""
+  args = (KILL_CONFIG, f'--workdir={tmp_path / "run"}')
+  process = subprocess.Popen(
+    command(*args), cwd=ROOT, env=environment, stdout=subprocess.PIPE,
+    stderr=subprocess.DEVNULL, text=True,
+  )  # fmt: skip
+  for line in process.stdout:
+    if 'compiled in' in line:
+      process.send_signal(signal.SIGTERM)
+      break
+  assert 'to go on' in process.stdout.read()
+  assert process.wait() == 75
 
 
 @pytest.mark.parametrize(

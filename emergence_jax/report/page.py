@@ -97,9 +97,13 @@ def _image(path: pathlib.Path, title: str) -> str:
 
 
 def _json_of(data: xr.Dataset, name: str) -> dict:
-  """A file of the run's directory; empty if it is not there."""
+  """A file of the run's directory; empty if it is not there, or broken."""
   path = pathlib.Path(data.attrs['workdir']) / name
-  return json.loads(path.read_text()) if path.exists() else {}
+  try:
+    found = json.loads(path.read_text())
+  except (OSError, ValueError):
+    return {}
+  return found if isinstance(found, dict) else {}
 
 
 def _time(data: xr.Dataset) -> str:
