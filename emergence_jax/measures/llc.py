@@ -69,8 +69,9 @@ def make(
 
   The loss is the mean over examples of the mean over an answer's tokens.
   `llc_elevation` comes from chains of their own, by
-  `numerics.llc.PAPER_SETTINGS`. The defaults come from `calibrate_llc` on the
-  grokking job (BUILD_NOTES.md); for another model, calibrate again.
+  `numerics.llc.PAPER_SETTINGS`. The defaults are cheap, and no more: on the
+  grokking job they mix too slowly, and their status says so. Calibrate for
+  your model by `emergence_jax.calibrate_llc`, as `configs/modadd.py` did.
 
   Args:
     objective: model and task.
