@@ -158,6 +158,47 @@ def _ritz(matrix_RR, residuals_W, tail_norm) -> krylov.Ritz:
   )  # fmt: skip
 
 
+def _lacks(product: Operator, kept: _Kept, i):
+  """What one kept vector lacks to be an eigenvector, and its norm."""
+  v_P = kept.vectors_WP[i]
+  rest_P = product(v_P) - kept.values_W[i] * v_P
+  return rest_P, krylov.length(rest_P)
+
+
+def _look(product, kept: _Kept, key, *, k: int, steps: int, tol: float):
+  """What is kept after one more sequence."""
+  worst = jnp.argmax(kept.residuals_W[:k])
+  rough_P, residual = _lacks(product, kept, worst)
+  kept = kept._replace(residuals_W=kept.residuals_W.at[worst].set(residual))
+  rough_P = rough_P / jnp.where(residual > 0, residual, 1)
+  basis_RP, matrix_RR, norm = _sequence(product, kept, rough_P, key, steps)
+  found = _ritz(matrix_RR, kept.residuals_W, norm)
+  slack = tol * found.scale
+  low = kept.values_W.size - k
+  vectors_WP, values_W, residuals_W = _both_ends(found, basis_RP, k, low)
+  shift_W = jnp.abs(values_W - kept.values_W)
+  # A converged value has an eigenvalue within the slack, and moves by more
+  # only where another one was found before it.
+  moved = jnp.any((kept.residuals_W <= slack) & (shift_W > slack))
+  return _Kept(
+    vectors_WP, values_W, residuals_W, shift_W[:k], shift_W[k:],
+    kept.count + 1, jnp.where(moved, 0, kept.quiet + 1),
+  )  # fmt: skip
+
+
+def _goes_on(kept: _Kept, k: int, tol: float):
+  """Whether another sequence is to look.
+
+  One look that moves nothing is enough where nothing ever moved. Copies that
+  were found late may take some more to converge.
+  """
+  scale = jnp.max(jnp.abs(kept.values_W))
+  rough = jnp.any(kept.residuals_W[:k] > tol * scale)
+  late = (kept.count > 2) & rough & (kept.quiet < 6)
+  # Each sequence finds a copy of whatever is repeated: K at the most.
+  return ((kept.quiet < 1) | late) & (kept.count < k + 8)
+
+
 @jax.default_matmul_precision('highest')
 def ends(
   product: Operator,
@@ -203,48 +244,14 @@ def ends(
     jnp.full(low, jnp.inf, dtype), jnp.int32(1), jnp.int32(0),
   )  # fmt: skip
 
-  def lacks(kept: _Kept, i):
-    """What one kept vector lacks to be an eigenvector, and its norm."""
-    v_P = kept.vectors_WP[i]
-    rest_P = product(v_P) - kept.values_W[i] * v_P
-    return rest_P, krylov.length(rest_P)
-
   def look(kept: _Kept) -> _Kept:
-    worst = jnp.argmax(kept.residuals_W[:k])
-    rough_P, residual = lacks(kept, worst)
-    kept = kept._replace(residuals_W=kept.residuals_W.at[worst].set(residual))
-    rough_P = rough_P / jnp.where(residual > 0, residual, 1)
-    basis_RP, matrix_RR, norm = _sequence(
-      product, kept, rough_P,
-      jax.random.fold_in(key, num_matvecs + kept.count), steps,
-    )  # fmt: skip
-    found = _ritz(matrix_RR, kept.residuals_W, norm)
-    slack = tol * found.scale
-    vectors_WP, values_W, residuals_W = _both_ends(found, basis_RP, k, low)
-    shift_W = jnp.abs(values_W - kept.values_W)
-    # A converged value has an eigenvalue within the slack, and moves by more
-    # only where another one was found before it.
-    moved = jnp.any((kept.residuals_W <= slack) & (shift_W > slack))
-    return _Kept(
-      vectors_WP, values_W, residuals_W, shift_W[:k], shift_W[k:],
-      kept.count + 1,
-      jnp.where(moved, 0, kept.quiet + 1),
-    )  # fmt: skip
+    key_look = jax.random.fold_in(key, num_matvecs + kept.count)
+    return _look(product, kept, key_look, k=k, steps=steps, tol=tol)
 
-  def goes_on(kept: _Kept):
-    # One look that moves nothing is enough where nothing ever moved. Copies
-    # that were found late may take some more to converge.
-    scale = jnp.max(jnp.abs(kept.values_W))
-    rough = jnp.any(kept.residuals_W[:k] > tol * scale)
-    late = (kept.count > 2) & rough & (kept.quiet < 6)
-    # Each sequence finds a copy of whatever is repeated: K at the most.
-    more = (kept.quiet < 1) | late
-    return more & (kept.count < k + 8)
-
-  kept = jax.lax.while_loop(goes_on, look, kept)
+  kept = jax.lax.while_loop(lambda kept: _goes_on(kept, k, tol), look, kept)
 
   def measure(i, residuals_W):
-    return residuals_W.at[i].set(lacks(kept, i)[1])
+    return residuals_W.at[i].set(_lacks(product, kept, i)[1])
 
   # The bounds of copies that were found late are too wide: they are measured.
   width = jnp.where(kept.count > 2, kept.values_W.size, 0)
