@@ -59,6 +59,20 @@ def test_llc_and_fisher(found):
   assert abs(rho.value) < 0.1
 
 
+def test_one_flagged_estimate_costs_no_seed():
+  """A wild row whose status is not ok; without the status it would count."""
+  data = with_more()
+  wild, status = data.llc.copy(), 0 * data.llc.astype('int8')
+  for seed, row in ((0, 40), (1, 20), (2, 99)):
+    wild[seed, row], status[seed, row] = 1e4, 3
+  found = of({'nano': data.assign(llc=wild, llc_status=status)})
+  assert found['llc with fisher'].estimate.count == 4
+  np.testing.assert_allclose(found['llc with fisher'].estimate.value, 1)
+  # Seed 2 has no last row that is ok.
+  assert found['llc over fisher'].estimate.count == 3
+  np.testing.assert_allclose(found['llc over fisher'].estimate.value, 1)
+
+
 def test_one_bad_seed_does_not_stop_the_others():
   data = with_more()
   for name in ('rankme', 'llc', 'fisher_rank', 'accuracy', 'log_prob'):

@@ -278,21 +278,27 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
   ratios, correlations = [], []
   for data in runs.values():
     dims = ('seed', 'task', 'step')
-    llc, fisher = (
-      series.usable(data, series.SERIES[name]).transpose(*dims)
-      for name in ('LLC', 'Fisher rank')
-    )
-    finite = np.isfinite(llc * fisher)
+    finite = np.isfinite(data.llc * data.fisher_rank).transpose(*dims)
     known = finite.any(('seed', 'task'))
-    # A seed that failed on the way has no part in it.
+    # A seed that failed on the way has no part in it; one with estimates that
+    # are not ok has its others.
     whole = finite[..., known].all(('task', 'step'))
     if not (known.any() and whole.any()):
       continue
-    llc, fisher = llc[whole][..., known], fisher[whole][..., known]
+    llc, fisher = (
+      series.usable(data, series.SERIES[name]).transpose(*dims)[whole][
+        ..., known
+      ]
+      for name in ('LLC', 'Fisher rank')
+    )
     ratios.append((2 * llc / fisher).isel(step=-1).median('task').values)
-    if known.sum() >= precedence.LEAST:
-      ranks = (x.copy(data=stats.rankdata(x, axis=-1)) for x in (llc, fisher))
-      correlations.append(xr.corr(*ranks, 'step').mean('task').values)
+    both = np.isfinite(llc * fisher)
+    ranks = (
+      x.copy(data=stats.rankdata(x.where(both), axis=-1, nan_policy='omit'))
+      for x in (llc, fisher)
+    )
+    rho = xr.corr(*ranks, 'step').where(both.sum('step') >= precedence.LEAST)
+    correlations.append(rho.mean('task').values)
   found = {}
   if ratios:
     found['llc over fisher'] = _finding(statistics.over_runs(ratios), runs)
