@@ -68,15 +68,26 @@ class Checkpoints:
   """
 
   def __init__(
-    self, workdir: str | pathlib.Path, *, keep: int = 3, keep_period: int = 0
+    self,
+    workdir: str | pathlib.Path,
+    *,
+    keep: int = 3,
+    keep_period: int = 0,
+    run: int = 0,
   ):
     """Opens or creates the folder.
+
+    Half-written saves in it are cleaned away, so no other process may be
+    saving there.
 
     Args:
       workdir: run directory.
       keep: newest checkpoints to keep; 0 keeps all.
       keep_period: also keep every step that is a multiple of it; 0 for none.
+      run: a uint32 that says which run the populations are of; those of
+        another are refused.
     """
+    self._run = run
     # What Orbax logs as an error it also raises, and the user sees that.
     logging.getLogger('absl').setLevel(logging.CRITICAL)
     self._folder = pathlib.Path(workdir).absolute() / FOLDER
@@ -99,7 +110,11 @@ class Checkpoints:
     """Starts saving a population, once the save before has been committed."""
     self.wait()
     step = int(population.step[0])
-    item = {'population': population, 'fingerprint': _fingerprint(population)}
+    item = {
+      'population': population,
+      'fingerprint': _fingerprint(population),
+      'run': jnp.uint32(self._run),
+    }
     saved = self._manager.save(step, args=ocp.args.StandardSave(item))
     if not saved:
       raise RuntimeError(f'Orbax declined to save step {step}.')
@@ -116,12 +131,8 @@ class Checkpoints:
 
   def _read(self, step: int, like: Population) -> _Found:
     """A checkpoint, on the devices of `like`, or why it cannot be used."""
-    abstract = {
-      'population': like,
-      'fingerprint': jax.ShapeDtypeStruct(
-        (), jnp.uint32, sharding=_everywhere(like)
-      ),
-    }
+    word = jax.ShapeDtypeStruct((), jnp.uint32, sharding=_everywhere(like))
+    abstract = {'population': like, 'fingerprint': word, 'run': word}
     try:
       item = self._manager.restore(
         step, args=ocp.args.StandardRestore(abstract)
@@ -136,6 +147,8 @@ class Checkpoints:
     if not whole:
       reason = 'is damaged (its contents do not match its fingerprint)'
       return _Found(None, reason, True)
+    if int(item['run']) != self._run:
+      return _Found(None, 'is of a run of another configuration', False)
     return _Found(item['population'], '', False)
 
   def restore(

@@ -4,12 +4,14 @@ import dataclasses
 import difflib
 import inspect
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
-from emergence_jax import optim, schedule
+from emergence_jax import files, limits, mesh, optim, schedule
 from emergence_jax.measures import MEASURES
 from emergence_jax.models import gpt
 from emergence_jax.objective import Objective
@@ -95,6 +97,8 @@ class Config:
     )
 
 
+# What a population depends on.
+_OF_TRAINING = ('task', 'model', 'optimizer', 'seeds.first', 'seeds.count')
 # Keys that may change when a run goes on: they move no number beyond rounding.
 LAYOUT_KEYS = (
   'seeds.devices',
@@ -127,17 +131,6 @@ def _check_keys(path: str, given: Mapping[str, Any], known) -> None:
       )
 
 
-def _check_type(key: str, value: Any, kind: type) -> Any:
-  if kind is float and isinstance(value, int) and not isinstance(value, bool):
-    return float(value)
-  if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-    raise UserError(
-      f'{key}={value!r} is of type {type(value).__name__}; it must be '
-      f'{kind.__name__}.'
-    )
-  return value
-
-
 def _build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
   """An instance of a flat dataclass, its keys and types checked."""
   if not isinstance(given, Mapping):
@@ -153,7 +146,8 @@ def _build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
     raise UserError(f'{path}.{missing[0]} is missing.')
   return cls(
     **{
-      k: _check_type(f'{path}.{k}', v, fields[k].type) for k, v in given.items()
+      k: limits.check_type(f'{path}.{k}', v, fields[k].type)
+      for k, v in given.items()
     }
   )
 
@@ -171,31 +165,46 @@ def _model(given: Mapping[str, Any]) -> gpt.GPTConfig:
   return _build('config.model', gpt.GPTConfig, given)
 
 
-def _measures(given: Mapping[str, Any]) -> dict[str, MeasureSpec]:
-  specs = {}
+def _measures(given: Mapping[str, Any]):
+  """Name → spec: of those that the run has, and of those switched off."""
+  specs: dict[str, MeasureSpec] = {}
+  off: dict[str, MeasureSpec] = {}
   for name, options in given.items():
     choose('config.measures', name, MEASURES)
     if options is None:
-      continue  # switched off
-    options = dict(options)
+      continue  # as if it were not there
     path = f'config.measures.{name}'
-    every = _check_type(f'{path}.every', options.pop('every', 1), int)
-    chunk = _check_type(f'{path}.chunk', options.pop('chunk', 0), int)
-    first = _check_type(f'{path}.from_step', options.pop('from_step', 0), int)
-    if every < 1 or chunk < 0 or first < 0:
-      raise UserError(
-        f'{path}: every={every} must be at least 1, chunk={chunk} and '
-        f'from_step={first} at least 0.'
-      )
-    specs[name] = MeasureSpec(every, chunk, options, first)
-  return specs
+    if not isinstance(options, Mapping):
+      raise UserError(f'{path}={options!r} must be a group of options.')
+    options = dict(options)
+    on = limits.check_type(f'{path}.on', options.pop('on', True), bool)
+    every = limits.check_type(f'{path}.every', options.pop('every', 1), int)
+    chunk = limits.check_type(f'{path}.chunk', options.pop('chunk', 0), int)
+    first = limits.check_type(
+      f'{path}.from_step', options.pop('from_step', 0), int
+    )
+    limits.check(f'{path}.every', every, 1)
+    limits.check(f'{path}.chunk', chunk, 0)
+    limits.check(f'{path}.from_step', first, 0)
+    found = specs if on else off
+    found[name] = MeasureSpec(every, chunk, options, first)
+  return specs, off
 
 
 def _plain(value: Any) -> Any:
   """JSON values of nested mappings and tuples."""
   if hasattr(value, 'to_dict'):
     value = value.to_dict()
-  return json.loads(json.dumps(value))
+  try:
+    found = json.loads(json.dumps(value))
+  except (TypeError, ValueError, RecursionError) as error:
+    raise UserError(
+      f'the configuration holds what is no number, text, list or group of them '
+      f'({error}).'
+    ) from error
+  if not isinstance(found, Mapping):
+    raise UserError(f'the configuration is {found!r} and no group of keys.')
+  return found
 
 
 def from_mapping(given: Mapping[str, Any]) -> Config:
@@ -208,8 +217,12 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
   raw = _plain(given)
   groups = {f.name for f in dataclasses.fields(Config)} - {'raw'}
   _check_keys('config', raw, groups)
+  for name, group in raw.items():
+    if not isinstance(group, Mapping):
+      raise UserError(f'config.{name}={group!r} must be a group of keys.')
   task = dict(raw.get('task', {}))
   task_class = choose('config.task.name', task.pop('name', None), TASKS)
+  measures, off = _measures(raw.get('measures', {}))
   config = Config(
     task=_build('config.task', task_class, task),
     model=_model(raw.get('model', {})),
@@ -221,25 +234,37 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
     checkpoints=_build(
       'config.checkpoints', CheckpointsConfig, raw.get('checkpoints', {})
     ),
-    measures=_measures(raw.get('measures', {})),
+    measures=measures,
     raw=raw,
   )
   _check_ranges(config)
+  for name, spec in (measures | off).items():
+    build_measure(config, name, spec)
   return config
 
 
 def _check_ranges(config: Config) -> None:
-  for key, value, least in (
-    ('train.steps', config.train.steps, 1),
-    ('seeds.count', config.seeds.count, 1),
-    ('seeds.first', config.seeds.first, 0),
-    ('seeds.devices', config.seeds.devices, 0),
-    ('seeds.chunk', config.seeds.chunk, 0),
-    ('checkpoints.keep', config.checkpoints.keep, 0),
-    ('checkpoints.keep_period', config.checkpoints.keep_period, 0),
+  count, first = config.seeds.count, config.seeds.first
+  last = limits.LARGEST_INT
+  for key, value, least, most in (
+    ('train.steps', config.train.steps, 1, limits.MOST_STEPS),
+    ('seeds.count', count, 1, last),
+    ('seeds.first', first, 0, last),
+    ('seeds.devices', config.seeds.devices, 0, count),
+    ('seeds.chunk', config.seeds.chunk, 0, count),
+    ('checkpoints.keep', config.checkpoints.keep, 0, last),
+    ('checkpoints.keep_period', config.checkpoints.keep_period, 0, last),
+    *(
+      (f'measures.{name}.chunk', spec.chunk, 0, count)
+      for name, spec in config.measures.items()
+    ),
   ):
-    if value < least:
-      raise UserError(f'config.{key}={value} must be at least {least}.')
+    limits.check(f'config.{key}', value, least, most)
+  if first + count > last:
+    raise UserError(
+      f'config.seeds.first={first} and count={count} run past the largest '
+      f'number of a seed, {last:,}.'
+    )
   if config.task.length - 1 > config.model.num_positions:
     raise UserError(
       f'config.model.num_positions={config.model.num_positions} is less than '
@@ -247,8 +272,65 @@ def _check_ranges(config: Config) -> None:
     )
   _ = config.steps  # raises for a bad schedule
   optim.schedule(config.optimizer, config.train.steps)
+
+
+def start_devices(given: Mapping[str, Any]) -> None:
+  """Readies the devices that a configuration asks for; before all else of JAX.
+
+  Raises:
+    UserError: if `config.seeds` is wrong.
+  """
+  seeds = _build('config.seeds', SeedsConfig, _plain(given).get('seeds', {}))
+  limits.check('config.seeds.count', seeds.count, 1)
+  limits.check('config.seeds.devices', seeds.devices, 0, seeds.count)
+  mesh.start(seeds.count, seeds.devices)
+
+
+def check_devices(config: Config) -> None:
+  """Raises a UserError if the seeds do not fit the machine's devices.
+
+  JAX starts its backend, so that this comes after `mesh.start`.
+  """
+  seeds, model = config.seeds, config.model
+  mesh.seed_mesh(seeds.count, seeds.devices)
+  # Parameters and the optimiser's two moments, in float32.
+  weights = model.num_weights(config.task.vocab_size)
+  limits.check_memory(
+    f'{seeds.count:,} seeds of {weights:,} parameters or more '
+    f'(config.model.num_layers={model.num_layers}, d_model={model.d_model}, '
+    f'd_ff={model.d_ff})', 3 * 4 * weights * seeds.count,
+    'lower them, or --config.seeds.count.',
+  )  # fmt: skip
+  if hasattr(config.task, 'batch_size'):
+    # Of one seed: the activations that its gradient needs.
+    tokens = config.task.batch_size * config.task.length
+    limits.check_memory(
+      f'config.task.batch_size={config.task.batch_size}',
+      4 * tokens * (model.num_layers * model.d_model + model.d_ff),
+      'lower it.',
+    )
   for name, spec in config.measures.items():
-    build_measure(config, name, spec)
+    _check_probe(config, name, spec)
+
+
+def _check_probe(config: Config, name: str, spec: MeasureSpec) -> None:
+  """The fixed examples of a measure have to fit, too."""
+  measure = build_measure(config, name, spec)
+  seed = jax.ShapeDtypeStruct((), np.int32)
+  try:
+    shapes = jax.tree.leaves(jax.eval_shape(measure.probe, seed))
+  except (OverflowError, TypeError, ValueError) as error:
+    raise UserError(
+      f'config.measures.{name}: its fixed examples cannot be made with '
+      f'{dict(spec.options)} ({error}).'
+    ) from error
+  size = sum(math.prod(x.shape) * x.dtype.itemsize for x in shapes)
+  if measure.probe_per_seed:
+    size *= config.seeds.count
+  limits.check_memory(
+    f'the fixed examples of config.measures.{name} ({dict(spec.options)})',
+    size, 'lower their number.',
+  )  # fmt: skip
 
 
 def build_measure(config: Config, name: str, spec: MeasureSpec):
@@ -262,10 +344,10 @@ def build_measure(config: Config, name: str, spec: MeasureSpec):
   del known['objective']
   path = f'config.measures.{name}'
   _check_keys(
-    path, spec.options, known.keys() | {'every', 'chunk', 'from_step'}
+    path, spec.options, known.keys() | {'every', 'chunk', 'from_step', 'on'}
   )
   for key, value in spec.options.items():
-    _check_type(f'{path}.{key}', value, type(known[key].default))
+    limits.check_type(f'{path}.{key}', value, type(known[key].default))
   return make(config.objective, **spec.options)
 
 
@@ -282,6 +364,16 @@ def flatten(raw: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
     else:
       flat[prefix + key] = value
   return flat
+
+
+def digest(raw: Mapping[str, Any]) -> int:
+  """A uint32 of all that a training's populations depend on."""
+  kept = {
+    key: value
+    for key, value in flatten(raw).items()
+    if key.startswith(_OF_TRAINING)
+  }
+  return int(files.checksum(kept), 16)
 
 
 def differences(

@@ -5,13 +5,11 @@ the population is saved. Whatever lies past the newest whole checkpoint is
 dropped when the run goes on, and is computed again to the same bits.
 """
 
-import contextlib
 import dataclasses
 import enum
 import json
 import pathlib
-import signal
-import threading
+import shlex
 import time
 from collections.abc import Callable
 
@@ -20,9 +18,10 @@ import numpy as np
 
 from emergence_jax import checkpoints as checkpoints_lib
 from emergence_jax import config as config_lib
+from emergence_jax import files, rundir, stopping, store, timeseries, train
 from emergence_jax import programs as programs_lib
 from emergence_jax import progress as progress_lib
-from emergence_jax import rundir, timeseries, train
+from emergence_jax import rows as rows_lib
 from emergence_jax.types import Population, PyTree, Status, UserError
 
 # A call trains for about so long, so that signals and progress get their turn.
@@ -35,35 +34,6 @@ class Outcome(enum.Enum):
   FINISHED = 'finished'
   ALREADY_FINISHED = 'already finished'
   STOPPED = 'stopped'
-
-
-class StopRequest:
-  """Turns the first SIGTERM or SIGINT into a request to stop."""
-
-  def __init__(self):
-    self.name: str | None = None
-
-  @contextlib.contextmanager
-  def installed(self):
-    """Handles signals inside the context, if this is the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-      yield self
-      return
-    old = {}
-
-    def handle(number, frame):
-      del frame
-      self.name = signal.Signals(number).name
-      # A second signal acts at once.
-      signal.signal(number, old[number])
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-      old[number] = signal.signal(number, handle)
-    try:
-      yield self
-    finally:
-      for number, handler in old.items():
-        signal.signal(number, handler)
 
 
 class Pacer:
@@ -91,11 +61,12 @@ class _Run:
 
   config: config_lib.Config
   programs: programs_lib.Programs
-  writer: timeseries.Writer
+  writer: rows_lib.Writer
   checkpoints: checkpoints_lib.Checkpoints
   progress: progress_lib.Progress
-  stop: StopRequest
+  stop: stopping.StopRequest
   clock: rundir.Clock
+  lock: files.Lock
   pacer: Pacer = dataclasses.field(default_factory=Pacer)
 
   def train_until(
@@ -118,6 +89,7 @@ class _Run:
       finite &= np.isfinite(chunks[-1][0]).all(1)
       step += count
       self.progress.update(step, float(np.median(chunks[-1][0][:, -1])))
+    self.lock.check()
     if chunks:
       loss, norm = (np.concatenate(x, 1) for x in zip(*chunks))
       self.writer.write_history(start, {'train_loss': loss, 'grad_norm': norm})
@@ -131,17 +103,49 @@ class _Run:
     step: int,
     finite: np.ndarray,
   ):
-    """Writes the row of a checkpoint; `previous` is the one before's params."""
+    """Writes the row of a checkpoint; `previous` is the one before's params.
+
+    Returns:
+      bool [S], all is finite, and what is not, in words.
+    """
     values = {}
+    bad = [] if finite.all() else ['the training loss']
     for name, spec in self.config.measures.items():
       known = previous is not None or name not in self.programs.pairs
       if known and spec.is_due(row, step):
         measured = self.programs.measures[name](population, previous)
-        values |= jax.device_get(measured)
-    finite = finite & timeseries.finite_seeds(values)
+        measured = jax.device_get(measured)
+        good = rows_lib.finite_seeds(measured)
+        bad += [] if np.all(good) else [name]
+        finite = finite & good
+        values |= measured
     status = np.where(finite, Status.OK, Status.NON_FINITE)
     self.writer.write_row(step, values, status)
-    return finite
+    return finite, ', '.join(bad)
+
+  def make_again(self) -> None:
+    """Measures the damaged rows whose populations are saved."""
+    steps, saved = self.config.steps.tolist(), self.checkpoints.steps()
+    damaged = self.writer.damaged()
+    for step in [s for s in damaged if s in saved]:
+      row, previous = steps.index(step), None
+      like = self.programs.abstract_population
+      population = self.checkpoints.restore(step, like, self.progress.say)
+      if row and self.programs.pairs and steps[row - 1] in saved:
+        found = self.checkpoints.restore(
+          steps[row - 1], like, self.progress.say
+        )
+        previous = None if found is None else found.params
+      if population is not None:
+        finite = self.writer.finite_until(step)
+        self.measure(population, previous, row, step, finite)
+        self.progress.say(f'step {step:,} was damaged and is measured again.')
+    lost = ', '.join(f'{s:,}' for s in damaged if s not in saved)
+    if lost:
+      self.progress.say(
+        f'the rows of these steps stay damaged, since no population is saved: '
+        f'{lost}.'
+      )
 
   def _before(self, population: Population, step: int) -> PyTree | None:
     """Parameters at the newest row up to `step`, for measures of pairs."""
@@ -170,16 +174,20 @@ class _Run:
         continue
       population, step, finite = self.train_until(population, step, target)
       if step == target:
-        finite = self.measure(population, previous, row, step, finite)
+        finite, what = self.measure(population, previous, row, step, finite)
         for seed in np.flatnonzero(said & ~finite):
           self.progress.say(
             f'seed {self.config.seeds.first + seed} has non-finite values at '
-            f'step {step}; its rows say so and the other seeds go on.'
+            f'step {step:,} ({what}); the row says so and the other seeds go '
+            'on.'
           )
         said &= finite
         if self.programs.pairs:
           previous = self.programs.copy(population.params)
-      self.checkpoints.save(population)
+      self.lock.check()
+      # One that was stopped before its first step is there already.
+      if step not in self.checkpoints.steps():
+        self.checkpoints.save(population)
       self.clock.record(step)
       if self.stop.name:
         self.checkpoints.wait()
@@ -188,8 +196,8 @@ class _Run:
     return Outcome.FINISHED
 
 
-def create_timeseries(workdir: pathlib.Path, config: config_lib.Config) -> None:
-  """Creates the empty timeseries of a run."""
+def layout(config: config_lib.Config) -> dict:
+  """What the timeseries of a run is made with: arguments of its `create`."""
   fields, coords = {}, {}
   for name, spec in config.measures.items():
     measure = config_lib.build_measure(config, name, spec)
@@ -198,20 +206,44 @@ def create_timeseries(workdir: pathlib.Path, config: config_lib.Config) -> None:
   task = config.task
   coords |= {'task': list(task.task_names), 'level': list(task.level_names)}
   seeds = config.seeds
-  timeseries.create(
-    workdir,
-    fields=fields,
-    coords=coords,
-    chance_KxL=task.chance_KxL,
-    seeds=np.arange(seeds.first, seeds.first + seeds.count),
-    steps=config.steps,
-    train_steps=config.train.steps,
-    attributes={
+  return {
+    'fields': fields,
+    'coords': coords,
+    'chance_KxL': task.chance_KxL,
+    'seeds': np.arange(seeds.first, seeds.first + seeds.count),
+    'steps': config.steps,
+    'train_steps': config.train.steps,
+    'attributes': {
       'title': f'emergence_jax run: {config.raw["task"]["name"]}',
       'parameters': config.objective.num_params(),
       'config': json.dumps(config.raw, sort_keys=True),
     },
-  )
+  }
+
+
+def bring_in_line(
+  workdir: pathlib.Path,
+  config: config_lib.Config,
+  saved: list[int],
+  say: Callable[[str], None],
+) -> list[int]:
+  """Mends the timeseries of a run; returns the steps of its rows.
+
+  Args:
+    workdir: the run's directory, locked.
+    config: its configuration.
+    saved: steps of its saved populations; if the timeseries is gone, those can
+      be measured again.
+    say: takes a line about each damaged file.
+  """
+  if (workdir / store.NAME).is_dir():
+    rows_lib.mend(workdir, say, **layout(config))
+  elif saved:
+    say(f'{workdir / store.NAME} is gone; what can be measured again will be.')
+    timeseries.create(workdir, **layout(config))
+    rows = [s for s in config.steps.tolist() if s <= saved[-1]]
+    rows_lib.Writer(workdir).mark_damaged(rows)
+  return timeseries.reached(workdir)
 
 
 def _start(workdir, config, programs, checkpoints, say):
@@ -224,16 +256,21 @@ def _start(workdir, config, programs, checkpoints, say):
       raise UserError(
         f'{workdir} holds {len(rows)} measured checkpoints, up to step '
         f'{rows[-1]:,}, and no population to go on from: beginning again would '
-        'erase them. Give another --workdir, or bring its folder '
-        f'{checkpoints_lib.FOLDER}/ back.'
+        'erase them. Give another --workdir, bring its folder '
+        f'{checkpoints_lib.FOLDER}/ back, or give --overwrite.'
       )
-    create_timeseries(workdir, config)
-    return programs.init(), 0, timeseries.Writer(workdir)
+    timeseries.create(workdir, **layout(config))
+    return programs.init(), 0, rows_lib.Writer(workdir)
   step = int(restored.step[0])
-  writer = timeseries.Writer(workdir)
-  dropped = writer.drop_after(step)
+  writer = rows_lib.Writer(workdir)
+  dropped, lost = writer.drop_after(step)
   again = f'; {dropped} rows past it are computed again' if dropped else ''
   say(f'going on from the checkpoint of step {step:,}{again}.')
+  if lost:
+    say(
+      f'{", ".join(lost)} had been measured there later; call '
+      'experiments.measure again once the run has come to its end.'
+    )
   return restored, step, writer
 
 
@@ -243,17 +280,45 @@ def _say(line: str) -> None:
 
 
 def _resume_hint(workdir: pathlib.Path) -> str:
-  return f'run the same command with --workdir={workdir} to go on.'
+  where = shlex.quote(str(workdir))
+  return f'run the same command with --workdir={where} to go on.'
 
 
-def _run(config, workdir, programs, checkpoints, stop, say) -> Outcome:
+def make_again(
+  config: config_lib.Config,
+  workdir: pathlib.Path,
+  checkpoints: checkpoints_lib.Checkpoints,
+  lock: files.Lock,
+) -> bool:
+  """Measures the damaged rows of a run whose populations are saved.
+
+  Returns:
+    Whether there were any; if not, nothing is compiled.
+  """
+  writer = rows_lib.Writer(workdir)
+  if not set(writer.damaged()) & set(checkpoints.steps()):
+    return False
+  programs = programs_lib.Programs(config)
+  programs.compile_measures(config.measures)
+  last = config.train.steps
+  with progress_lib.Progress(last, last, config.seeds.count) as progress:
+    _Run(
+      config, programs, writer, checkpoints, progress, stopping.StopRequest(),
+      rundir.Clock(workdir), lock,
+    ).make_again()  # fmt: skip
+  return True
+
+
+def _run(config, workdir, checkpoints, stop, lock, say) -> Outcome:
   """`run` with its checkpoints open and its signals handled."""
-  if checkpoints.steps()[-1:] == [config.train.steps]:
-    return Outcome.ALREADY_FINISHED
+  saved, last = checkpoints.steps(), [config.train.steps]
+  reached = bring_in_line(workdir, config, saved, say)
   # Its populations may be gone, for want of space.
-  if timeseries.reached(workdir)[-1:] == [config.train.steps]:
-    return Outcome.ALREADY_FINISHED
+  if last in (saved[-1:], reached[-1:]):
+    again = make_again(config, workdir, checkpoints, lock)
+    return Outcome.FINISHED if again else Outcome.ALREADY_FINISHED
   clock = rundir.Clock(workdir)
+  programs = programs_lib.Programs(config)
   seconds = programs.compile()
   say(
     f'{config.seeds.count} seeds on {programs.layout}; compiled in '
@@ -263,14 +328,33 @@ def _run(config, workdir, programs, checkpoints, stop, say) -> Outcome:
   with progress_lib.Progress(
     config.train.steps, step, config.seeds.count
   ) as progress:
-    work = _Run(config, programs, writer, checkpoints, progress, stop, clock)
+    work = _Run(
+      config, programs, writer, checkpoints, progress, stop, clock, lock
+    )
+    work.make_again()
     return work.go(population, step)
+
+
+def _explained(error: Exception, workdir, lock) -> UserError | None:
+  """What a user can do about an error of the file system, if that is it."""
+  try:
+    lock.check()
+  except UserError as moved:
+    return moved
+  if rundir.is_disk_full(error):
+    return UserError(
+      f'the disk of {workdir} is full. The run is whole up to its last '
+      f'checkpoint; free some space, then {_resume_hint(workdir)}'
+    )
+  return None
 
 
 def run(
   config: config_lib.Config,
   workdir: pathlib.Path,
   say: Callable[[str], None] = _say,
+  *,
+  overwrite: bool = False,
 ) -> Outcome:
   """Runs a configuration in a directory, from where it stands to its end.
 
@@ -278,30 +362,34 @@ def run(
     config: the checked configuration.
     workdir: the run's directory, new or of the same configuration.
     say: takes lines of text for the user.
+    overwrite: whether a run that is there is erased first.
 
   Raises:
     UserError: if the run cannot go on; what was computed is kept.
   """
-  programs = programs_lib.Programs(config)  # the devices must fit, first
-  rundir.prepare(workdir, config, say)
-  stop = StopRequest()
-  try:
-    with (
-      stop.installed(),
-      checkpoints_lib.Checkpoints(
-        workdir,
-        keep=config.checkpoints.keep,
-        keep_period=config.checkpoints.keep_period,
-      ) as checkpoints,
-    ):
-      outcome = _run(config, workdir, programs, checkpoints, stop, say)
-  except Exception as error:
-    if not rundir.is_disk_full(error):
-      raise
-    raise UserError(
-      f'the disk of {workdir} is full. The run is whole up to its last '
-      f'checkpoint; free some space, then {_resume_hint(workdir)}'
-    ) from error
+  config_lib.check_devices(config)  # first, and before anything is written
+  rundir.make(workdir)
+  stop = stopping.StopRequest()
+  with files.Lock(workdir) as lock:
+    if overwrite:
+      rundir.erase(workdir)
+    rundir.prepare(workdir, config, say)
+    try:
+      with (
+        stop.installed(),
+        checkpoints_lib.Checkpoints(
+          workdir,
+          keep=config.checkpoints.keep,
+          keep_period=config.checkpoints.keep_period,
+          run=config_lib.digest(config.raw),
+        ) as checkpoints,
+      ):
+        outcome = _run(config, workdir, checkpoints, stop, lock, say)
+    except Exception as error:
+      explained = _explained(error, workdir, lock)
+      if explained is None or isinstance(error, UserError):
+        raise
+      raise explained from error
   if outcome is Outcome.STOPPED:
     say(f'stopped by {stop.name} and saved; {_resume_hint(workdir)}')
   return outcome

@@ -5,6 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import optax
 
+from emergence_jax import limits
 from emergence_jax.types import UserError
 
 _DECAYS = ('constant', 'cosine')
@@ -39,10 +40,10 @@ class OptimizerConfig:
         f'{_DECAYS}.'
       )
     for name in ('rate', 'warmup', 'weight_decay', 'clip_norm'):
-      if getattr(self, name) < 0:
-        raise UserError(
-          f'config.optimizer.{name}={getattr(self, name)} must not be negative.'
-        )
+      limits.check(f'config.optimizer.{name}', getattr(self, name), 0)
+    for name in ('b1', 'b2'):
+      key = f'config.optimizer.{name}'
+      limits.check(key, getattr(self, name), 0, 1, below=True)
 
 
 def schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:

@@ -1,12 +1,13 @@
 """A run's directory: what was asked, on what it ran, and who may go on."""
 
-import contextlib
 import datetime
 import errno
+import itertools
 import json
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -16,22 +17,52 @@ from importlib import metadata
 import jax
 
 from emergence_jax import config as config_lib
+from emergence_jax import damage, files, store
 from emergence_jax.types import UserError
 
 _PACKAGES = (
   'emergence_jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint',
   'numpy', 'scipy', 'xarray', 'zarr',
 )  # fmt: skip
-
-
+# Settings of JAX that change numbers.
+_SETTINGS = (
+  'jax_enable_x64', 'jax_default_matmul_precision',
+  'jax_threefry_partitionable', 'jax_default_prng_impl',
+  'jax_numpy_dtype_promotion',
+)  # fmt: skip
+# What of an environment changes no number.
+_FREE = ('argv', 'git_dirty', 'later', 'time')
 # What a kill may leave of a run that had only begun.
-_BEGINNINGS = {'env.json', 'env.partial', 'config.partial'}
+_BEGINNINGS = {'env.json', 'config.partial', 'env.partial', files.LOCK}
+# Everything that a run makes, for `--overwrite`.
+_MADE = (
+  store.NAME, 'timeseries.partial', damage.NOTES, 'checkpoints', 'figures',
+  'report', 'summary.txt', 'times.json', 'env.json', 'config.json',
+)  # fmt: skip
 
 
-def default_workdir(name: str) -> pathlib.Path:
-  """A new dated folder under `runs/`."""
+def new_workdir(name: str) -> pathlib.Path:
+  """Makes a new dated folder under `runs/`, which no other process has.
+
+  Raises:
+    UserError: if that cannot be written to.
+  """
   now = datetime.datetime.now().strftime('%Y-%m-%d-%H%M%S')
-  return pathlib.Path('runs') / f'{now}-{name}'
+  for i in itertools.count(1):
+    path = pathlib.Path('runs') / f'{now}-{name}{f"-{i}" if i > 1 else ""}'
+    try:
+      path.mkdir(parents=True)
+      return path
+    except FileExistsError:
+      if path.parent.is_dir():
+        continue
+      raise UserError(
+        f'{path.parent} is not a folder; give --workdir.'
+      ) from None
+    except OSError as error:
+      raise UserError(
+        f'cannot make {path} ({error.strerror}); give --workdir.'
+      ) from error
 
 
 def _git(*args: str) -> str | None:
@@ -41,7 +72,8 @@ def _git(*args: str) -> str | None:
       ['git', *args],
       cwd=pathlib.Path(__file__).parent,
       capture_output=True,
-      text=True,
+      encoding='utf-8',
+      errors='replace',
       timeout=10,
       check=True,
     )
@@ -51,7 +83,7 @@ def _git(*args: str) -> str | None:
 
 
 def environment() -> dict:
-  """Versions, devices, flags and the source's commit."""
+  """Versions, devices, settings and the source's commit."""
   versions = {}
   for package in _PACKAGES:
     try:
@@ -65,6 +97,7 @@ def environment() -> dict:
     'versions': versions,
     'backend': jax.default_backend(),
     'devices': [d.device_kind for d in jax.devices()],
+    'settings': {name: getattr(jax.config, name, None) for name in _SETTINGS},
     'flags': {
       name: os.environ[name]
       for name in sorted(os.environ)
@@ -73,14 +106,8 @@ def environment() -> dict:
     'argv': sys.argv,
     'git_commit': _git('rev-parse', 'HEAD'),
     'git_dirty': None if dirty is None else bool(dirty),
+    'time': datetime.datetime.now().astimezone().isoformat(timespec='seconds'),
   }
-
-
-def write_json(path: pathlib.Path, value: dict) -> None:
-  """Writes a file that a kill leaves either old or new."""
-  partial = path.with_suffix('.partial')
-  partial.write_text(json.dumps(value, indent=2) + '\n')
-  partial.replace(path)
 
 
 class Clock:
@@ -93,10 +120,10 @@ class Clock:
   def __init__(self, workdir: pathlib.Path):
     self._path = workdir / 'times.json'
     self._began = time.monotonic()
-    self._sessions = []
     # A broken file costs the times of before, and nothing else.
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-      self._sessions = list(json.loads(self._path.read_text())['sessions'])
+    found = files.read_json(self._path) or {}
+    sessions = found.get('sessions')
+    self._sessions = list(sessions) if isinstance(sessions, list) else []
     self._session: dict | None = None
 
   def record(self, step: int) -> None:
@@ -106,38 +133,97 @@ class Clock:
       self._sessions.append(self._session)
     seconds = round(time.monotonic() - self._began, 1)
     self._session |= {'last_checkpoint': step, 'seconds': seconds}
-    write_json(self._path, {'sessions': self._sessions})
+    files.write_json(self._path, {'sessions': self._sessions})
+
+
+def make(workdir: pathlib.Path) -> None:
+  """Makes a run's directory, unless there is one.
+
+  Raises:
+    UserError: if that cannot be, or it is a folder of something else.
+  """
+  try:
+    there = workdir.exists()
+    names = {p.name for p in workdir.iterdir()} if there else set()
+    workdir.mkdir(parents=True, exist_ok=True)
+  except (OSError, ValueError) as error:
+    why = getattr(error, 'strerror', None) or error
+    raise UserError(f'--workdir={workdir}: {why}.') from error
+  if not names & {'config.json', store.NAME} and names - _BEGINNINGS:
+    raise UserError(
+      f'{workdir} is not empty and holds no run (no config.json); give a '
+      'new --workdir.'
+    )
+
+
+def erase(workdir: pathlib.Path) -> None:
+  """Deletes what a run has made in its directory, and nothing else."""
+  for name in _MADE:
+    path = workdir / name
+    if path.is_dir():
+      shutil.rmtree(path)
+    else:
+      path.unlink(missing_ok=True)
+
+
+def read_config(
+  workdir: pathlib.Path, say: Callable[[str], None] = lambda line: None
+) -> dict:
+  """The configuration of a run as it was given.
+
+  The timeseries holds it under a checksum; `config.json` is for people, and
+  for a run that has no timeseries yet.
+
+  Args:
+    workdir: the run's directory.
+    say: takes a line if the file is damaged, or was changed.
+
+  Raises:
+    UserError: if the directory holds no run, or no whole configuration.
+  """
+  path = workdir / 'config.json'
+  found = files.read_json(path, checked=False)
+  group = store.metadata(workdir / store.NAME) or {}
+  kept = group.get('attributes', {}).get('config')
+  if kept is not None and store.is_sealed(group):
+    kept = json.loads(kept)
+    if found != kept:
+      say(
+        f'{path} is damaged or changed; the configuration in {store.NAME} is '
+        'taken.'
+      )
+    return kept
+  if found is None:
+    if path.exists():
+      raise UserError(f'{path} is damaged and cannot be read.')
+    raise UserError(
+      f'{workdir} holds no run (no config.json); give the directory of one.'
+    )
+  return found
 
 
 def prepare(
   workdir: pathlib.Path, config: config_lib.Config, say: Callable[[str], None]
 ) -> None:
-  """Creates a run directory, or checks that it belongs to this config.
+  """Writes a new run's files, or checks that a run is of this config.
 
   Args:
-    workdir: the directory.
+    workdir: the directory, which exists and is locked.
     config: the run's configuration.
-    say: takes a line about layout keys that have changed.
+    say: takes a line about what has changed.
 
   Raises:
     UserError: if it holds a run of another configuration.
   """
   path = workdir / 'config.json'
-  if not path.exists():
-    names = {p.name for p in workdir.iterdir()} if workdir.exists() else set()
-    if names - _BEGINNINGS:
-      raise UserError(
-        f'{workdir} is not empty and holds no run (no config.json); give a '
-        'new --workdir.'
-      )
-    try:
-      workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-      raise UserError(f'--workdir={workdir}: {error.strerror}.') from error
-    write_json(workdir / 'env.json', environment())
-    write_json(path, dict(config.raw))
+  if not path.exists() and not (workdir / store.NAME).exists():
+    files.write_json(workdir / 'env.json', environment())
+    files.write_json(path, dict(config.raw), checked=False)
     return
-  changed = config_lib.differences(json.loads(path.read_text()), config.raw)
+  kept = read_config(workdir, say)
+  if files.read_json(path, checked=False) != kept:
+    files.write_json(path, kept, checked=False)
+  changed = config_lib.differences(kept, config.raw)
   layout = {k: changed.pop(k) for k in config_lib.LAYOUT_KEYS if k in changed}
   if changed:
     rows = '\n'.join(
@@ -153,6 +239,36 @@ def prepare(
       f'layout changed ({", ".join(layout)}): results agree with the run so '
       'far to rounding, not bitwise.'
     )
+  _compare_environment(workdir, say)
+
+
+def _compare_environment(workdir, say) -> None:
+  """Says how this environment differs from the last one, and writes it down."""
+  path = workdir / 'env.json'
+  first = files.read_json(path)
+  now = environment()
+  if first is None:
+    say(f'{path} is damaged or missing; it is written again, as of now.')
+    files.write_json(path, now)
+    return
+  later = first.get('later')
+  later = later if isinstance(later, list) else []
+  last = later[-1] if later and isinstance(later[-1], dict) else first
+  changed = {
+    key: values
+    for key, values in config_lib.differences(last, now).items()
+    if key.split('.')[0] not in _FREE
+  }
+  if not changed:
+    return
+  said = '; '.join(
+    f'{key} was {old!r}, is {new!r}' for key, (old, new) in changed.items()
+  )
+  say(
+    f'the environment has changed ({said}): results agree with the run so far '
+    'to rounding, and need not agree bitwise.'
+  )
+  files.write_json(path, {**first, 'later': [*later, now]})
 
 
 def is_disk_full(error: BaseException | None) -> bool:

@@ -1,8 +1,14 @@
 """When to measure: checkpoint schedules, and durations in several units."""
 
+import re
+
 import numpy as np
 
+from emergence_jax import limits
 from emergence_jax.types import UserError
+
+# No sign and no exponent; few digits, so that no number is out of range.
+_DURATION = re.compile(r'(\d{1,12}(?:\.\d{1,12})?)(%|epochs?)?')
 
 
 def parse_duration(
@@ -14,22 +20,25 @@ def parse_duration(
     UserError: if the text is none of these, or not at least one step.
   """
   word = str(text).strip()
-  try:
-    if word.endswith('%'):
-      steps = round(float(word[:-1]) / 100 * total)
-    elif word.endswith(('epochs', 'epoch')):
-      if steps_per_epoch is None:
-        raise UserError(
-          f'{word!r}: this task has no epochs; give steps or a percentage.'
-        )
-      steps = round(float(word.removesuffix('s')[:-5]) * steps_per_epoch)
-    else:
-      steps = int(word)
-  except ValueError:
+  found = _DURATION.fullmatch(word)
+  if found is None:
     raise UserError(
       f'{word!r} is no duration; write steps (250), a share of the run '
       '(10%) or epochs (3epochs).'
-    ) from None
+    )
+  number, unit = found.groups()
+  if unit and unit.startswith('epoch'):
+    if steps_per_epoch is None:
+      raise UserError(
+        f'{word!r}: this task has no epochs; give steps or a percentage.'
+      )
+    steps = round(float(number) * steps_per_epoch)
+  elif unit:
+    steps = round(float(number) / 100 * total)
+  elif '.' in number:
+    raise UserError(f'{word!r} is no whole number of steps.')
+  else:
+    steps = int(number)
   if steps < 1:
     raise UserError(f'{word!r} is {steps} steps; a duration is at least 1.')
   return steps
@@ -87,6 +96,12 @@ def checkpoint_steps(
         f'{start}, where it starts; put the items in increasing order.'
       )
     stride = duration(every)
+    if len(steps) + (stop - start) // stride > limits.MOST_CHECKPOINTS:
+      raise UserError(
+        f'config.checkpoints.schedule={spec!r} has more than '
+        f'{limits.MOST_CHECKPOINTS:,} checkpoints in '
+        f'config.train.steps={total:,}; let its last item be larger.'
+      )
     steps.update(range(start + stride, stop + 1, stride))
     start = stop
   return np.array(sorted(steps), np.int64)

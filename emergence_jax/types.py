@@ -141,6 +141,8 @@ class Status(enum.IntEnum):
   NON_FINITE = 7
   # The gradient at the point is not small enough for what is estimated there.
   NOT_A_MINIMUM = 8
+  # A row of whose files one is damaged; what that held is blank.
+  DAMAGED = 9
 
   @property
   def words(self) -> str:

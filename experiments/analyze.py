@@ -7,9 +7,7 @@ For the page that shows the same, see `python -m experiments.report`.
 
 import shutil
 
-from absl import app
-
-from experiments import several
+from experiments import apps, several
 
 
 def _analyze(workdirs, out) -> None:
@@ -19,15 +17,16 @@ def _analyze(workdirs, out) -> None:
 
   found = write.analyse(runs.load(workdirs), **several.options())
   width = shutil.get_terminal_size((170, 24)).columns
-  print(text.study(found, max(width, 100)))
+  apps.say(text.study(found, max(width, 100)))
   for path in text.write_tables(found, out):
-    print(f'wrote {path}')
+    apps.say(f'wrote {path}')
 
 
 def main(argv):
   """Prints what was found and writes every table."""
-  several.call(argv, 'analysis', _analyze)
+  del argv
+  several.call('analysis', _analyze)
 
 
 if __name__ == '__main__':
-  app.run(main)
+  apps.run(main)

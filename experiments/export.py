@@ -3,10 +3,9 @@
 python -m experiments.export --workdir=runs/2026-01-31-120000-modadd-31
 """
 
-import pathlib
-import sys
+from absl import flags
 
-from absl import app, flags
+from experiments import apps
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Run directory.', required=True)
 _FOLDER = flags.DEFINE_string(
@@ -20,22 +19,22 @@ _FORMAT = flags.DEFINE_enum(
 def main(argv):
   """Writes one file for each set of dimensions, and names them."""
   del argv
-  from emergence_jax import timeseries
-  from emergence_jax.types import UserError
+  with apps.errors():
+    from emergence_jax import damage, export
 
-  folder = _FOLDER.value or pathlib.Path(_WORKDIR.value) / _FORMAT.value
-  write = {
-    'csv': timeseries.to_csv,
-    'parquet': timeseries.to_parquet,
-    'tensorboard': timeseries.to_tensorboard,
-  }[_FORMAT.value]
-  try:
-    for path in write(_WORKDIR.value, folder):
-      print(f'wrote {path}')
-  except UserError as error:
-    print(f'error: {error}', file=sys.stderr)
-    sys.exit(1)
+    workdir = apps.path('workdir', _WORKDIR.value)
+    damage.root(workdir)  # raises if there is no run
+    folder = workdir / _FORMAT.value
+    if _FOLDER.value is not None:
+      folder = apps.path('folder', _FOLDER.value)
+    write = {
+      'csv': export.to_csv,
+      'parquet': export.to_parquet,
+      'tensorboard': export.to_tensorboard,
+    }[_FORMAT.value]
+    for path in write(workdir, folder):
+      apps.say(f'wrote {path}')
 
 
 if __name__ == '__main__':
-  app.run(main)
+  apps.run(main)

@@ -1,45 +1,68 @@
 """Measures the saved checkpoints of a run, into its timeseries.
 
   python -m experiments.measure --workdir=runs/… --measures=llc,hessian
+  python -m experiments.measure --workdir=runs/… --measures=llc \\
+    --config.measures.llc.num_draws=500
 
 Which checkpoints a run saves is `config.checkpoints.keep` and `keep_period`.
-A call that was stopped is gone on with by the same command.
+Options are those of the run's configuration, unless given here. A call that
+was stopped is gone on with by the same command.
 """
 
-import pathlib
-import sys
+from absl import flags
 
-from absl import app, flags, logging
+from experiments import apps
 
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Run directory.', required=True)
 _MEASURES = flags.DEFINE_list(
   'measures', None, 'Names, separated by commas.', required=True
 )
+_OVERWRITE = flags.DEFINE_bool(
+  'overwrite', False, 'Measure again what earlier calls have added.'
+)
+_WAIT = flags.DEFINE_bool(
+  'wait', False, 'Wait for the end of a run that is still going on.'
+)
+_PREFIX = '--config.measures.'
+
+
+def _options(arguments: list[str], names: list[str]) -> dict[str, dict]:
+  """Options of measures from what absl's flags have left."""
+  from emergence_jax.types import UserError
+  from experiments import config_flag
+
+  found: dict[str, dict] = {}
+  for key, value in config_flag.overrides(arguments, _PREFIX).items():
+    name, _, option = key.partition('.')
+    if name not in names or not option:
+      raise UserError(
+        f'{_PREFIX}{key}={value!r} is no option of --measures='
+        f'{",".join(names)}; write {_PREFIX}NAME.OPTION=VALUE.'
+      )
+    found.setdefault(name, {})[option] = value
+  return found
 
 
 def main(argv):
   """Measures, and says what was added; exits with 1 on a user's error."""
-  if len(argv) > 1:
-    raise app.UsageError(f'unexpected arguments: {argv[1:]}')
-  logging.set_verbosity(logging.WARNING)
-  from emergence_jax import mesh, offline
-  from emergence_jax.types import UserError
+  with apps.errors():
+    from emergence_jax import config, offline, rundir
+    from emergence_jax.types import UserError
 
-  workdir = pathlib.Path(_WORKDIR.value)
-  try:
-    seeds = offline.read_config(workdir).get('seeds', {})
-    mesh.start(seeds.get('count', 1), seeds.get('devices', 0))
+    workdir, names = apps.path('workdir', _WORKDIR.value), _MEASURES.value
+    if not any(names):
+      raise UserError('--measures is empty; give names, by commas.')
+    options = _options(argv[1:], names)
+    config.start_devices(rundir.read_config(workdir))
     done = offline.measure(
-      workdir, _MEASURES.value, lambda line: print(line, flush=True)
-    )
-    print(f'{", ".join(_MEASURES.value)}: {done.count} checkpoints added.')
+      workdir, names, apps.say, options=options, overwrite=_OVERWRITE.value,
+      wait=_WAIT.value,
+    )  # fmt: skip
+    apps.say(f'{", ".join(names)}: {done.count} checkpoints added.')
     if done.failed:
       steps = ', '.join(f'{step:,}' for step in done.failed)
       raise UserError(f'not measured, for the reasons above: {steps}.')
-  except UserError as error:
-    print(f'error: {error}', file=sys.stderr)
-    sys.exit(1)
 
 
 if __name__ == '__main__':
-  app.run(main)
+  apps.run(main, known_only=True)

@@ -5,9 +5,7 @@
 The page opens from the disk and asks nothing of the network.
 """
 
-from absl import app
-
-from experiments import several
+from experiments import apps, several
 
 
 def _report(workdirs, out) -> None:
@@ -15,14 +13,15 @@ def _report(workdirs, out) -> None:
   from emergence_jax.report import write
 
   found = write.report(workdirs, out, **several.options())
-  print(found.answer)
-  print(f'wrote {found.page}')
+  apps.say(found.answer)
+  apps.say(f'wrote {found.page}')
 
 
 def main(argv):
   """Writes `report.html`, `figures/` and `tables/`."""
-  several.call(argv, 'report', _report)
+  del argv
+  several.call('report', _report)
 
 
 if __name__ == '__main__':
-  app.run(main)
+  apps.run(main)

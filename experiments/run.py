@@ -10,12 +10,14 @@ be set on the command line, for example --config.seeds.count=4.
 import pathlib
 import sys
 
-from absl import app, flags, logging
-from ml_collections import config_flags
+from absl import flags
 
-_CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'Configuration file, and after a colon its argument.'
-)
+from experiments import apps
+
+_CONFIG = flags.DEFINE_string(
+  'config', None, 'Configuration file, and after a colon its argument; '
+  '--config.KEY=VALUE sets a value of it.', required=True,
+)  # fmt: skip
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Run directory; a dated folder under runs/ if absent.'
 )
@@ -25,7 +27,10 @@ _MEASURES = flags.DEFINE_list(
 _DRY_RUN = flags.DEFINE_bool(
   'dry_run', False, 'Print sizes, schedule, disk, memory and time, and exit.'
 )
-flags.mark_flag_as_required('config')
+_OVERWRITE = flags.DEFINE_bool(
+  'overwrite', False,
+  'Erase the run in --workdir, its rows and populations, and begin again.',
+)  # fmt: skip
 
 # JAX and the package are imported inside functions: --help answers at once.
 
@@ -37,17 +42,30 @@ def _name(config) -> str:
   return f'{task["name"]}-{detail}' if detail else task['name']
 
 
-def _given() -> dict:
-  """The configuration as it was given, with the measures that are wanted."""
-  from emergence_jax import config as config_lib
+def _given(arguments: list[str]) -> dict:
+  """The configuration as it was given; measures not wanted are off.
 
-  given = _CONFIG.value.to_dict()
-  if _MEASURES.value is not None:
-    known = given.get('measures', {})
-    given['measures'] = {
-      name: config_lib.choose('--measures', name, known)
-      for name in _MEASURES.value
-    }
+  They keep their options, for who measures them later.
+  """
+  from emergence_jax import config as config_lib
+  from emergence_jax.types import UserError
+  from experiments import config_flag
+
+  given = config_flag.load(_CONFIG.value)
+  config_flag.apply(given, config_flag.overrides(arguments))
+  wanted = _MEASURES.value
+  if wanted is None:
+    return given
+  known = given.get('measures') or {}
+  if not any(wanted):
+    raise UserError(
+      f'--measures is empty; {config_lib.closest("", known)} Without the flag '
+      'all are measured.'
+    )
+  for name in wanted:
+    config_lib.choose('--measures', name, known)
+  for name in known.keys() - set(wanted):
+    known[name] = {**(known[name] or {}), 'on': False}
   return given
 
 
@@ -56,12 +74,12 @@ def _dry_run(config) -> None:
   from emergence_jax import dry_run
 
   for line in dry_run.describe(config):
-    print(line, flush=True)
+    apps.say(line)
 
 
 def _finish(config, workdir: pathlib.Path) -> None:
   """Prints and writes the summary, the figures and the report."""
-  from emergence_jax import timeseries
+  from emergence_jax import files, timeseries
   from emergence_jax.report import figures, summary, write
 
   data = timeseries.load(workdir)
@@ -72,17 +90,15 @@ def _finish(config, workdir: pathlib.Path) -> None:
   )
   text = summary.text(data, headline)
   paths = figures.draw(data, workdir / 'figures')
-  print(text)
+  apps.say(text)
   if 'accuracy' in data:  # without behaviour nothing can emerge
     found = write.report([workdir], workdir / 'report')
-    print(found.answer)
+    apps.say(found.answer)
     paths.append(found.page)
   # Last, and at once: where it is, everything else is too.
-  part = workdir / 'summary.txt.part'
-  part.write_text(text, encoding='utf-8')
-  part.replace(workdir / 'summary.txt')
+  files.write_text(workdir / 'summary.txt', text)
   for path in [workdir / 'summary.txt', *paths]:
-    print(f'wrote {path}')
+    apps.say(f'wrote {path}')
 
 
 # Exit code of a run that a signal stopped: it is to be tried again (as
@@ -91,16 +107,20 @@ _STOPPED = 75
 
 
 def _run(config) -> None:
+  from emergence_jax import config as config_lib
   from emergence_jax import loop, rundir
 
-  workdir = _WORKDIR.value or rundir.default_workdir(_name(config))
-  workdir = pathlib.Path(workdir)
-  print(f'run directory: {workdir}', flush=True)
-  outcome = loop.run(config, workdir)
+  if _WORKDIR.value is not None:
+    workdir = apps.path('workdir', _WORKDIR.value)
+  else:
+    config_lib.check_devices(config)
+    workdir = rundir.new_workdir(_name(config))
+  apps.say(f'run directory: {workdir}')
+  outcome = loop.run(config, workdir, apps.say, overwrite=_OVERWRITE.value)
   if outcome is loop.Outcome.STOPPED:
     sys.exit(_STOPPED)
   if outcome is loop.Outcome.ALREADY_FINISHED:
-    print(
+    apps.say(
       f'this run is finished at step {config.train.steps:,}; nothing is left '
       'to do.'
     )
@@ -111,27 +131,17 @@ def _run(config) -> None:
 
 def main(argv):
   """Checks the configuration and runs it; exits with 1 on a user's error."""
-  if len(argv) > 1:
-    raise app.UsageError(f'unexpected arguments: {argv[1:]}')
-  # JAX tells at level INFO which accelerators a machine does not have.
-  logging.set_verbosity(logging.WARNING)
-  from emergence_jax import mesh
-  from emergence_jax.types import UserError
-
-  try:
-    seeds = _CONFIG.value.get('seeds', {})
-    mesh.start(seeds.get('count', 1), seeds.get('devices', 0))
+  with apps.errors():
     from emergence_jax import config as config_lib
 
-    config = config_lib.from_mapping(_given())
+    given = _given(argv[1:])
+    config_lib.start_devices(given)
+    config = config_lib.from_mapping(given)
     if _DRY_RUN.value:
       _dry_run(config)
     else:
       _run(config)
-  except UserError as error:
-    print(f'error: {error}', file=sys.stderr)
-    sys.exit(1)
 
 
 if __name__ == '__main__':
-  app.run(main)
+  apps.run(main, known_only=True)

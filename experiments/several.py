@@ -1,10 +1,11 @@
 """Flags of the apps that read several runs together."""
 
 import pathlib
-import sys
 from collections.abc import Callable
 
-from absl import app, flags
+from absl import flags
+
+from experiments import apps
 
 _WORKDIR = flags.DEFINE_multi_string(
   'workdir', None, 'Run directory; give the flag again for more.', required=True
@@ -39,27 +40,22 @@ def options() -> dict:
   }
 
 
-def call(
-  argv: list[str],
-  folder: str,
-  work: Callable[[list[str], pathlib.Path], None],
-) -> None:
+def call(folder: str, work: Callable[[list, pathlib.Path], None]) -> None:
   """Calls `work` with the runs and where to write.
 
   A user's error ends in one message and exit code 1.
 
   Args:
-    argv: what is left of the command line.
     folder: name of the folder in the first run, if none is given.
-    work: takes run directories and a folder.
+    work: takes run directories and a folder that can be written to.
   """
-  if len(argv) > 1:
-    raise app.UsageError(f'unexpected arguments: {argv[1:]}')
-  from emergence_jax.types import UserError
+  with apps.errors():
+    from emergence_jax import damage, files
 
-  out = pathlib.Path(_OUT.value or pathlib.Path(_WORKDIR.value[0]) / folder)
-  try:
-    work(_WORKDIR.value, out)
-  except UserError as error:
-    print(f'error: {error}', file=sys.stderr)
-    sys.exit(1)
+    workdirs = [apps.path('workdir', w) for w in _WORKDIR.value]
+    damage.root(workdirs[0])  # raises if there is no run
+    if _OUT.value is None:
+      out = workdirs[0] / folder
+    else:
+      out = apps.path('out', _OUT.value)
+    work(workdirs, files.check_writable(out, 'give another folder by --out'))

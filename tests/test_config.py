@@ -44,7 +44,7 @@ def test_shipped_moduli(p):
     ('train.steps', 1.5, ('config.train.steps=1.5', 'must be int')),
     ('seeds.count', True, ('config.seeds.count=True', 'must be int')),
     ('optimizer.decay', 'linear', ("decay='linear'", 'cosine')),
-    ('optimizer.rate', -1.0, ('rate=-1.0', 'negative')),
+    ('optimizer.rate', -1.0, ('rate=-1.0', 'at least 0')),
     ('checkpoints.schedule', '9', ()),
     ('checkpoints.schedule', '2:9', ('beyond the last step',)),
     ('task.p', 1, ('config.task.p=1', '3 to 1000')),

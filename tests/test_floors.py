@@ -10,9 +10,9 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # Within a floor, a file may import the ones before it.
 FLOORS = [
-  ['types', 'prng', 'schedule', 'mesh'],
-  ['numerics', 'tasks', 'models', 'optim', 'timeseries', 'checkpoints',
-   'progress'],
+  ['types', 'prng', 'limits', 'schedule', 'mesh', 'files', 'stopping'],
+  ['numerics', 'tasks', 'models', 'optim', 'store', 'damage', 'timeseries',
+   'rows', 'export', 'checkpoints', 'progress'],
   ['objective', 'train', 'measures', 'config', 'rundir', 'programs'],
   ['dry_run', 'loop', 'offline', 'analysis'],
   ['report'],

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax import checkpoints, loop, programs, timeseries
+from emergence_jax import checkpoints, loop, programs, rows, timeseries
 from emergence_jax import config as config_lib
 from emergence_jax.types import Status, UserError
 from tests import small
@@ -66,7 +66,7 @@ def test_a_run_without_its_populations_keeps_its_rows(finished, tmp_path):
   outcome = run(copy, small.modadd_config())
   assert outcome is loop.Outcome.ALREADY_FINISHED
   # The same of a run that has not come to its end.
-  timeseries.Writer(copy).drop_after(4)
+  rows.Writer(copy).drop_after(4)
   with pytest.raises(UserError, match='3 measured checkpoints, up to step 4'):
     run(copy, small.modadd_config())
   xr.testing.assert_identical(
@@ -159,8 +159,8 @@ def full_disk(*args, **kwargs):
 @pytest.mark.parametrize(
   'place,call',
   [
-    (timeseries.Writer, 'write_row'),
-    (timeseries.Writer, 'write_history'),
+    (rows.Writer, 'write_row'),
+    (rows.Writer, 'write_history'),
     (checkpoints.Checkpoints, 'save'),
     (checkpoints.Checkpoints, 'wait'),
   ],

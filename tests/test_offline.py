@@ -1,6 +1,6 @@
 """Measuring saved checkpoints afterwards."""
 
-import json
+import functools
 
 import numpy as np
 import pytest
@@ -39,15 +39,6 @@ def test_the_same_bits_as_in_the_loop_and_going_on(
   in_the_loop, tmp_path, monkeypatch
 ):
   make(tmp_path)
-  # The measures come with the options that the other run had.
-  path = tmp_path / 'config.json'
-  raw = json.loads(path.read_text())
-  monkeypatch.setattr(
-    offline, 'load_config',
-    lambda workdir, names: config_lib.from_mapping(
-      {**raw, 'measures': {**raw['measures'], **options(names)}}
-    ),
-  )  # fmt: skip
   restore = offline._Measuring._restore
   with monkeypatch.context() as patch:
 
@@ -58,21 +49,45 @@ def test_the_same_bits_as_in_the_loop_and_going_on(
 
     patch.setattr(offline._Measuring, '_restore', killed)
     with pytest.raises(KeyboardInterrupt):
-      offline.measure(tmp_path, LATER, quiet)
+      offline.measure(tmp_path, LATER, quiet, options=options(LATER))
+  with pytest.raises(UserError, match='hessian was measured .* --overwrite'):
+    offline.measure(tmp_path, LATER, quiet)
   lines = []
-  assert offline.measure(tmp_path, LATER, lines.append) == (2, [])
+  call = functools.partial(offline.measure, options=options(LATER))
+  assert call(tmp_path, LATER, lines.append) == (2, [])
   assert any('2 to measure' in line for line in lines)
   wanted = timeseries.load(in_the_loop).load()
   found = timeseries.load(tmp_path).load()
   xr.testing.assert_equal(found, wanted)
   assert np.isfinite(found.hessian_eigenvalues).all()
-  assert offline.measure(tmp_path, LATER, quiet) == (0, [])
+  assert call(tmp_path, LATER, quiet) == (0, [])
 
 
 def test_what_the_run_measured_is_left_alone(in_the_loop):
   before = timeseries.load(in_the_loop).load()
   assert offline.measure(in_the_loop, LATER, quiet) == (0, [])
   xr.testing.assert_identical(timeseries.load(in_the_loop).load(), before)
+
+
+def test_measures_left_out_of_a_run_keep_their_options(in_the_loop, tmp_path):
+  """`--measures=behaviour` and then the others give what all at once do."""
+  off = {name: dict(given, on=False) for name, given in options(LATER).items()}
+  make(tmp_path, **off)
+  assert 'loss_barrier' not in timeseries.load(tmp_path)
+  assert offline.measure(tmp_path, LATER, quiet) == (4, [])
+  wanted = timeseries.load(in_the_loop).load()
+  xr.testing.assert_equal(timeseries.load(tmp_path).load(), wanted)
+  # And again with other options, when told to.
+  other = {'hessian': {'trace_matvecs': 3}}
+  with pytest.raises(UserError, match='overwrite'):
+    offline.measure(tmp_path, ['hessian'], quiet, options=other)
+  done = offline.measure(
+    tmp_path, ['hessian'], quiet, options=other, overwrite=True
+  )
+  assert done == (4, [])
+  found = timeseries.load(tmp_path).load()
+  assert not np.array_equal(found.hessian_trace, wanted.hessian_trace)
+  xr.testing.assert_equal(found.loss_barrier, wanted.loss_barrier)
 
 
 def test_a_barrier_needs_neighbours(tmp_path):
@@ -99,4 +114,4 @@ def test_other_options_do_not_mix(in_the_loop):
   """A store with one task takes no two."""
   fields = {'x': timeseries.Field(('task',), 'float32', 'x', '1')}
   with pytest.raises(UserError, match='has 1 values of task'):
-    timeseries.extend(in_the_loop, fields, {'task': ['MODADD', 'ADD']})
+    timeseries.extend(in_the_loop, 'x', fields, {'task': ['MODADD', 'ADD']})

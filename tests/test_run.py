@@ -94,7 +94,7 @@ def test_the_whole_run_directory(environment, tmp_path):
   names = {p.name for p in workdir.iterdir()}
   assert names == {
     'config.json', 'env.json', 'timeseries.zarr', 'checkpoints', 'figures',
-    'summary.txt', 'report', 'times.json',
+    'summary.txt', 'report', 'times.json', '.lock',
   }  # fmt: skip
   figures = sorted(p.name for p in (workdir / 'figures').glob('*.png'))
   assert figures == ['accuracy_rankme.png', 'geometry.png', 'training.png']

@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-import zarr
 from tensorboardX.proto import event_pb2
 
-from emergence_jax import timeseries
+from emergence_jax import export, rows, timeseries
 from emergence_jax.types import Field, Status, UserError
 
 STEPS = np.array([0, 2, 4, 6])
@@ -44,7 +43,7 @@ def history(start, count):
 
 
 def write(workdir, until):
-  writer = timeseries.Writer(workdir)
+  writer = rows.Writer(workdir)
   for step in STEPS[STEPS <= until].tolist():
     if step:
       writer.write_history(step - 2, history(step - 2, 2))
@@ -85,7 +84,7 @@ def test_dropping_leaves_no_trace(workdir):
   write(workdir, 2)
   short = timeseries.load(workdir).load()
   writer = write(workdir, 6)
-  assert writer.drop_after(2) == 2
+  assert writer.drop_after(2) == (2, [])
   xr.testing.assert_identical(timeseries.load(workdir).load(), short)
   whole = xr.open_zarr(workdir / timeseries.STORE, consolidated=False)
   assert np.isnan(whole.accuracy[:, 2:]).all()
@@ -95,7 +94,7 @@ def test_dropping_leaves_no_trace(workdir):
 
 
 def test_measures_that_were_not_due_are_nan(workdir):
-  writer = timeseries.Writer(workdir)
+  writer = rows.Writer(workdir)
   writer.write_row(0, {'accuracy': row(1)['accuracy']}, np.array([0, 7]))
   data = timeseries.load(workdir)
   assert (data.correct == -1).all()
@@ -109,16 +108,15 @@ def test_an_empty_run_can_be_read(workdir):
 
 def test_dropped_rows_are_to_be_measured_again(workdir):
   writer = write(workdir, 6)
-  note = {'llc': {'options': {}, 'steps': [0, 2, 6]}}
-  writer.notes[timeseries.MEASURED_LATER] = note
-  writer.drop_after(2)
-  kept = timeseries.Writer(workdir).notes[timeseries.MEASURED_LATER]
-  assert kept['llc']['steps'] == [0, 2]
+  for step in (0, 2, 6):
+    writer.add_to_row(step, {}, 'llc', {})
+  assert writer.drop_after(2) == (2, ['llc'])
+  assert rows.Writer(workdir).notes()['llc']['steps'] == [0, 2]
 
 
 def test_csv(workdir, tmp_path):
   write(workdir, 4)
-  paths = timeseries.to_csv(workdir, tmp_path / 'csv')
+  paths = export.to_csv(workdir, tmp_path / 'csv')
   names = {p.name for p in paths}
   assert names == {
     'by_task_level.csv',
@@ -136,7 +134,7 @@ def test_tables_do_not_depend_on_the_order_of_variables(workdir):
   write(workdir, 6)
   data = timeseries.load(workdir)
   forth, back = (
-    timeseries.tables(data[names])
+    export.tables(data[names])
     for names in (sorted(data), sorted(data, reverse=True))
   )
   assert list(forth) == list(back)
@@ -146,8 +144,8 @@ def test_tables_do_not_depend_on_the_order_of_variables(workdir):
 
 def test_parquet_holds_the_same(workdir, tmp_path):
   write(workdir, 6)
-  csv = timeseries.to_csv(workdir, tmp_path / 'csv')
-  parquet = timeseries.to_parquet(workdir, tmp_path / 'parquet')
+  csv = export.to_csv(workdir, tmp_path / 'csv')
+  parquet = export.to_parquet(workdir, tmp_path / 'parquet')
   for a, b in zip(csv, parquet):
     one, other = pd.read_csv(a), pd.read_parquet(b)
     assert list(one) == list(other) and len(one) == len(other)
@@ -170,7 +168,7 @@ def events(path):
 def test_tensorboard_has_a_run_for_each_seed(workdir, tmp_path):
   write(workdir, 6)
   data = timeseries.load(workdir)
-  folders = timeseries.to_tensorboard(workdir, tmp_path / 'tb')
+  folders = export.to_tensorboard(workdir, tmp_path / 'tb')
   assert len(folders) == data.sizes['seed']
   (path,) = folders[0].glob('events*')
   task, level = data.task.values[0], data.level.values[0]
@@ -185,21 +183,6 @@ def test_tensorboard_has_a_run_for_each_seed(workdir, tmp_path):
 def test_no_run_is_an_error(tmp_path):
   with pytest.raises(UserError, match='holds no timeseries.zarr'):
     timeseries.load(tmp_path)
-
-
-def test_a_store_of_format_1_is_read_and_not_written(workdir):
-  """Its rows called themselves 0 not reached, 1 ok, 2 non-finite."""
-  write(workdir, 4)
-  now = timeseries.load(workdir).load()
-  group = zarr.open_group(workdir / timeseries.STORE, mode='r+')
-  del group.attrs['format']
-  status = group['status'][:]
-  group['status'][:] = np.where(status == -1, 0, np.where(status == 0, 1, 2))
-  then = timeseries.load(workdir).load()
-  np.testing.assert_array_equal(then.status, now.status)
-  assert then.sizes == now.sizes
-  with pytest.raises(UserError, match='begun by an older version'):
-    timeseries.Writer(workdir)
 
 
 def test_words_and_numbers_of_statuses_are_one_list():

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emergence_jax.measures import options
 from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure, UserError
+from emergence_jax.types import Field, Measure
 
 _PER_LEVEL = ('task', 'level')
 _SOURCE = 'arXiv:2602.15997, section 3'
@@ -73,14 +74,9 @@ def make(
     chunk_examples: examples in one forward pass, which bounds the memory.
   """
   task = objective.task
-  for name, value in (
-    ('examples', examples),
-    ('chunk_examples', chunk_examples),
-  ):
-    if value < 1:
-      raise UserError(
-        f'config.measures.behaviour.{name}={value} must be at least 1.'
-      )
+  options.at_least(
+    'behaviour', 1, examples=examples, chunk_examples=chunk_examples
+  )
 
   def probe(seed):
     return task.exam(seed, examples)

@@ -97,8 +97,9 @@ def make(
   options.at_least(
     'llc', 0, num_burnin=num_burnin, elevation_burnin=elevation_burnin,
     batch_size=batch_size, nbeta=nbeta, localization=localization,
-    step_size=step_size, descent=descent,
+    descent=descent,
   )  # fmt: skip
+  options.above_zero('llc', step_size=step_size)
   options.one_of('llc', sgld.SAMPLERS, sampler=sampler)
   task = objective.task
 

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from emergence_jax import prng
+from emergence_jax.measures import options
 from emergence_jax.numerics.spectrum import rankme
 from emergence_jax.objective import Objective
 from emergence_jax.tasks.base import pooled_counts
-from emergence_jax.types import Field, Measure, UserError
+from emergence_jax.types import Field, Measure
 
 _SOURCE = 'arXiv:2210.02885, eq. 1; arXiv:2602.15997, section 3'
 _BY_LAYER = ('task', 'layer')
@@ -52,10 +53,7 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
     objective: model and task.
     examples: examples per task, at least 2.
   """
-  if examples < 2:
-    raise UserError(
-      f'config.measures.rank.examples={examples}: a rank needs at least 2.'
-    )
+  options.at_least('rank', 2, examples=examples)
   task = objective.task
 
   def probe(seed):

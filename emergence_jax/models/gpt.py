@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from emergence_jax import limits
 from emergence_jax.types import UserError
 
 # layers, d_model, heads, d_ff
@@ -23,6 +24,8 @@ SIZES = {
   'large': (12, 768, 12, 3072),
   'xlarge': (12, 1024, 16, 4096),
 }
+# Each is traced on its own.
+_MOST_LAYERS = 1000
 _ACTIVATIONS = {'gelu': nn.gelu, 'relu': nn.relu}
 
 
@@ -57,10 +60,9 @@ class GPTConfig:
 
   def __post_init__(self):
     for name in ('num_layers', 'd_model', 'num_heads', 'd_ff', 'num_positions'):
-      if getattr(self, name) < 1:
-        raise UserError(
-          f'config.model.{name}={getattr(self, name)} must be at least 1.'
-        )
+      most = _MOST_LAYERS if name == 'num_layers' else limits.LARGEST_INT
+      limits.check(f'config.model.{name}', getattr(self, name), 1, most)
+    limits.check('config.model.init_std', self.init_std, 0, above=True)
     if self.d_model % self.num_heads:
       raise UserError(
         f'config.model.d_model={self.d_model} must be a multiple of '
@@ -71,6 +73,12 @@ class GPTConfig:
         f'config.model.activation={self.activation!r} is unknown; choose from '
         f'{sorted(_ACTIVATIONS)}.'
       )
+
+  def num_weights(self, vocab_size: int) -> int:
+    """Entries of all matrices: nearly all parameters, in no time."""
+    block = 4 * self.d_model**2 + 2 * self.d_model * self.d_ff
+    tables = vocab_size * (1 if self.tied else 2) + self.num_positions
+    return self.num_layers * block + tables * self.d_model
 
 
 class Output(NamedTuple):

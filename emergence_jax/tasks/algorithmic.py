@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax import prng
+from emergence_jax import limits, prng
 from emergence_jax.tasks import base
 from emergence_jax.types import Batch, UserError
 
@@ -273,10 +273,7 @@ class AlgorithmicTask(base.Task):
   level_names = tuple(str(level) for level in LEVELS)
 
   def __post_init__(self):
-    if self.batch_size < 1:
-      raise UserError(
-        f'config.task.batch_size={self.batch_size} must be at least 1.'
-      )
+    limits.check('config.task.batch_size', self.batch_size, 1)
 
   @property
   def chance_KxL(self) -> np.ndarray:

@@ -1,0 +1,90 @@
+"""What all the apps share: their output, and how they end."""
+
+import contextlib
+import os
+import pathlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+
+from absl import app, flags, logging
+
+
+def say(line: str) -> None:
+  """Prints at once, also into a pipe or a batch job's log."""
+  print(line, flush=True)
+
+
+def path(flag: str, value: str) -> pathlib.Path:
+  """The path that a flag gives; `~` is the user's own folder.
+
+  Raises:
+    UserError: if it is empty, or no path can be so.
+  """
+  from emergence_jax.types import UserError
+
+  if not value.strip() or '\0' in value:
+    raise UserError(f'--{flag}={value!r} is no path; give a folder.')
+  try:
+    return pathlib.Path(value).expanduser()
+  except RuntimeError as error:
+    raise UserError(f'--{flag}={value}: {error}') from error
+
+
+def _start() -> None:
+  """Makes output and figures independent of where a program is started."""
+  for stream in (sys.stdout, sys.stderr):
+    # A locale without the letters must not end a run.
+    if hasattr(stream, 'reconfigure'):
+      stream.reconfigure(errors='replace')
+  # A notebook's own, for example, which is not there in this process.
+  os.environ.pop('MPLBACKEND', None)
+  # JAX tells at level INFO which accelerators a machine does not have.
+  logging.set_verbosity(logging.WARNING)
+  warnings.showwarning = _show_warning
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+  """Warnings of this package are one line; others as ever."""
+  if category.__module__.startswith('emergence_jax'):
+    print(f'warning: {message}', file=sys.stderr, flush=True)
+    return
+  text = warnings.formatwarning(message, category, filename, lineno, line)
+  (file or sys.stderr).write(text)
+
+
+@contextlib.contextmanager
+def errors() -> Iterator[None]:
+  """Ends the program with one message and code 1 on a user's error."""
+  from emergence_jax.types import UserError
+
+  try:
+    yield
+  except UserError as error:
+    print(f'error: {error}', file=sys.stderr)
+    sys.exit(1)
+  except BrokenPipeError:  # `… | head` has seen enough
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
+
+
+def run(main: Callable[[list[str]], None], *, known_only: bool = False) -> None:
+  """Parses flags and calls `main`.
+
+  Args:
+    main: takes the arguments that are no flags.
+    known_only: whether flags that are not defined are left to `main`.
+  """
+  _start()
+  if known_only:
+    app.run(main, flags_parser=lambda a: flags.FLAGS(a, known_only=True))
+  app.run(_no_arguments(main))
+
+
+def _no_arguments(main):
+  def checked(argv):
+    if len(argv) > 1:
+      raise app.UsageError(f'unexpected arguments: {argv[1:]}')
+    main(argv)
+
+  return checked

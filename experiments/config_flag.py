@@ -1,0 +1,131 @@
+"""The flag `--config`: a file, its argument, and values from the command line.
+
+Every mistake is one sentence that names the key, the value and the remedy.
+"""
+
+import importlib.util
+import pathlib
+import re
+import sys
+from typing import Any
+
+_PREFIX = '--config.'
+_INT = re.compile(r'[+-]?\d+')
+_FLOAT = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)')
+
+
+def value(text: str) -> Any:
+  """A truth value, a whole number, a number, or the text itself.
+
+  >>> value('True'), value('-3'), value('1e-3'), value('20:1000'), value('1_0')
+  (True, -3, 0.001, '20:1000', '1_0')
+  """
+  if text.lower() in ('true', 'false'):
+    return text.lower() == 'true'
+  if _INT.fullmatch(text):
+    return int(text[:400])
+  if _FLOAT.fullmatch(text.lower()):
+    return float(text)
+  return text
+
+
+def overrides(arguments: list[str], prefix: str = _PREFIX) -> dict[str, Any]:
+  """Key → value of arguments `--config.KEY=VALUE` or `--config.KEY VALUE`.
+
+  Raises:
+    UserError: for any other argument.
+  """
+  from emergence_jax.types import UserError
+
+  found, left = {}, list(arguments)
+  while left:
+    argument = left.pop(0)
+    key, equals, text = argument.partition('=')
+    if not key.startswith(prefix) or key == prefix:
+      raise UserError(
+        f'unknown argument {argument!r}; see --help. Values of the '
+        f'configuration are given as {prefix}KEY=VALUE.'
+      )
+    if not equals:
+      if not left or left[0].startswith('--'):
+        raise UserError(f'{argument} has no value; write {argument}=VALUE.')
+      text = left.pop(0)
+    found[key.removeprefix(prefix)] = value(text)
+  return found
+
+
+def _module(path: pathlib.Path):
+  """The Python file of a configuration, imported."""
+  from emergence_jax.types import UserError
+
+  spec = importlib.util.spec_from_file_location('_the_configuration', path)
+  if spec is None or not path.is_file():
+    what = 'is a folder' if path.is_dir() else 'is no Python file'
+    if not path.exists():
+      what = 'is not there'
+    raise UserError(
+      f'--config={path} {what}; give a configuration file, for example '
+      'configs/modadd.py.'
+    )
+  module = importlib.util.module_from_spec(spec)
+  sys.modules[spec.name] = module
+  try:
+    spec.loader.exec_module(module)
+  except Exception as error:
+    raise UserError(
+      f'--config={path} raises {type(error).__name__}: {error}.'
+    ) from error
+  return module
+
+
+def load(flag: str) -> dict[str, Any]:
+  """The mapping of `FILE` or `FILE:ARGUMENT`.
+
+  Raises:
+    UserError: if there is no such file, or it does not give a mapping.
+  """
+  from emergence_jax.types import UserError
+
+  file, colon, argument = flag.partition(':')
+  try:
+    path = pathlib.Path(file).expanduser()
+    path.exists()
+  except (RuntimeError, ValueError, OSError) as error:
+    raise UserError(f'--config={file!r} is no path ({error}).') from error
+  make = getattr(_module(path), 'get_config', None)
+  if not callable(make):
+    raise UserError(
+      f'--config={file} has no function get_config, which returns the '
+      'configuration; see configs/modadd.py.'
+    )
+  try:
+    found = make(argument) if colon else make()
+    found = found.to_dict() if hasattr(found, 'to_dict') else dict(found)
+  except Exception as error:
+    raise UserError(
+      f'--config={flag}: get_config({repr(argument) if colon else ""}) raises '
+      f'{type(error).__name__}: {error}. The file says what it takes.'
+    ) from error
+  return found
+
+
+def apply(config: dict[str, Any], given: dict[str, Any]) -> None:
+  """Sets values by their dotted keys; groups that lack are made.
+
+  Raises:
+    UserError: if a key leads into what is no group.
+  """
+  from emergence_jax.types import UserError
+
+  for key, new in given.items():
+    *groups, last = key.split('.')
+    place = config
+    for group in groups:
+      if place.get(group) is None:
+        place[group] = {}
+      place = place[group]
+      if not isinstance(place, dict):
+        raise UserError(
+          f'config.{key}={new!r}: {group} is a value and no group of keys.'
+        )
+    place[last] = new
