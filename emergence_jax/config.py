@@ -118,7 +118,7 @@ def closest(word: str, known) -> str:
 
 def choose(key: str, word: str, known: Mapping[str, Any]) -> Any:
   """`known[word]`, or an error that names the key and the nearest word."""
-  if word not in known:
+  if not isinstance(word, str) or word not in known:
     raise UserError(f'{key}={word!r} is unknown; {closest(word, known)}')
   return known[word]
 

@@ -123,9 +123,12 @@ class Programs:
   def _bind(program, probe, pair):
     def call(population: Population, previous: PyTree = None):
       before = (previous,) if pair else ()
-      return program(
-        population.params, population.seed, population.step, probe, *before
-      )
+      # Measures say by a status what is not a number; who hunts one in
+      # training (JAX_DEBUG_NANS) must get as far as that.
+      with jax.debug_nans(False):
+        return program(
+          population.params, population.seed, population.step, probe, *before
+        )
 
     return call
 

@@ -16,7 +16,7 @@ MAX_SEGMENT = 1000
 
 
 class History(NamedTuple):
-  """What happened at each step of a segment; nan behind its end.
+  """What happened at each step of a segment; 0 behind its end.
 
   Attributes:
     loss: [MAX_SEGMENT], mean loss of the step's batch before its update.
@@ -76,7 +76,7 @@ def make_segment(
         member.step + 1, member.seed, params, opt_state
       ), history
 
-    blank = jnp.full(MAX_SEGMENT, jnp.nan)
+    blank = jnp.zeros(MAX_SEGMENT)
     return jax.lax.fori_loop(
       0, num_steps, update, (member, History(blank, blank))
     )

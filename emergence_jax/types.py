@@ -147,7 +147,7 @@ class Status(enum.IntEnum):
   @property
   def words(self) -> str:
     """The name for people, for example `not mixed`."""
-    return self.name.lower().replace('_', ' ')
+    return self.name.lower().replace('non_', 'non-').replace('_', ' ')
 
 
 class UserError(Exception):

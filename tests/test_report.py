@@ -81,9 +81,8 @@ def test_summary_of_many_seeds_gives_the_range():
 def test_summary_names_bad_seeds():
   data = made_up(tasks=1)
   data.status[1, 7:] = Status.NON_FINITE
-  assert 'seed 1 has non-finite values from step 140 on' in summary.text(
-    data, ''
-  )
+  words = 'seed 1: 23 of 30 rows are non-finite, the first at step 140.'
+  assert words in summary.text(data, '')
 
 
 def test_summary_without_behaviour():

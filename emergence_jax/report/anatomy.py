@@ -5,7 +5,6 @@ The same curves are drawn as a figure, and by the page's script.
 
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
@@ -141,7 +140,7 @@ def figure(run: str, data: xr.Dataset, task: str):
   panels, at = curves(data, task), marks(data, task)
   columns = 3
   rows = -(-len(panels) // columns)
-  fig, axes = plt.subplots(
+  fig, axes = style.subplots(
     rows, columns, sharex=True, squeeze=False, layout='constrained',
     figsize=(11, 2.3 * rows + 1),
   )  # fmt: skip

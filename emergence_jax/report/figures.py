@@ -2,7 +2,7 @@
 
 import pathlib
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 import xarray as xr
 
@@ -15,7 +15,9 @@ from emergence_jax.report.style import (
   PURPLE,
   RC,
   curves,
+  save,
   step_axis,
+  subplots,
 )
 
 _LEVEL_COLOURS = (BLUE, ORANGE, GREEN)
@@ -37,7 +39,7 @@ def _accuracy(axis, data: xr.Dataset, task: int) -> None:
 
 def _rankme(axis, data: xr.Dataset, task: int) -> None:
   layers = data.layer.values
-  colours = plt.get_cmap('viridis')(np.linspace(0, 0.85, len(layers)))
+  colours = matplotlib.colormaps['viridis'](np.linspace(0, 0.85, len(layers)))
   if len(layers) == 1:
     colours = [PURPLE]
   for i, layer in enumerate(layers):
@@ -60,8 +62,8 @@ def accuracy_and_rankme(data: xr.Dataset, path: pathlib.Path) -> None:
   columns = min(4, len(tasks))
   bands = -(-len(tasks) // columns)
   seeds = data.sizes['seed']
-  with plt.rc_context(RC):
-    figure, axes = plt.subplots(
+  with matplotlib.rc_context(RC):
+    figure, axes = subplots(
       2 * bands, columns, sharex=True, squeeze=False, layout='constrained',
       figsize=(max(7.5, 3.4 * columns), 2.5 * 2 * bands),
     )  # fmt: skip
@@ -86,9 +88,7 @@ def accuracy_and_rankme(data: xr.Dataset, path: pathlib.Path) -> None:
       '(thick): behaviour, and the rank of the representation at `=`',
       fontsize=10,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    save(figure, path, dpi=130)
 
 
 def training(data: xr.Dataset, path: pathlib.Path) -> None:
@@ -98,8 +98,8 @@ def training(data: xr.Dataset, path: pathlib.Path) -> None:
     data: a run's timeseries.
     path: PNG file to write.
   """
-  with plt.rc_context(RC):
-    figure, axes = plt.subplots(
+  with matplotlib.rc_context(RC):
+    figure, axes = subplots(
       2, 1, sharex=True, layout='constrained', figsize=(7.5, 5)
     )
     labels = {
@@ -113,9 +113,7 @@ def training(data: xr.Dataset, path: pathlib.Path) -> None:
       axis.set(xscale='log', yscale='log', ylabel=label)
     axes[0].legend()
     axes[-1].set_xlabel('training step')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    save(figure, path, dpi=130)
 
 
 def median_emergence(data: xr.Dataset) -> float:

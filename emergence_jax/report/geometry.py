@@ -3,7 +3,7 @@
 import pathlib
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 import xarray as xr
 
@@ -139,8 +139,8 @@ def geometry(
   panels = [p for p in panels if _measured(_series(data, p)).sizes['step']]
   columns = min(3, len(panels))
   rows = -(-len(panels) // columns)
-  with plt.rc_context(style.RC):
-    figure, axes = plt.subplots(
+  with matplotlib.rc_context(style.RC):
+    figure, axes = style.subplots(
       rows, columns, sharex=True, squeeze=False, layout='constrained',
       figsize=(4 * columns, 2.3 * rows + 1.8),
     )  # fmt: skip
@@ -167,6 +167,4 @@ def geometry(
       rule = emergence.WORDS[emergence.RULE_OF_EVENTS]
       title += f'\ndashed: median step {rule}, {int(emerged):,}'
     figure.suptitle(title, fontsize=11)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    style.save(figure, path, dpi=130)

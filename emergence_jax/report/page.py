@@ -4,13 +4,15 @@ import base64
 import html
 import json
 import pathlib
+import re
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from emergence_jax import progress
+from emergence_jax import files, progress
 from emergence_jax.analysis import emergence
+from emergence_jax.analysis import runs as runs_lib
 from emergence_jax.analysis.study import Study
 from emergence_jax.report import anatomy, text
 from emergence_jax.types import Status
@@ -98,23 +100,24 @@ def _image(path: pathlib.Path, title: str) -> str:
 
 def _json_of(data: xr.Dataset, name: str) -> dict:
   """A file of the run's directory; empty if it is not there, or broken."""
-  path = pathlib.Path(data.attrs['workdir']) / name
-  try:
-    found = json.loads(path.read_text())
-  except (OSError, ValueError):
-    return {}
-  return found if isinstance(found, dict) else {}
+  folder = data.attrs.get('path', data.attrs['workdir'])
+  return files.read_json(pathlib.Path(folder) / name) or {}
 
 
 def _time(data: xr.Dataset) -> str:
   sessions = _json_of(data, 'times.json').get('sessions', [])
+  try:
+    spent = progress.duration(sum(s['seconds'] for s in sessions))
+  except (TypeError, KeyError):  # of an older version, and damaged
+    return '–'
   if not sessions:
     return '–'
-  spent = progress.duration(sum(s['seconds'] for s in sessions))
   return spent if len(sessions) == 1 else f'{spent} in {len(sessions)} sessions'
 
 
 def _devices(names: list[str]) -> str:
+  if not isinstance(names, list):
+    return ''
   return ', '.join(f'{names.count(n)} × {n}' for n in dict.fromkeys(names))
 
 
@@ -123,6 +126,7 @@ def _what_was_run(runs: dict[str, xr.Dataset]) -> pd.DataFrame:
   for run, data in runs.items():
     env = _json_of(data, 'env.json')
     versions = env.get('versions', {})
+    versions = versions if isinstance(versions, dict) else {}
     done, wanted = int(data.step.values[-1]), data.attrs.get('train_steps')
     rows.append({
       'run': run, 'parameters': f'{data.attrs.get("parameters", 0):,}',
@@ -133,7 +137,7 @@ def _what_was_run(runs: dict[str, xr.Dataset]) -> pd.DataFrame:
       'devices': _devices(env.get('devices', [])) or '–',
       'versions': ', '.join(f'{n} {versions[n]}' for n in _VERSIONS
                             if versions.get(n)),
-      'commit': (env.get('git_commit') or '–')[:10],
+      'commit': str(env.get('git_commit') or '–')[:10],
       'directory': data.attrs['workdir'],
     })  # fmt: skip
   return pd.DataFrame(rows)
@@ -143,7 +147,7 @@ def _configs(runs: dict[str, xr.Dataset]) -> str:
   """Each run's configuration, folded."""
   parts = []
   for run, data in runs.items():
-    config = json.loads(data.attrs.get('config', '{}'))
+    config = runs_lib.config_of(data)
     words = html.escape(json.dumps(config, indent=1))
     name = html.escape(run)
     parts.append(
@@ -157,13 +161,14 @@ def problems(runs: dict[str, xr.Dataset]) -> pd.DataFrame:
   """Rows whose status is not ok, and estimates that say they are not."""
   rows = []
   for run, data in runs.items():
-    bad = (data.status == Status.NON_FINITE).values
-    for s in np.flatnonzero(bad.any(1)):
-      rows.append({
-        'run': run, 'seed': int(data.seed.values[s]), 'what': 'non-finite',
-        'rows': int(bad[s].sum()), 'first step': int(
-          data.step.values[bad[s].argmax()]),
-      })  # fmt: skip
+    for state in (Status.NON_FINITE, Status.DAMAGED):
+      bad = (data.status == state).values
+      for s in np.flatnonzero(bad.any(1)):
+        rows.append({
+          'run': run, 'seed': int(data.seed.values[s]), 'what': state.words,
+          'rows': int(bad[s].sum()), 'first step': int(
+            data.step.values[bad[s].argmax()]),
+        })  # fmt: skip
     for name in sorted(n for n in data.data_vars if n.endswith('_status')):
       status = data[name].transpose('seed', ...).values
       status = status.reshape(len(status), -1)
@@ -228,7 +233,12 @@ def build(
     pictures = ''.join(_image(figures[t], t) for t in chosen)
     fields[f'figures_{group.lower()}'] = pictures or f'<p>{none}</p>'
   payload = json.dumps(_payload(runs), separators=(',', ':'))
-  page = _TEMPLATE.read_text()
-  for name, value in fields.items():
-    page = page.replace(f'<!--{name}-->', value)
-  return page.replace('"<!--data-->"', payload.replace('</', '<\\/'))
+  # No name can end the script, or begin a comment in it.
+  fields['data'] = payload.replace('<', '\\u003c')
+  template = _TEMPLATE.read_text(encoding='utf-8')
+  # In one pass, so that what is put in is not looked at again.
+  return re.sub(
+    r'"<!--(data)-->"|<!--(\w+)-->',
+    lambda found: fields[found[1] or found[2]],
+    template,
+  )

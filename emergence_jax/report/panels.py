@@ -3,11 +3,12 @@
 import itertools
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
-import matplotlib.pyplot as plt
+import matplotlib
 import numpy as np
 import xarray as xr
+from matplotlib.lines import Line2D
 
 from emergence_jax.analysis import (
   emergence,
@@ -28,7 +29,7 @@ def emergence_strip(found: Study, runs: dict[str, xr.Dataset]):
   labels = list(dict.fromkeys(events))
   rules = list(dict.fromkeys(frame.rule))
   rows = len(labels) * len(rules)
-  figure, axis = plt.subplots(
+  figure, axis = style.subplots(
     figsize=(8, 1.2 + 0.45 * rows), layout='constrained'
   )
   rng = np.random.default_rng(0)
@@ -63,7 +64,7 @@ def emergence_map(found: Study, runs: dict[str, xr.Dataset]):
     if np.isfinite(row.value):
       grid[place] = max(row.value, 1)
       text[place] = f'{int(row.value):,}  ({text[place]})'
-  figure, axis = plt.subplots(
+  figure, axis = style.subplots(
     figsize=(max(5, 2.2 + 1.5 * len(names)), 1.6 + 0.32 * len(labels)),
     layout='constrained',
   )
@@ -106,7 +107,7 @@ def depth_map(run: str, data: xr.Dataset):
   tasks = [str(t) for t in data.task.values]
   columns = min(4, len(tasks))
   rows = -(-len(tasks) // columns)
-  figure, axes = plt.subplots(
+  figure, axes = style.subplots(
     rows, columns, squeeze=False, sharex=True, sharey=True,
     layout='constrained', figsize=(3.2 * columns + 1, 2.1 * rows + 0.8),
   )  # fmt: skip
@@ -136,7 +137,7 @@ def floors(runs: dict[str, xr.Dataset]):
   """Floors of RankMe across runs, the paper's beside them."""
   names = list(runs)
   sizes = [data.attrs.get('size') or name for name, data in runs.items()]
-  figure, axis = plt.subplots(figsize=(7.5, 4), layout='constrained')
+  figure, axis = style.subplots(figsize=(7.5, 4), layout='constrained')
   tasks = list(dict.fromkeys(
     str(t) for data in runs.values() for t in data.task.values
   ))  # fmt: skip
@@ -212,7 +213,7 @@ def _words(found: Study, run: str, measure: str) -> str:
 def leads(found: Study, run: str):
   """Lead of every event and measure, with the tests beside them."""
   measures = found.changes[run]
-  figure, (axis, right) = plt.subplots(
+  figure, (axis, right) = style.subplots(
     1, 2, figsize=(12.5, 1.9 + 0.5 * len(measures)), sharey=True,
     layout='constrained', width_ratios=(6, 5),
   )  # fmt: skip
@@ -243,9 +244,9 @@ def leads(found: Study, run: str):
     **look,
   )  # fmt: skip
   handles = [
-    plt.Line2D([], [], ls='', marker='o', color=style.BLUE, ms=5),
-    plt.Line2D([], [], color='k', lw=2),
-    plt.Line2D([], [], color='#E69F00', lw=5, alpha=0.8),
+    Line2D([], [], ls='', marker='o', color=style.BLUE, ms=5),
+    Line2D([], [], color='k', lw=2),
+    Line2D([], [], color='#E69F00', lw=5, alpha=0.8),
   ]
   words = (
     'event that emerged: a seed × task × level', 'mean',
@@ -308,7 +309,7 @@ def _concordance(axis, found: Study, run: str) -> None:
 
 def prediction(found: Study, run: str, data: xr.Dataset):
   """Floor against emergence, and concordance of pairs."""
-  figure, (left, right) = plt.subplots(
+  figure, (left, right) = style.subplots(
     1, 2, figsize=(10, 4), layout='constrained', width_ratios=(3, 2)
   )
   _floors_and_steps(left, found, run, data)
@@ -343,6 +344,22 @@ def makers(found: Study, runs: dict[str, xr.Dataset]):
   return made
 
 
+def file_names(titles: Iterable[str]) -> dict[str, str]:
+  """Title → a name of a file that any system takes, all of them different.
+
+  >>> file_names(['Depth: lr-1', 'Depth: lr+1'])
+  {'Depth: lr-1': 'depth_lr_1', 'Depth: lr+1': 'depth_lr_1-2'}
+  """
+  names: dict[str, str] = {}
+  for title in titles:
+    plain = re.sub(r'[^a-z0-9.]+', '_', title.lower()).strip('_')[:100]
+    numbered = (f'{plain}-{i}' for i in itertools.count(2))
+    taken = set(names.values())
+    free = (n for n in itertools.chain([plain], numbered) if n not in taken)
+    names[title] = next(free)
+  return names
+
+
 def draw(
   makers: Mapping[str, Callable],
   folder: pathlib.Path,
@@ -358,18 +375,15 @@ def draw(
   Returns:
     Title → PNG.
   """
-  folder.mkdir(parents=True, exist_ok=True)
-  paths = {}
-  with plt.rc_context(style.RC):
+  names, paths = file_names(makers), {}
+  with matplotlib.rc_context(style.RC):
     for title, make in makers.items():
       say(title)
       figure = make()
       # The layout is solved once for both files.
       figure.draw_without_rendering()
       figure.set_layout_engine('none')
-      name = re.sub(r'[^\w.]+', '_', title.lower()).strip('_')
-      paths[title] = folder / f'{name}.png'
-      figure.savefig(paths[title], dpi=110)
-      figure.savefig(folder / f'{name}.svg')
-      plt.close(figure)
+      paths[title] = folder / f'{names[title]}.png'
+      style.save(figure, paths[title], dpi=110)
+      style.save(figure, folder / f'{names[title]}.svg')
   return paths

@@ -1,11 +1,14 @@
 """How all figures look."""
 
-import matplotlib
+import pathlib
 
-matplotlib.use('Agg')
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import xarray as xr  # noqa: E402
+import matplotlib
+import numpy as np
+import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from emergence_jax import files
 
 # Okabe and Ito's colours, which colour-blind people can tell apart.
 BLUE, ORANGE, GREEN, PURPLE = '#0072B2', '#D55E00', '#009E73', '#CC79A7'
@@ -17,7 +20,28 @@ RC = {
   'axes.grid': True,
   'grid.alpha': 0.25,
   'legend.frameon': False,
+  # A task or a folder may have any name.
+  'text.parse_math': False,
+  'text.usetex': False,
 }
+
+
+def subplots(*shape: int, figsize, layout='constrained', **options):
+  """A figure and its axes, which no window and no backend know of.
+
+  The arguments are those of `matplotlib.pyplot.subplots`; that a notebook has
+  chosen a backend does not matter, and is not changed.
+  """
+  figure = Figure(figsize=figsize, layout=layout)
+  FigureCanvasAgg(figure)
+  return figure, figure.subplots(*shape, **options)
+
+
+def save(figure: Figure, path: pathlib.Path, **options) -> None:
+  """Writes a figure whole or not at all; its folder is made."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with files.replacing(path) as partial:
+    figure.savefig(partial, **options)
 
 
 def task_colours(count: int) -> list:
@@ -25,7 +49,7 @@ def task_colours(count: int) -> list:
   colours = (BLUE, ORANGE, GREEN, PURPLE, *_MORE)
   if count <= len(colours):
     return list(colours[:count])
-  return list(plt.get_cmap('viridis')(np.linspace(0, 0.95, count)))
+  return list(matplotlib.colormaps['viridis'](np.linspace(0, 0.95, count)))
 
 
 def curves(

@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import xarray as xr
-from rich import box
+from rich import box, markup
 from rich import console as rich_console
 from rich import table as rich_table
 
@@ -24,7 +24,12 @@ def _row(label: str, threshold: str, steps_S: np.ndarray) -> list[str]:
   emerged = steps_S[np.isfinite(steps_S)]
   # A seed that never emerges is later than all that do.
   middle = float(statistics.lower_median(steps_S))
-  cells = [label, threshold, f'{emerged.size}/{steps_S.size}', _step(middle)]
+  cells = [
+    markup.escape(label),
+    threshold,
+    f'{emerged.size}/{steps_S.size}',
+    _step(middle),
+  ]
   if steps_S.size <= _MAX_SEED_COLUMNS:
     return cells + [_step(s) for s in steps_S]
   if not emerged.size:
@@ -72,17 +77,20 @@ def text(data: xr.Dataset, headline: str) -> str:
   """The summary of a run as plain text."""
   out = io.StringIO()
   console = rich_console.Console(file=out, width=160)
-  console.print(headline, highlight=False)
+  console.print(headline, highlight=False, markup=False)
   if 'accuracy' not in data:
     console.print('No behaviour was measured (config.measures.behaviour).')
     return out.getvalue()
   console.print()
   console.print(emergence_table(data))
-  bad = data.status == Status.NON_FINITE
-  for seed in data.seed.values[bad.any('step').values]:
-    first = data.step.values[bad.sel(seed=seed).values.argmax()]
-    console.print(
-      f'seed {seed} has non-finite values from step {first:,} on.',
-      highlight=False,
-    )
+  for state in (Status.NON_FINITE, Status.DAMAGED):
+    bad = data.status == state
+    for seed in data.seed.values[bad.any('step').values]:
+      rows = bad.sel(seed=seed).values
+      first = data.step.values[rows.argmax()]
+      console.print(
+        f'seed {seed}: {rows.sum()} of {rows.size} rows are {state.words}, '
+        f'the first at step {first:,}.',
+        highlight=False,
+      )
   return out.getvalue()

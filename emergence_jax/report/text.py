@@ -5,10 +5,11 @@ import pathlib
 
 import numpy as np
 import pandas as pd
-from rich import box
+from rich import box, markup
 from rich import console as rich_console
 from rich import table as rich_table
 
+from emergence_jax import files
 from emergence_jax.analysis import emergence, peaks, precedence
 from emergence_jax.analysis.study import Study
 
@@ -23,6 +24,7 @@ def number(value) -> str:
 
 
 def _table(title: str, frame: pd.DataFrame, caption: str = ''):
+  # Names are shown as they are, brackets and all.
   out = rich_table.Table(
     title=title, box=box.SIMPLE_HEAD, title_justify='left', caption=caption,
     caption_justify='left',
@@ -31,7 +33,7 @@ def _table(title: str, frame: pd.DataFrame, caption: str = ''):
     is_text = column.map(lambda v: isinstance(v, str)).all()
     out.add_column(str(name), justify='left' if is_text else 'right')
   for row in frame.itertuples(index=False):
-    out.add_row(*map(number, row))
+    out.add_row(*(markup.escape(number(cell)) for cell in row))
   return out
 
 
@@ -164,9 +166,9 @@ def study(found: Study, width: int = 170) -> str:
   """The tables that people look at first, as plain text of a width."""
   out = io.StringIO()
   console = rich_console.Console(file=out, width=width)
-  console.print(answer(found), highlight=False)
+  console.print(answer(found), highlight=False, markup=False)
   for note in found.notes:
-    console.print(f'note: {note}', highlight=False)
+    console.print(f'note: {note}', highlight=False, markup=False)
   console.print(
     _table(
       f'Emergence: first step {emergence.WORDS[emergence.RULE_OF_EVENTS]}, for '
@@ -215,5 +217,6 @@ def write_tables(found: Study, folder: pathlib.Path) -> list[pathlib.Path]:
   paths = []
   for name, frame in found.tables.items():
     paths.append(folder / f'{name}.csv')
-    frame.to_csv(paths[-1], index=False)
+    with files.replacing(paths[-1]) as partial:
+      frame.to_csv(partial, index=False, errors='replace')
   return paths

@@ -4,7 +4,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from emergence_jax import progress
+from emergence_jax import files, progress
 from emergence_jax.analysis import runs as runs_lib
 from emergence_jax.analysis import study
 from emergence_jax.report import page, panels, text
@@ -38,13 +38,14 @@ def report(
   Raises:
     UserError: if one of them holds no run.
   """
+  folder = files.check_writable(folder, 'give another folder')
   runs = runs_lib.load(workdirs)
   found = analyse(runs, **options)
   makers = panels.makers(found, runs)
-  folder.mkdir(parents=True, exist_ok=True)
   with progress.Stages('drawing', len(makers)) as stages:
     figures = panels.draw(makers, folder / 'figures', stages)
   text.write_tables(found, folder / 'tables')
   path = folder / 'report.html'
-  path.write_text(page.build(found, runs, figures))
+  # Last: where the page is, what it shows is too.
+  files.write_text(path, page.build(found, runs, figures))
   return Report(path, text.answer(found))
