@@ -53,12 +53,3 @@ def algorithmic_config(steps: int = 4, count: int = 2) -> ConfigDict:
   config.checkpoints.schedule = '2'
   config.measures = dict(behaviour=dict(examples=4), rank=dict(examples=6))
   return config
-
-
-def damage_config() -> ConfigDict:
-  """A run to be damaged: five rows and their populations."""
-  config = modadd_config(steps=8)
-  config.checkpoints = dict(schedule='2', keep=0, keep_period=0)
-  config.measures = dict(behaviour=dict(), rank=dict(examples=10))
-  config.measures.alignment = dict(examples=6, on=False)
-  return config

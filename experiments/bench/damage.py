@@ -1,6 +1,6 @@
 """Damages the files of a run, one at a time, and sees what the commands do.
 
-  python -m experiments.bench damage --trials=600
+  python -m experiments.bench --trials=672 damage
 
 Each trial takes a fresh copy of a run, damages one file, and calls one of
 `load`, `export`, `analyze`, `measure` and `run` (of a finished run, and of one
@@ -9,8 +9,8 @@ and no number that can be read afterwards may differ from the run's own: it is
 the same, or blank, or left out.
 """
 
-import argparse
 import collections
+import itertools
 import pathlib
 import random
 import shutil
@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from configs import modadd
 from emergence_jax import (
   checkpoints,
   damage,
@@ -196,24 +197,33 @@ def all_trials() -> list[Trial]:
   return [Trial(k, h, c) for k in KINDS for h in HOWS for c in COMMANDS]
 
 
-def main(argv: list[str]) -> None:
-  """Tries them all, over and over, and prints a table."""
-  from tests import small
+def small_config() -> dict:
+  """A run to be damaged: five rows and their populations."""
+  config = modadd.get_config('5')
+  config.model = dict(
+    num_layers=1, d_model=8, num_heads=2, d_ff=16, num_positions=3
+  )
+  config.train.steps = 8
+  config.seeds.count = 2
+  config.checkpoints = dict(schedule='2', keep=0, keep_period=0)
+  config.measures = dict(
+    behaviour=dict(), rank=dict(examples=10),
+    alignment=dict(examples=6, on=False),
+  )  # fmt: skip
+  return config.to_dict()
 
-  parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument('--trials', type=int, default=len(all_trials()))
-  parser.add_argument('--seed', type=int, default=0)
-  options = parser.parse_args(argv)
-  rng = random.Random(options.seed)
+
+def run(count: int, seed: int = 0) -> None:
+  """Tries every kind, damage and command, over and over; prints a table."""
+  rng = random.Random(seed)
   trials = all_trials()
   rng.shuffle(trials)
   ends: dict[str, collections.Counter] = collections.defaultdict(
     collections.Counter
   )
   with tempfile.TemporaryDirectory() as root:
-    of = subject(small.damage_config().to_dict(), pathlib.Path(root))
-    for i in range(options.trials):
-      trial = trials[i % len(trials)]
+    of = subject(small_config(), pathlib.Path(root))
+    for trial in itertools.islice(itertools.cycle(trials), count):
       try:
         end = one(trial, of, rng)
       except Exception as error:
