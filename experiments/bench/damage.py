@@ -18,6 +18,7 @@ import tempfile
 import warnings
 from typing import NamedTuple
 
+import jax
 import numpy as np
 import xarray as xr
 
@@ -222,6 +223,9 @@ def run(count: int, seed: int = 0) -> None:
     collections.Counter
   )
   with tempfile.TemporaryDirectory() as root:
+    # The same programs, over and over.
+    jax.config.update('jax_compilation_cache_dir', f'{root}/cache')
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.1)
     of = subject(small_config(), pathlib.Path(root))
     for trial in itertools.islice(itertools.cycle(trials), count):
       try:

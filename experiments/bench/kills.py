@@ -20,7 +20,7 @@ import time
 
 import xarray as xr
 
-from emergence_jax import checkpoints, timeseries
+from emergence_jax import checkpoints, rows, timeseries
 
 CONFIG = 'experiments/bench/kills_config.py'
 LATER = 'alignment,barrier'
@@ -124,6 +124,8 @@ def _begin_again(workdir: pathlib.Path, name: str) -> None:
     for path in (workdir / checkpoints.FOLDER).iterdir():
       if path.name.isdigit() and int(path.name) > 20:
         shutil.rmtree(path)
+    # Where the rows are all there, a run is finished without populations.
+    rows.Writer(workdir).drop_after(20)
   elif name == 'report':
     shutil.rmtree(workdir / 'report', ignore_errors=True)
 
