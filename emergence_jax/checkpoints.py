@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import pathlib
+import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -31,6 +32,24 @@ def fingerprint(population: Population) -> jax.Array:
 
 
 _fingerprint = jax.jit(fingerprint)
+
+
+def _ignore_closed_loops() -> None:
+  """Leaves out what the storage layers print once a read of theirs failed.
+
+  Their other reads come to an end when nobody waits for them any more, and
+  each would print a traceback that says so and nothing else.
+  """
+  before = sys.unraisablehook
+  if getattr(before, 'ignores_closed_loops', False):
+    return
+
+  def hook(unraisable):
+    if str(unraisable.exc_value) != 'Event loop is closed':
+      before(unraisable)
+
+  hook.ignores_closed_loops = True
+  sys.unraisablehook = hook
 
 
 class _Found(NamedTuple):
@@ -132,6 +151,7 @@ class Checkpoints:
   def _read(self, step: int, like: Population) -> _Found:
     """A checkpoint, on the devices of `like`, or why it cannot be used."""
     word = jax.ShapeDtypeStruct((), jnp.uint32, sharding=_everywhere(like))
+    _ignore_closed_loops()
     abstract = {'population': like, 'fingerprint': word, 'run': word}
     try:
       item = self._manager.restore(

@@ -1,5 +1,6 @@
 """Configurations: the ones that ship, and messages for wrong ones."""
 
+import numpy as np
 import pytest
 
 from configs import algorithmic, modadd
@@ -18,6 +19,21 @@ def test_shipped_sizes(size):
     longer = size in ('medium', 'large', 'xlarge')
     assert config.train.steps == (200_000 if longer else 100_000)
     assert config.optimizer.rate == (1e-4 if longer else 3e-4)
+
+
+def test_the_profile_for_a_cpu_thins_and_changes_no_definition():
+  full, thin = (
+    config_lib.from_mapping(algorithmic.get_config(argument))
+    for argument in ('nano', 'nano,cpu')
+  )
+  assert full.model == thin.model and full.optimizer == thin.optimizer
+  assert full.train == thin.train
+  np.testing.assert_array_equal(full.steps, thin.steps)
+  assert full.measures.keys() == thin.measures.keys()
+  for name, spec in thin.measures.items():
+    other = {k for k in spec.options if k != 'examples'}
+    assert all(spec.options[k] == full.measures[name].options[k] for k in other)
+  assert thin.measures['rank'] == full.measures['rank']
 
 
 @pytest.mark.parametrize('p', ['31', '113', '7'])
