@@ -133,6 +133,34 @@ def test_sigterm_saves_and_the_rest_is_the_same(
   )
 
 
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGHUP', 'SIGINT'])
+def test_a_signal_while_a_resumed_run_compiles(
+  finished, tmp_path, monkeypatch, name
+):
+  """There is nothing new to save, and that is no error."""
+  monkeypatch.setattr(loop.Pacer, 'next', lambda self, remaining: 1)
+  with monkeypatch.context() as patch:
+    stopping_at(patch, 4)
+    run(tmp_path, small.modadd_config())
+  compile_ = programs.Programs.compile
+
+  def signalled(self):
+    os.kill(os.getpid(), getattr(signal, name))
+    return compile_(self)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(programs.Programs, 'compile', signalled)
+    lines = []
+    assert run(tmp_path, small.modadd_config(), lines.append) is (
+      loop.Outcome.STOPPED
+    )
+    assert name in lines[-1]
+  assert run(tmp_path, small.modadd_config()) is loop.Outcome.FINISHED
+  xr.testing.assert_identical(
+    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
+  )
+
+
 def test_a_barrier_without_the_checkpoint_before_says_so(tmp_path, monkeypatch):
   """Stopped between checkpoints, with only the newest population kept."""
   config = small.modadd_config(checkpoints=dict(keep=1))
@@ -203,9 +231,13 @@ def test_one_bad_seed_does_not_stop_the_others(finished, tmp_path, monkeypatch):
 
   monkeypatch.setattr(programs.Programs, 'init', one_bad)
   lines = []
-  assert run(tmp_path, small.modadd_config(), lines.append) is (
-    loop.Outcome.FINISHED
+  monkeypatch.setattr(
+    loop.progress_lib.Progress, 'say', lambda self, line: lines.append(line)
   )
+  assert run(tmp_path, small.modadd_config()) is loop.Outcome.FINISHED
+  # Said once, with what it is.
+  (line,) = [line for line in lines if 'non-finite' in line]
+  assert 'seed 0 has non-finite values at step 0 (behaviour, rank' in line
   data = timeseries.load(tmp_path)
   good = timeseries.load(finished)
   assert data.status.values.tolist() == [[Status.NON_FINITE] * 4, [0] * 4]

@@ -7,11 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
+import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax import checkpoints, timeseries
+from emergence_jax import checkpoints, loop, timeseries
+from emergence_jax import config as config_lib
+from tests import small
 
 ROOT = pathlib.Path(__file__).parents[1]
 KILL_CONFIG = 'tests/kill_config.py'
@@ -83,6 +87,121 @@ def test_killed_at_random_moments_ends_bitwise_the_same(environment, tmp_path):
   )
   again = call(environment, KILL_CONFIG, f'--workdir={killed}')
   assert again.returncode == 0 and 'nothing is left to do' in again.stdout
+
+
+def kill_after(environment, args, seconds):
+  process = subprocess.Popen(
+    args, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+  )  # fmt: skip
+  if not finished_within(process, seconds):
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.slow
+def test_killed_measure_and_report_end_the_same(environment, tmp_path):
+  """Few kills here; `experiments.bench kills` has many, and every measure."""
+  calm, killed = tmp_path / 'calm', tmp_path / 'killed'
+  args = ('--config.train.steps=16', '--measures=behaviour,rank')
+  done = call(environment, KILL_CONFIG, f'--workdir={calm}', *args)
+  assert done.returncode == 0, done.stderr
+  shutil.copytree(calm, killed)
+  rng, took = random.Random(0), 0.0
+  for app, extra in (
+    ('measure', ('--measures=barrier',)), ('report', ('--draws=20',)),
+  ):  # fmt: skip
+    for workdir in (calm, killed):
+      command_ = [
+        sys.executable, '-m', f'experiments.{app}', f'--workdir={workdir}',
+        *extra,
+      ]  # fmt: skip
+      began = time.monotonic()
+      if workdir == killed:
+        for _ in range(2):
+          kill_after(environment, command_, rng.uniform(0.3, 1) * took)
+      done = subprocess.run(command_, cwd=ROOT, env=environment, check=True)
+      took = time.monotonic() - began
+  xr.testing.assert_identical(
+    timeseries.load(killed).load(), timeseries.load(calm).load()
+  )
+  tables = sorted((calm / 'report' / 'tables').glob('*.csv'))
+  assert tables
+  for table in tables:
+    other = killed / 'report' / 'tables' / table.name
+    assert table.read_bytes() == other.read_bytes()
+
+
+def stop_at(environment, args, workdir, step):
+  """Runs until a checkpoint of `step` or later is there, then SIGTERM."""
+  process = subprocess.Popen(
+    command(*args), cwd=ROOT, env=environment, stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE, text=True,
+  )  # fmt: skip
+  folder = workdir / checkpoints.FOLDER
+  while max([int(p.name) for p in folder.glob('*') if p.name.isdigit()],
+            default=-1) < step:  # fmt: skip
+    assert not finished_within(process, 0.02), process.stderr.read()
+  process.terminate()
+  assert process.wait() == 75, process.stderr.read()
+
+
+@pytest.mark.slow
+def test_a_run_on_two_devices_then_one_then_two(environment, tmp_path):
+  calm, moved = tmp_path / 'calm', tmp_path / 'moved'
+  flags = (KILL_CONFIG, '--config.train.steps=30')
+  raw = small.modadd_config(steps=30)
+  raw.checkpoints.schedule = '1'
+  loop.run(config_lib.from_mapping(raw), calm, lambda line: None)
+  args = (*flags, f'--workdir={moved}')
+  stop_at(environment, (*args, '--config.seeds.devices=2'), moved, 4)
+  stop_at(environment, (*args, '--config.seeds.devices=1'), moved, 12)
+  done = call(environment, *args, '--config.seeds.devices=2')
+  assert done.returncode == 0, done.stderr
+  assert 'damaged' not in done.stdout and 'layout changed' not in done.stderr
+  one, other = (timeseries.load(w).load() for w in (calm, moved))
+  np.testing.assert_allclose(one.train_loss, other.train_loss, rtol=1e-4)
+  assert one.sizes == other.sizes
+  # And what is measured later is measured on other devices, too.
+  measure = [
+    sys.executable, '-m', 'experiments.measure', f'--workdir={moved}',
+    '--measures=alignment',
+  ]  # fmt: skip
+  done = subprocess.run(
+    measure, cwd=ROOT, env=environment, capture_output=True, text=True
+  )
+  assert done.returncode == 0, done.stderr
+  assert 'alignment: 4 checkpoints added' in done.stdout
+
+
+@pytest.mark.slow
+def test_a_run_and_a_measure_on_it_at_once(environment, tmp_path):
+  """The second says who is first; with `--wait` it follows."""
+  args = (KILL_CONFIG, f'--workdir={tmp_path / "run"}')
+  process = subprocess.Popen(
+    command(*args), cwd=ROOT, env=environment, stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE, text=True,
+  )  # fmt: skip
+  for line in process.stdout:
+    if 'compiled in' in line:
+      break
+  measure = [
+    sys.executable, '-m', 'experiments.measure',
+    f'--workdir={tmp_path / "run"}', '--measures=alignment',
+  ]  # fmt: skip
+  look = dict(cwd=ROOT, env=environment, capture_output=True, text=True)
+  refused = subprocess.run(measure, **look)
+  assert refused.returncode == 1
+  assert f'in use by process {process.pid}' in refused.stderr
+  assert len(refused.stderr.strip().splitlines()) == 1
+  waited = subprocess.run([*measure, '--wait'], **look)
+  assert waited.returncode == 0, waited.stderr
+  assert 'waiting for its end' in waited.stdout
+  assert '4 checkpoints added' in waited.stdout
+  process.stdout.read()
+  assert process.wait() == 0, process.stderr.read()
+  data = timeseries.load(tmp_path / 'run')
+  assert data.sizes['step'] == 121 and (data.status == 0).all()
 
 
 @pytest.mark.slow
