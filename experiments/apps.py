@@ -55,7 +55,9 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
 
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
-  """Ends the program with one message and code 1 on a user's error."""
+  """Ends the program with one message and code 1 on a user's error.
+
+  So it does where files cannot be read or written."""
   from emergence_jax.types import UserError
 
   try:
@@ -66,6 +68,12 @@ def errors() -> Iterator[None]:
   except BrokenPipeError:  # `… | head` has seen enough
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(1)
+  except OSError as error:
+    name = f': {error.filename}' if error.filename else ''
+    print(f'error: {error.strerror or error}{name}', file=sys.stderr)
+    sys.exit(1)
+  except KeyboardInterrupt:
+    sys.exit(130)
 
 
 def run(main: Callable[[list[str]], None], *, known_only: bool = False) -> None:
