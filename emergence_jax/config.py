@@ -85,7 +85,7 @@ class Config:
   @property
   def objective(self) -> Objective:
     """The model under the task."""
-    return Objective(gpt.GPT(self.model, self.task.vocab_size), self.task)
+    return Objective(gpt.model(self.model, self.task.vocab_size), self.task)
 
   @property
   def steps(self) -> np.ndarray:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from emergence_jax.models import gpt
+from emergence_jax.models.base import Model, Output
 from emergence_jax.tasks.base import Task
 from emergence_jax.types import Batch, PyTree
 
@@ -31,13 +31,12 @@ class Answers(NamedTuple):
 class Objective:
   """A model under a task; methods are pure functions of the parameters."""
 
-  model: gpt.GPT
+  model: Model
   task: Task
 
   def init(self, key: jax.Array) -> PyTree:
     """Random parameters of the model."""
-    tokens = jnp.zeros((1, self.task.length - 1), jnp.int32)
-    return self.model.init(key, tokens)['params']
+    return self.model.init(key)
 
   def num_params(self) -> int:
     """Parameters of one model, counted without allocating any."""
@@ -46,9 +45,9 @@ class Objective:
 
   def apply(
     self, params: PyTree, tokens: jax.Array, num_queries: int | None = None
-  ) -> gpt.Output:
+  ) -> Output:
     """The model on the inputs of tokens [B, T], that is on [B, T - 1]."""
-    return self.model.apply({'params': params}, tokens[:, :-1], num_queries)
+    return self.model.apply(params, tokens[:, :-1], num_queries)
 
   def _cross_entropy(self, params, batch, num_queries):
     """Cross-entropy at each predicted token, and which count, [B, Q]."""

@@ -16,7 +16,7 @@ SMALL = gpt.GPTConfig(2, 16, 4, 32, num_positions=12, init_std=0.5)
 
 
 def model_and_params(config=SMALL, vocab=11, length=7):
-  model = gpt.GPT(config, vocab)
+  model = gpt.Decoder(config, vocab)
   tokens = jax.random.randint(jax.random.key(1), (3, length), 0, vocab)
   params = jax.jit(model.init)(jax.random.key(0), tokens)['params']
   return model, params, tokens
@@ -38,7 +38,7 @@ def test_parameter_counts(size, count):
   by_hand = layers * (4 * d * d + 2 * d * f + 2 * d) + d + (41 + 48) * d
   assert by_hand == count
   task = AlgorithmicTask()
-  model = gpt.GPT(gpt.GPTConfig(*gpt.SIZES[size]), task.vocab_size)
+  model = gpt.model(gpt.GPTConfig(*gpt.SIZES[size]), task.vocab_size)
   assert Objective(model, task).num_params() == count
 
 
@@ -142,7 +142,7 @@ def test_fewer_queries_give_the_same_numbers(norm):
 
 def test_init_scales():
   task = AlgorithmicTask()
-  model = gpt.GPT(gpt.GPTConfig(*gpt.SIZES['nano']), task.vocab_size)
+  model = gpt.model(gpt.GPTConfig(*gpt.SIZES['nano']), task.vocab_size)
   params = Objective(model, task).init(jax.random.key(0))
   block = params['block_0']
   for name, std in (('mlp_in', 0.02), ('mlp_out', 0.01), ('query', 0.02)):
@@ -155,7 +155,9 @@ def test_init_scales():
 @pytest.mark.parametrize('batch_size', [0, 4])
 def test_example_loss_is_the_loss_of_one(batch_size):
   task = ModularAddition(7, 0.5, batch_size=batch_size)
-  model = gpt.GPT(gpt.GPTConfig(1, 8, 2, 16, num_positions=3), task.vocab_size)
+  model = gpt.model(
+    gpt.GPTConfig(1, 8, 2, 16, num_positions=3), task.vocab_size
+  )
   objective = Objective(model, task)
   params = jax.jit(objective.init)(jax.random.key(0))
   batch = task.train_batch(task.prepare(0), jax.random.key(1))

@@ -6,7 +6,7 @@ from emergence_jax import prng
 from emergence_jax.measures import options
 from emergence_jax.numerics.gram import gradient_covariance_rank
 from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure, PyTree, Status
+from emergence_jax.types import Field, Measure, Status
 
 _SOURCE = 'arXiv:2602.15997, section 3'
 _OF = 'covariance of batch gradients'
@@ -27,16 +27,6 @@ FIELDS = {
     (), 'the gradient covariance', Status.DEGENERATE
   ),
 }  # fmt: skip
-
-
-def _in_order(params: PyTree) -> list[PyTree]:
-  """The parts of a decoder from its input to its output."""
-  blocks = sum(name.startswith('block_') for name in params)
-  names = ['embed', 'positions', *(f'block_{i}' for i in range(blocks))]
-  return [
-    {name: params[name]}
-    for name in [*names, *sorted(params.keys() - set(names))]
-  ]
 
 
 def make(
@@ -75,7 +65,11 @@ def make(
   def measure(params, batch, key):
     del key
     found = gradient_covariance_rank(
-      loss, _in_order(params), batch, prefix=prefix, chunk=chunk_batches
+      loss,
+      objective.model.ordered(params),
+      batch,
+      prefix=prefix,
+      chunk=chunk_batches,
     )
     return {
       'gradcov_rank': found.all.effective_rank,

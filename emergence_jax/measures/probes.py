@@ -84,7 +84,7 @@ def make(
     coords={
       'task': list(task.task_names),
       'target': list(task.target_names),
-      'layer': np.arange(1, objective.model.config.num_layers + 1),
+      'layer': np.arange(1, objective.model.num_layers + 1),
     },
     probe=probe,
     probe_per_seed=False,

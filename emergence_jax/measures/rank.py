@@ -113,7 +113,7 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
     coords={
       'task': list(task.task_names),
       'level': list(task.level_names),
-      'layer': np.arange(1, objective.model.config.num_layers + 1),
+      'layer': np.arange(1, objective.model.num_layers + 1),
     },
     probe=probe,
     probe_per_seed=False,

@@ -6,13 +6,13 @@ positions, which gives the smallest size exactly 405,248 parameters.
 
 import dataclasses
 import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from emergence_jax import limits
+from emergence_jax.models.base import FlaxModel, Output
 from emergence_jax.types import UserError
 
 # layers, d_model, heads, d_ff
@@ -43,6 +43,9 @@ class GPTConfig:
     norm: pre-LayerNorm, with a scale and no bias, and a final one.
     tied: the embedding is also the output matrix.
     biases: biases in the MLP.
+    attention_biases: biases in the attention.
+    norm_bias: a bias in every LayerNorm.
+    norm_epsilon: of every LayerNorm.
     init_std: weights are N(0, init_std²); the two projections onto the
       residual stream are divided by sqrt(2·num_layers).
   """
@@ -56,13 +59,18 @@ class GPTConfig:
   norm: bool = True
   tied: bool = True
   biases: bool = False
+  attention_biases: bool = False
+  norm_bias: bool = False
+  norm_epsilon: float = 1e-6
   init_std: float = 0.02
 
   def __post_init__(self):
     for name in ('num_layers', 'd_model', 'num_heads', 'd_ff', 'num_positions'):
       most = _MOST_LAYERS if name == 'num_layers' else limits.LARGEST_INT
       limits.check(f'config.model.{name}', getattr(self, name), 1, most)
-    limits.check('config.model.init_std', self.init_std, 0, above=True)
+    for name in ('init_std', 'norm_epsilon'):
+      value = getattr(self, name)
+      limits.check(f'config.model.{name}', value, 0, above=True)
     if self.d_model % self.num_heads:
       raise UserError(
         f'config.model.d_model={self.d_model} must be a multiple of '
@@ -79,21 +87,6 @@ class GPTConfig:
     block = 4 * self.d_model**2 + 2 * self.d_model * self.d_ff
     tables = vocab_size * (1 if self.tied else 2) + self.num_positions
     return self.num_layers * block + tables * self.d_model
-
-
-class Output(NamedTuple):
-  """What a decoder returns.
-
-  Attributes:
-    logits: [B, Q, V], for the last Q positions (all, unless asked otherwise).
-    hidden: per block the residual stream after it, [B, T, D]; the last one
-      is [B, Q, D].
-    final: [B, Q, D], after the final LayerNorm.
-  """
-
-  logits: jax.Array
-  hidden: tuple[jax.Array, ...]
-  final: jax.Array
 
 
 class NarrowingDense(nn.Module):
@@ -127,6 +120,12 @@ def _on_rows(layer: nn.Module, x: jax.Array) -> jax.Array:
   return layer(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], -1)
 
 
+def _norm(config: GPTConfig, name: str) -> nn.Module:
+  return nn.LayerNorm(
+    use_bias=config.norm_bias, epsilon=config.norm_epsilon, name=name
+  )
+
+
 class Block(nn.Module):
   """Attention and MLP, each added to the residual stream."""
 
@@ -142,18 +141,20 @@ class Block(nn.Module):
     )
 
     def norm(x, name):
-      return nn.LayerNorm(use_bias=False, name=name)(x) if cfg.norm else x
+      return _norm(cfg, name)(x) if cfg.norm else x
 
-    def dense(x, features, name, init=normal, bias=False):
-      layer = nn.Dense(features, use_bias=bias, kernel_init=init, name=name)
+    def attend(x, features, name, init=normal):
+      layer = nn.Dense(
+        features, use_bias=cfg.attention_biases, kernel_init=init, name=name
+      )
       return _on_rows(layer, x)
 
     batch, length, _ = x_BxTxD.shape
     heads = (cfg.num_heads, cfg.d_model // cfg.num_heads)
     h_BxTxD = norm(x_BxTxD, 'norm_attention')
     x_BxQxD = x_BxTxD[:, length - num_queries :]
-    query = dense(h_BxTxD[:, length - num_queries :], cfg.d_model, 'query')
-    key_value = dense(h_BxTxD, 2 * cfg.d_model, 'key_value')
+    query = attend(h_BxTxD[:, length - num_queries :], cfg.d_model, 'query')
+    key_value = attend(h_BxTxD, 2 * cfg.d_model, 'key_value')
     key, value = jnp.split(key_value, 2, -1)
     q_BxQxHxE = query.reshape(batch, num_queries, *heads)
     k_BxTxHxE = key.reshape(batch, length, *heads)
@@ -166,16 +167,19 @@ class Block(nn.Module):
     weight = nn.softmax(jnp.where(visible, score, -jnp.inf))
     mixed = jnp.einsum('bhqt,bthe->bqhe', weight, v_BxTxHxE)
     mixed = mixed.reshape(batch, num_queries, cfg.d_model)
-    x_BxQxD = x_BxQxD + dense(mixed, cfg.d_model, 'attention_out', residual)
+    x_BxQxD = x_BxQxD + attend(mixed, cfg.d_model, 'attention_out', residual)
 
     h_BxQxD = norm(x_BxQxD, 'norm_mlp')
-    h_BxQxF = dense(h_BxQxD, cfg.d_ff, 'mlp_in', normal, cfg.biases)
+    wide = nn.Dense(
+      cfg.d_ff, use_bias=cfg.biases, kernel_init=normal, name='mlp_in'
+    )
+    h_BxQxF = _on_rows(wide, h_BxQxD)
     h_BxQxF = _ACTIVATIONS[cfg.activation](h_BxQxF)
     narrow = NarrowingDense(cfg.d_model, residual, cfg.biases, name='mlp_out')
     return x_BxQxD + _on_rows(narrow, h_BxQxF)
 
 
-class GPT(nn.Module):
+class Decoder(nn.Module):
   """The decoder.
 
   Attributes:
@@ -220,7 +224,7 @@ class GPT(nn.Module):
       x = Block(cfg, name=f'block_{i}')(x, num_queries if last else length)
       hidden.append(x)
     if cfg.norm:
-      x = nn.LayerNorm(use_bias=False, name='norm_final')(x)
+      x = _norm(cfg, 'norm_final')(x)
     if cfg.tied:
       unembed_DxV = embed_VxD.T
     else:
@@ -230,3 +234,8 @@ class GPT(nn.Module):
     logits = x.reshape(-1, cfg.d_model) @ unembed_DxV
     logits = logits.reshape(*x.shape[:2], self.vocab_size)
     return Output(logits, tuple(hidden), x)
+
+
+def model(config: GPTConfig, vocab_size: int) -> FlaxModel:
+  """The decoder as the measures use it."""
+  return FlaxModel(Decoder(config, vocab_size))
