@@ -15,7 +15,7 @@ one of them is first named:
 
 import importlib
 
-# Public name → the module of `numerics` that it lives in.
+# Public name → the module that it lives in, of `numerics` if no other is said.
 _PUBLIC = {
   'rankme': 'spectrum',
   'effective_rank': 'spectrum',
@@ -31,6 +31,7 @@ _PUBLIC = {
   'PAPER_SETTINGS': 'llc',
   'linear_probe': 'probes',
   'loss_barrier': 'barrier',
+  'load_checkpoint': 'models.released',
 }
 __all__ = list(_PUBLIC)
 
@@ -38,7 +39,9 @@ __all__ = list(_PUBLIC)
 def __getattr__(name: str):
   if name not in _PUBLIC:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-  module = importlib.import_module(f'{__name__}.numerics.{_PUBLIC[name]}')
+  place = _PUBLIC[name]
+  place = place if '.' in place else f'numerics.{place}'
+  module = importlib.import_module(f'{__name__}.{place}')
   return getattr(module, name)
 
 

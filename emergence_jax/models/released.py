@@ -1,0 +1,231 @@
+"""Released checkpoints in Hugging Face's layout: GPT-NeoX and GPT-2.
+
+A folder holds `config.json` and the weights: `model.safetensors`, or shards
+named by `model.safetensors.index.json`, or `pytorch_model.bin` (only where
+PyTorch is installed, and read as data alone).
+"""
+
+import hashlib
+import json
+import pathlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from emergence_jax.models import layouts
+from emergence_jax.models.base import FlaxModel
+from emergence_jax.types import PyTree, UserError
+
+_DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+# Buffers of old releases, which follow from the shapes.
+_BUFFERS = re.compile(
+  r'.*\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)|'
+  r'.*\.attn\.(bias|masked_bias)'
+)
+Read = Callable[[str], jax.Array]
+
+
+def read_model(folder: str | pathlib.Path) -> FlaxModel:
+  """The model that a folder's `config.json` describes, without weights.
+
+  Raises:
+    UserError: if there is none, or it is of a kind that is not known.
+  """
+  return _described(pathlib.Path(folder))[1]
+
+
+def _described(folder: pathlib.Path) -> tuple[layouts.Kind, FlaxModel]:
+  path = folder / 'config.json'
+  try:
+    raw = json.loads(path.read_bytes())
+    kind = raw['model_type']
+  except OSError as error:
+    raise UserError(
+      f'{folder} holds no config.json; give a folder of a released model.'
+    ) from error
+  except (ValueError, KeyError, TypeError) as error:
+    raise UserError(
+      f'{path} is damaged, or says no model_type ({error}).'
+    ) from error
+  if kind not in layouts.KINDS:
+    raise UserError(
+      f'{path}: model_type={kind!r} is not read; known: '
+      f'{", ".join(sorted(layouts.KINDS))}.'
+    )
+  try:
+    return layouts.KINDS[kind], layouts.KINDS[kind].model(raw, path)
+  except UserError as error:
+    raise UserError(f'{path}: {error}') from error
+
+
+def weight_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
+  """The files that hold a folder's weights, in the order of their names.
+
+  Raises:
+    UserError: if there are none, or the index names one that is not there.
+  """
+  folder = pathlib.Path(folder)
+  for suffix, single in (
+    ('safetensors', 'model.safetensors'), ('bin', 'pytorch_model.bin'),
+  ):  # fmt: skip
+    index = folder / f'{single}.index.json'
+    if index.exists():
+      try:
+        names = set(json.loads(index.read_bytes())['weight_map'].values())
+      except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UserError(f'{index} is damaged ({error}).') from error
+      missing = sorted(n for n in names if not (folder / str(n)).is_file())
+      if missing:
+        raise UserError(f'{folder} lacks {", ".join(map(str, missing))}.')
+      return [folder / name for name in sorted(names)]
+    if (folder / single).is_file():
+      return [folder / single]
+    del suffix
+  raise UserError(
+    f'{folder} holds no weights (model.safetensors or pytorch_model.bin).'
+  )
+
+
+def fingerprints(folder: str | pathlib.Path) -> dict[str, str]:
+  """Name of each file of weights → SHA-256 of its contents."""
+  found = {}
+  for path in weight_files(folder):
+    with path.open('rb') as file:
+      found[path.name] = hashlib.file_digest(file, 'sha256').hexdigest()
+  return found
+
+
+def _safetensors(path: pathlib.Path) -> Iterator[tuple[str, tuple, Read]]:
+  """Names, shapes and readers of the tensors of a file."""
+  try:
+    import safetensors
+  except ImportError as error:
+    raise UserError(
+      "released models need safetensors: pip install 'emergence_jax[pythia]'."
+    ) from error
+  try:
+    file = safetensors.safe_open(path, framework='flax')
+    names = list(file.keys())
+    shapes = [tuple(file.get_slice(name).get_shape()) for name in names]
+  except Exception as error:  # SafetensorError, OSError: all that it raises
+    raise UserError(
+      f'{path} is damaged and cannot be read ({error}).'
+    ) from error
+  for name, shape in zip(names, shapes):
+    yield name, shape, lambda name=name: file.get_tensor(name)
+
+
+def _pickled(path: pathlib.Path) -> Iterator[tuple[str, tuple, Read]]:
+  """The same of a file of PyTorch's, which is read as data alone."""
+  try:
+    import torch
+  except ImportError as error:
+    raise UserError(
+      f'{path} needs PyTorch, which is not installed; take a release with '
+      'model.safetensors.'
+    ) from error
+  try:
+    tensors = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+  except Exception as error:
+    raise UserError(
+      f'{path} is damaged and cannot be read ({error}).'
+    ) from error
+  for name, tensor in tensors.items():
+    yield (
+      name,
+      tuple(tensor.shape),
+      lambda t=tensor: jnp.asarray(t.to(torch.float32).numpy()),
+    )
+
+
+def _tensors(folder, kind: layouts.Kind) -> dict[str, tuple[tuple, Callable]]:
+  """Name → shape and reader, of all files of a folder."""
+  found = {}
+  for path in weight_files(folder):
+    read = _safetensors if path.suffix == '.safetensors' else _pickled
+    for name, shape, reader in read(path):
+      if not _BUFFERS.fullmatch(name) and name not in kind.ignored:
+        found[name.removeprefix(kind.prefix)] = shape, reader
+  return found
+
+
+def _is_leaf(value: Any) -> bool:
+  return isinstance(value, tuple)
+
+
+def load_checkpoint(
+  folder: str | pathlib.Path, *, dtype: str = 'float32'
+) -> tuple[FlaxModel, PyTree]:
+  """A released model and its parameters.
+
+  Tensors are read one by one, so that there are never two copies of a model.
+
+  Args:
+    folder: holds `config.json` and weights.
+    dtype: of the parameters, `float32` or `bfloat16`.
+
+  Returns:
+    (model, params), for `model.apply(params, tokens_BxT)`.
+
+  Raises:
+    UserError: if the folder holds no model that is known; one error for all
+      tensors that are missing, left over or of another shape, or not finite.
+  """
+  folder = pathlib.Path(folder).expanduser()
+  if dtype not in _DTYPES:
+    raise UserError(f'dtype={dtype!r} is unknown; known: {sorted(_DTYPES)}.')
+  kind, model = _described(folder)
+  tensors = _tensors(folder, kind)
+  leaves = kind.leaves(model.config)
+  shapes = jax.eval_shape(model.init, jax.random.key(0))
+  _check(folder, tensors, leaves, shapes)
+
+  def read(leaf: layouts.Leaf) -> jax.Array:
+    (name,), change = leaf
+    try:
+      return change(tensors[name][1]()).astype(_DTYPES[dtype])
+    except Exception as error:
+      raise UserError(f'{folder}: {name} cannot be read ({error}).') from error
+
+  params = jax.tree.map(read, leaves, is_leaf=_is_leaf)
+  bad = [
+    jax.tree_util.keystr(path)
+    for path, x in jax.tree_util.tree_leaves_with_path(params)
+    if not bool(jnp.isfinite(x).all())
+  ]
+  if bad:
+    raise UserError(f'{folder} has values that are no numbers in {bad[:5]}.')
+  return model, params
+
+
+def _check(folder, tensors, leaves, shapes) -> None:
+  """Compares what is there with what the configuration asks for."""
+  wanted, problems = set(), []
+  flat = jax.tree_util.tree_leaves_with_path(leaves, is_leaf=_is_leaf)
+  expected = dict(jax.tree_util.tree_leaves_with_path(shapes))
+  for path, ((name,), change) in flat:
+    wanted.add(name)
+    if name not in tensors:
+      problems.append(f'{name} is missing')
+      continue
+    shape = jax.ShapeDtypeStruct(tensors[name][0], jnp.float32)
+    try:
+      found = jax.eval_shape(change, shape).shape
+    except (TypeError, ValueError, IndexError):
+      found = ()
+    if found != expected[path].shape:
+      problems.append(
+        f'{name} has the shape {tensors[name][0]}, and config.json asks for '
+        f'{expected[path].shape} here'
+      )
+  problems += [
+    f'{name} is left over' for name in sorted(tensors.keys() - wanted)
+  ]
+  if problems:
+    shown = '; '.join(dict.fromkeys(problems))
+    raise UserError(
+      f'{folder} does not hold what its config.json says: {shown}.'
+    )

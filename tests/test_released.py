@@ -1,0 +1,191 @@
+"""Released checkpoints: parity with transformers, and bad folders."""
+
+import json
+import pathlib
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from emergence_jax.models import released
+from emergence_jax.types import UserError
+
+PARITY = pathlib.Path(__file__).parent / 'data' / 'parity'
+NAMES = sorted(p.name for p in PARITY.iterdir() if p.is_dir())
+
+
+@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize(
+  'dtype,tolerance', [('float32', 1e-5), ('bfloat16', 2e-2)]
+)
+def test_the_numbers_are_those_of_transformers(name, dtype, tolerance):
+  expected = np.load(PARITY / name / 'expected.npz')
+  model, params = released.load_checkpoint(PARITY / name, dtype=dtype)
+  assert {x.dtype for x in jax.tree.leaves(params)} == {jnp.dtype(dtype)}
+  with jax.default_matmul_precision('highest'):
+    out = model.apply(params, jnp.asarray(expected['tokens']))
+  for found, key in (
+    (out.logits, 'logits'), (out.final, 'final'),
+    (jnp.stack(out.hidden), 'hidden'),
+  ):  # fmt: skip
+    wanted = expected[f'{key}_{dtype}']
+    assert found.shape == wanted.shape
+    scale = np.abs(wanted).max()
+    error = np.abs(np.asarray(found, np.float32) - wanted).max() / scale
+    assert error < tolerance, key
+
+
+def test_the_fixtures_tell_the_kinds_of_gelu_apart(monkeypatch):
+  expected = np.load(PARITY / 'neox' / 'expected.npz')
+  model, params = released.load_checkpoint(PARITY / 'neox')
+  other = model.module.clone(
+    config=type(model.config)(
+      **{**vars(model.config), 'activation': 'gelu_new'}
+    )
+  )
+  out = other.apply({'params': params}, jnp.asarray(expected['tokens']))
+  error = np.abs(out.logits - expected['logits_float32']).max()
+  assert error > 20 * 1e-5 * np.abs(expected['logits_float32']).max()
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_fewer_queries_and_causality(name):
+  model, params = released.load_checkpoint(PARITY / name)
+  tokens = jax.random.randint(jax.random.key(0), (2, 9), 0, 80)
+  full = model.apply(params, tokens)
+  last = model.apply(params, tokens, 2)
+  np.testing.assert_allclose(last.logits, full.logits[:, -2:], atol=2e-5)
+  changed = model.apply(params, tokens.at[:, -1].set(0))
+  np.testing.assert_allclose(
+    changed.logits[:, :-1], full.logits[:, :-1], atol=2e-5
+  )
+
+
+def test_init_has_the_shapes_of_what_is_loaded():
+  for name in NAMES:
+    model, params = released.load_checkpoint(PARITY / name)
+    made = model.init(jax.random.key(0))
+    assert jax.tree.map(jnp.shape, made) == jax.tree.map(jnp.shape, params)
+    parts = model.ordered(params)
+    names = [key for part in parts for key in part]
+    assert names[0] == 'embed' and sorted(names) == sorted(params)
+
+
+@pytest.fixture
+def folder(tmp_path):
+  shutil.copytree(PARITY / 'neox', tmp_path / 'model')
+  return tmp_path / 'model'
+
+
+def edit(folder, change):
+  path = folder / 'model.safetensors'
+  tensors = dict(safetensors.numpy.load_file(path))
+  change(tensors)
+  safetensors.numpy.save_file(tensors, path)
+
+
+def test_all_that_is_wrong_is_one_error(folder):
+  def change(tensors):
+    del tensors['embed_out.weight']
+    tensors['surplus'] = np.zeros(3, np.float32)
+    tensors['gpt_neox.final_layer_norm.bias'] = np.zeros(5, np.float32)
+
+  edit(folder, change)
+  with pytest.raises(UserError) as caught:
+    released.load_checkpoint(folder)
+  for words in (
+    'embed_out.weight is missing', 'surplus is left over', '(5,)', '(32,)',
+  ):  # fmt: skip
+    assert words in str(caught.value)
+
+
+def test_old_buffers_are_ignored_and_nan_is_not(folder):
+  at = 'gpt_neox.layers.0.attention'
+
+  def add(tensors):
+    tensors[f'{at}.bias'] = np.ones((1, 1, 4, 4), np.float32)
+    tensors[f'{at}.masked_bias'] = np.float32([1.0])
+    tensors[f'{at}.rotary_emb.inv_freq'] = np.ones(2, np.float32)
+
+  edit(folder, add)
+  released.load_checkpoint(folder)
+
+  def spoil(tensors):
+    tensors['gpt_neox.embed_in.weight'][3, 4] = np.nan
+
+  edit(folder, spoil)
+  with pytest.raises(UserError, match='no numbers in .*embed'):
+    released.load_checkpoint(folder)
+
+
+def test_shards_by_their_index(folder):
+  path = folder / 'model.safetensors'
+  tensors = dict(safetensors.numpy.load_file(path))
+  names = sorted(tensors)
+  parts = {
+    'model-1.safetensors': names[::2],
+    'model-2.safetensors': names[1::2],
+  }
+  for file, some in parts.items():
+    safetensors.numpy.save_file({n: tensors[n] for n in some}, folder / file)
+  path.unlink()
+  weight_map = {n: file for file, some in parts.items() for n in some}
+  (folder / 'model.safetensors.index.json').write_text(
+    json.dumps({'weight_map': weight_map}), encoding='utf-8'
+  )
+  found = released.load_checkpoint(folder)[1]
+  wanted = released.load_checkpoint(PARITY / 'neox')[1]
+  jax.tree.map(np.testing.assert_array_equal, found, wanted)
+  assert len(released.fingerprints(folder)) == 2
+  (folder / 'model-2.safetensors').unlink()
+  with pytest.raises(UserError, match=r'lacks model-2\.safetensors'):
+    released.load_checkpoint(folder)
+
+
+@pytest.mark.parametrize('how', ['truncate', 'empty', 'garbage'])
+def test_a_damaged_file_is_named(folder, how):
+  path = folder / 'model.safetensors'
+  data = path.read_bytes()
+  path.write_bytes(
+    {'truncate': data[: len(data) // 2], 'empty': b'', 'garbage': b'x' * 999}[
+      how
+    ]
+  )
+  with pytest.raises(UserError, match='model.safetensors is damaged'):
+    released.load_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+  'change,words',
+  [
+    (dict(model_type='llama'), "model_type='llama' is not read; known: gpt2"),
+    (dict(model_type=None), 'not read'),
+    (dict(hidden_size=None), "lacks 'hidden_size'"),
+    (dict(hidden_size=48), 'asks for'),
+    (dict(num_hidden_layers=3), 'layers.2.attention.dense.bias is missing'),
+    (dict(num_hidden_layers=1), 'is left over'),
+    (dict(hidden_act='swish'), "activation='swish'"),
+    (dict(tie_word_embeddings=True), 'embed_out.weight is left over'),
+  ],
+)
+def test_a_configuration_that_contradicts_the_tensors(folder, change, words):
+  path = folder / 'config.json'
+  raw = json.loads(path.read_text(encoding='utf-8'))
+  path.write_text(json.dumps(raw | change), encoding='utf-8')
+  with pytest.raises(UserError) as caught:
+    released.load_checkpoint(folder)
+  assert words in str(caught.value)
+
+
+def test_folders_that_hold_no_model(tmp_path):
+  with pytest.raises(UserError, match='holds no config.json'):
+    released.load_checkpoint(tmp_path)
+  (tmp_path / 'config.json').write_text('{', encoding='utf-8')
+  with pytest.raises(UserError, match='is damaged'):
+    released.load_checkpoint(tmp_path)
+  shutil.copy(PARITY / 'neox' / 'config.json', tmp_path)
+  with pytest.raises(UserError, match='holds no weights'):
+    released.load_checkpoint(tmp_path)
