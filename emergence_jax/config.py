@@ -12,11 +12,11 @@ import jax
 import numpy as np
 
 from emergence_jax import files, limits, mesh, optim, schedule
-from emergence_jax.measures import MEASURES
+from emergence_jax.measures import MEASURES, NEEDS
 from emergence_jax.models import gpt
 from emergence_jax.objective import Objective
 from emergence_jax.tasks import TASKS
-from emergence_jax.types import MeasureSpec, UserError
+from emergence_jax.types import Measure, MeasureSpec, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +123,8 @@ def choose(key: str, word: str, known: Mapping[str, Any]) -> Any:
   return known[word]
 
 
-def _check_keys(path: str, given: Mapping[str, Any], known) -> None:
+def check_keys(path: str, given: Mapping[str, Any], known) -> None:
+  """Raises a UserError for a key that is not known."""
   for key, value in given.items():
     if key not in known:
       raise UserError(
@@ -131,12 +132,12 @@ def _check_keys(path: str, given: Mapping[str, Any], known) -> None:
       )
 
 
-def _build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
+def build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
   """An instance of a flat dataclass, its keys and types checked."""
   if not isinstance(given, Mapping):
     raise UserError(f'{path}={given!r} must be a group of keys.')
   fields = {f.name: f for f in dataclasses.fields(cls)}
-  _check_keys(path, given, fields)
+  check_keys(path, given, fields)
   missing = [
     name
     for name, f in fields.items()
@@ -161,11 +162,11 @@ def _model(given: Mapping[str, Any]) -> gpt.GPTConfig:
     names = ('num_layers', 'd_model', 'num_heads', 'd_ff')
     given = {**dict(zip(names, row)), **given}
   known = {f.name for f in dataclasses.fields(gpt.GPTConfig)} | {'size'}
-  _check_keys('config.model', given, known)
-  return _build('config.model', gpt.GPTConfig, given)
+  check_keys('config.model', given, known)
+  return build('config.model', gpt.GPTConfig, given)
 
 
-def _measures(given: Mapping[str, Any]):
+def measures(given: Mapping[str, Any]):
   """Name → spec: of those that the run has, and of those switched off."""
   specs: dict[str, MeasureSpec] = {}
   off: dict[str, MeasureSpec] = {}
@@ -191,7 +192,7 @@ def _measures(given: Mapping[str, Any]):
   return specs, off
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
   """JSON values of nested mappings and tuples."""
   if hasattr(value, 'to_dict'):
     value = value.to_dict()
@@ -214,31 +215,31 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
     UserError: for an unknown key, name or size, a wrong type, or a value out
       of range; it names the key, the value and the remedy.
   """
-  raw = _plain(given)
+  raw = plain(given)
   groups = {f.name for f in dataclasses.fields(Config)} - {'raw'}
-  _check_keys('config', raw, groups)
+  check_keys('config', raw, groups)
   for name, group in raw.items():
     if not isinstance(group, Mapping):
       raise UserError(f'config.{name}={group!r} must be a group of keys.')
   task = dict(raw.get('task', {}))
   task_class = choose('config.task.name', task.pop('name', None), TASKS)
-  measures, off = _measures(raw.get('measures', {}))
+  specs, off = measures(raw.get('measures', {}))
   config = Config(
-    task=_build('config.task', task_class, task),
+    task=build('config.task', task_class, task),
     model=_model(raw.get('model', {})),
-    optimizer=_build(
+    optimizer=build(
       'config.optimizer', optim.OptimizerConfig, raw.get('optimizer', {})
     ),
-    train=_build('config.train', TrainConfig, raw.get('train', {})),
-    seeds=_build('config.seeds', SeedsConfig, raw.get('seeds', {})),
-    checkpoints=_build(
+    train=build('config.train', TrainConfig, raw.get('train', {})),
+    seeds=build('config.seeds', SeedsConfig, raw.get('seeds', {})),
+    checkpoints=build(
       'config.checkpoints', CheckpointsConfig, raw.get('checkpoints', {})
     ),
-    measures=measures,
+    measures=specs,
     raw=raw,
   )
   _check_ranges(config)
-  for name, spec in (measures | off).items():
+  for name, spec in (specs | off).items():
     build_measure(config, name, spec)
   return config
 
@@ -280,7 +281,7 @@ def start_devices(given: Mapping[str, Any]) -> None:
   Raises:
     UserError: if `config.seeds` is wrong.
   """
-  seeds = _build('config.seeds', SeedsConfig, _plain(given).get('seeds', {}))
+  seeds = build('config.seeds', SeedsConfig, plain(given).get('seeds', {}))
   limits.check('config.seeds.count', seeds.count, 1)
   limits.check('config.seeds.devices', seeds.devices, 0, seeds.count)
   mesh.start(seeds.count, seeds.devices)
@@ -333,22 +334,34 @@ def _check_probe(config: Config, name: str, spec: MeasureSpec) -> None:
   )  # fmt: skip
 
 
-def build_measure(config: Config, name: str, spec: MeasureSpec):
+def build_measure(config: Config, name: str, spec: MeasureSpec) -> Measure:
   """The `Measure` that a spec asks for.
 
   Raises:
     UserError: for an option that the measure does not have, or a bad value.
   """
-  make = MEASURES[name]
+  return make_measure(config.objective, name, spec)
+
+
+def make_measure(objective: Objective, name: str, spec: MeasureSpec) -> Measure:
+  """The same for any model and any exams."""
+  make, exams = MEASURES[name], objective.task
+  if not hasattr(exams, NEEDS.get(name, 'fresh')):
+    raise UserError(
+      f'config.measures.{name}: {type(exams).__name__} lacks '
+      f'{NEEDS[name]!r}, which it needs; leave it out.'
+    )
   known = dict(inspect.signature(make).parameters)
   del known['objective']
   path = f'config.measures.{name}'
-  _check_keys(
+  check_keys(
     path, spec.options, known.keys() | {'every', 'chunk', 'from_step', 'on'}
   )
-  for key, value in spec.options.items():
-    limits.check_type(f'{path}.{key}', value, type(known[key].default))
-  return make(config.objective, **spec.options)
+  options = {
+    key: limits.check_type(f'{path}.{key}', value, type(known[key].default))
+    for key, value in spec.options.items()
+  }
+  return make(objective, **options)
 
 
 def flatten(raw: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

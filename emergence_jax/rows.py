@@ -131,6 +131,10 @@ class Writer:
     has = np.isin(self._arrays['status'][:], statuses).any(0)
     return [step for step, row in self._row.items() if has[row]]
 
+  def steps(self) -> list[int]:
+    """Steps of all rows, reached or not."""
+    return list(self._row)
+
   def reached(self) -> list[int]:
     """Steps of whole rows, damaged ones included."""
     not_yet = set(self._with_status(Status.NOT_REACHED))
@@ -171,7 +175,7 @@ class Writer:
       if gone:
         self.forget(measure, gone)
         lost.append(measure)
-    for name in store.HISTORY:
+    for name in store.HISTORY.keys() & self._arrays.keys():
       self._drop_history(name, step)
     self._store.sync()
     return len(dropped), lost

@@ -36,7 +36,8 @@ _META = 'zarr.json'
 STATUS = Field(
   ('seed', 'step'), 'int8',
   'status of the row: -1 not reached, 0 ok, 7 non-finite values (in the '
-  'training loss since the last row, or in a measure), 9 damaged', '1',
+  'training loss since the last row, or in a measure), 9 damaged, 10 repeated '
+  '(another step has these weights), 11 missing or not to be read', '1',
 )  # fmt: skip
 _CHANCE = Field(
   ('task', 'level'), 'float64', 'accuracy of the best constant answer', '1',
@@ -193,14 +194,15 @@ def build(
   coords = {
     'seed': np.asarray(seeds, np.int64),
     'step': np.asarray(steps, np.int64),
-    'train_step': np.arange(train_steps, dtype=np.int64),
     **coords,
   }
+  if train_steps:  # checkpoints that were trained elsewhere have no history
+    coords['train_step'] = np.arange(train_steps, dtype=np.int64)
   for name, values in coords.items():
     _add_coord(group, name, values)
   sizes = {name: len(values) for name, values in coords.items()}
   _add_measured(group, fields, sizes)
-  for name, field in HISTORY.items():
+  for name, field in HISTORY.items() if train_steps else ():
     chunk = {'train_step': min(HISTORY_CHUNK, train_steps)}
     _add(group, name, field, sizes, chunk)
   _add(group, 'chance', _CHANCE, sizes)[:] = chance_KxL

@@ -64,7 +64,7 @@ def create(
     chance_KxL: accuracy of the best constant answer of each task × level.
     seeds: int [S].
     steps: int [C], the checkpoint schedule.
-    train_steps: length of the per-step history.
+    train_steps: length of the per-step history; 0 for none.
     attributes: of the whole dataset.
   """
   partial = build_beside(
@@ -151,7 +151,7 @@ def load(workdir: files.Path, say: Callable[[str], None] = _warn) -> xr.Dataset:
   data['status'] = data.status.copy(data=found.status_SxC)
   data = data.isel(step=slice(found.rows))
   done = int(found.step_C[found.rows - 1]) if found.rows else 0
-  return data.isel(train_step=slice(done))
+  return data.isel(train_step=slice(done), missing_dims='ignore')
 
 
 def _open(path: pathlib.Path) -> xr.Dataset:

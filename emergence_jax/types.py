@@ -143,11 +143,21 @@ class Status(enum.IntEnum):
   NOT_A_MINIMUM = 8
   # A row of whose files one is damaged; what that held is blank.
   DAMAGED = 9
+  # A released checkpoint whose weights, or a part of them, another step has.
+  REPEATED = 10
+  # One that is not there, or that cannot be read.
+  MISSING = 11
 
   @property
   def words(self) -> str:
     """The name for people, for example `not mixed`."""
     return self.name.lower().replace('non_', 'non-').replace('_', ' ')
+
+
+# What a row can be that was reached and is not ok.
+BAD_ROWS = (
+  Status.NON_FINITE, Status.DAMAGED, Status.REPEATED, Status.MISSING
+)  # fmt: skip
 
 
 class UserError(Exception):

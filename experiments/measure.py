@@ -1,4 +1,4 @@
-"""Measures the saved checkpoints of a run, into its timeseries.
+"""Measures saved checkpoints: of a run, or of a released model.
 
   python -m experiments.measure --workdir=runs/… --measures=llc,hessian
   python -m experiments.measure --workdir=runs/… --measures=llc \\
@@ -7,21 +7,40 @@
 Which checkpoints a run saves is `config.checkpoints.keep` and `keep_period`.
 Options are those of the run's configuration, unless given here. A call that
 was stopped is gone on with by the same command.
+
+  python -m experiments.measure --config=configs/pythia.py:160m \\
+    --checkpoints=DIR --workdir=runs/pythia-160m
+
+measures released checkpoints (GPT-NeoX, GPT-2) into a timeseries of their own,
+which analyze and report read as they do a run's.
 """
 
 from absl import flags
 
 from experiments import apps
 
-_WORKDIR = flags.DEFINE_string('workdir', None, 'Run directory.', required=True)
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, "A run's directory, or where that of a release is to be.",
+  required=True,
+)  # fmt: skip
 _MEASURES = flags.DEFINE_list(
-  'measures', None, 'Names, separated by commas.', required=True
+  'measures', None, 'Names, separated by commas; of a release, all if absent.'
 )
 _OVERWRITE = flags.DEFINE_bool(
   'overwrite', False, 'Measure again what earlier calls have added.'
 )
 _WAIT = flags.DEFINE_bool(
   'wait', False, 'Wait for the end of a run that is still going on.'
+)
+_CONFIG = flags.DEFINE_string(
+  'config', None, 'Of a release: configuration file, and after a colon its '
+  'argument.',
+)  # fmt: skip
+_CHECKPOINTS = flags.DEFINE_string(
+  'checkpoints', None, 'Folder of released checkpoints, by step or by seed.'
+)
+_STEPS = flags.DEFINE_string(
+  'steps', '', 'Of a release: FIRST:LAST, both included.'
 )
 _PREFIX = '--config.measures.'
 
@@ -43,25 +62,61 @@ def _options(arguments: list[str], names: list[str]) -> dict[str, dict]:
   return found
 
 
+def _of_run(arguments: list[str]) -> None:
+  """Measures the saved populations of a run."""
+  from emergence_jax import config, offline, rundir
+  from emergence_jax.types import UserError
+
+  workdir, names = apps.path('workdir', _WORKDIR.value), _MEASURES.value or []
+  if not any(names):
+    raise UserError('--measures is empty; give names, by commas.')
+  options = _options(arguments, names)
+  config.start_devices(rundir.read_config(workdir))
+  done = offline.measure(
+    workdir, names, apps.say, options=options, overwrite=_OVERWRITE.value,
+    wait=_WAIT.value,
+  )  # fmt: skip
+  apps.say(f'{", ".join(names)}: {done.count} checkpoints added.')
+  if done.failed:
+    steps = ', '.join(f'{step:,}' for step in done.failed)
+    raise UserError(f'not measured, for the reasons above: {steps}.')
+
+
+def _of_release(arguments: list[str]) -> None:
+  """Measures the revisions of a released model."""
+  from emergence_jax import config, releases
+  from emergence_jax.types import UserError
+  from experiments import config_flag
+
+  if _CONFIG.value is None or _CHECKPOINTS.value is None:
+    raise UserError(
+      'a release takes both --config and --checkpoints; a run takes neither.'
+    )
+  given = config_flag.load(_CONFIG.value)
+  config_flag.apply(given, config_flag.overrides(arguments))
+  if _MEASURES.value is not None:
+    known = given.get('measures') or {}
+    given['measures'] = {
+      name: config.choose('--measures', name, known) for name in _MEASURES.value
+    }
+  workdir = apps.path('workdir', _WORKDIR.value)
+  root = apps.path('checkpoints', _CHECKPOINTS.value)
+  count = releases.measure(
+    given, root, workdir, steps=_STEPS.value, say=apps.say
+  )
+  apps.say(
+    f'{count} checkpoints measured. Next: python -m experiments.report '
+    f'--workdir={workdir}'
+  )
+
+
 def main(argv):
   """Measures, and says what was added; exits with 1 on a user's error."""
   with apps.errors():
-    from emergence_jax import config, offline, rundir
-    from emergence_jax.types import UserError
-
-    workdir, names = apps.path('workdir', _WORKDIR.value), _MEASURES.value
-    if not any(names):
-      raise UserError('--measures is empty; give names, by commas.')
-    options = _options(argv[1:], names)
-    config.start_devices(rundir.read_config(workdir))
-    done = offline.measure(
-      workdir, names, apps.say, options=options, overwrite=_OVERWRITE.value,
-      wait=_WAIT.value,
-    )  # fmt: skip
-    apps.say(f'{", ".join(names)}: {done.count} checkpoints added.')
-    if done.failed:
-      steps = ', '.join(f'{step:,}' for step in done.failed)
-      raise UserError(f'not measured, for the reasons above: {steps}.')
+    if _CONFIG.value is None and _CHECKPOINTS.value is None:
+      _of_run(argv[1:])
+    else:
+      _of_release(argv[1:])
 
 
 if __name__ == '__main__':

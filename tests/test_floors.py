@@ -14,7 +14,7 @@ FLOORS = [
   ['numerics', 'tasks', 'models', 'optim', 'store', 'damage', 'timeseries',
    'rows', 'export', 'checkpoints', 'progress'],
   ['objective', 'train', 'measures', 'config', 'rundir', 'programs'],
-  ['dry_run', 'loop', 'offline', 'analysis'],
+  ['dry_run', 'loop', 'offline', 'sources', 'releases', 'analysis'],
   ['report'],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]

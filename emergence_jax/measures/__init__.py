@@ -4,6 +4,7 @@ from emergence_jax.measures import (
   alignment,
   barrier,
   behaviour,
+  choice,
   fisher,
   gradcov,
   hessian,
@@ -23,4 +24,8 @@ MEASURES = {
   'barrier': barrier.make,
   'probes': probes.make,
   'alignment': alignment.make,
+  'choice': choice.make,
 }
+
+# What a measure needs of the exams, for those that not all exams have.
+NEEDS = {'behaviour': 'exam', 'probes': 'targets', 'choice': 'has_wrong'}

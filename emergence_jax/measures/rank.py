@@ -62,13 +62,15 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
 
   there = jax.eval_shape(probe, jnp.int32(0)).query.shape[2]
   counts = pooled_counts(min(examples, there), len(task.level_names))
+  # Sets of uneven numbers of items say which places hold one.
+  masks = task.mask(examples) if hasattr(task, 'mask') else None
 
   def pool(x):
     """[L, N, ...] → the first examples of each level, [N, ...]."""
     return jnp.concatenate([x[i, :n] for i, n in enumerate(counts)])
 
-  def one_task(params, batch):
-    """Fields of one task, from its batch [L, N, ...]."""
+  def one_task(params, batch, mask=None):
+    """Fields of one task, from its batch [L, N, ...] and bool [L, N]."""
     levels, number = batch.query.shape
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
     hidden, final = objective.features(params, flat)
@@ -92,21 +94,28 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
       (len(every), predicts[0].size * sum(counts)),
     )
     per_level = jax.vmap(by_level)(at_query)
+    one = two = {}
+    if mask is not None:
+      one, two = {'weight_N': pool(mask)}, {'weight_N': mask}
+      weight = weight & jnp.repeat(pool(mask), predicts.shape[1])
     return {
-      'rankme': rankme(pooled(at_query)),
-      'rankme_centered': rankme(pooled(at_query), center=True),
+      'rankme': rankme(pooled(at_query), **one),
+      'rankme_centered': rankme(pooled(at_query), center=True, **one),
       'rankme_answer': rankme(
         every.reshape(len(every), -1, every.shape[-1]), weight_N=weight
       ),
-      'rankme_mean': rankme(pooled(mean)),
-      'rankme_level': rankme(per_level).T,
-      'rankme_norm': rankme(pool(by_level(final[rows, flat.query]))),
+      'rankme_mean': rankme(pooled(mean), **one),
+      'rankme_level': rankme(per_level, **two).T,
+      'rankme_norm': rankme(pool(by_level(final[rows, flat.query])), **one),
     }
 
   def measure(params, batch, key):
     del key
     # Task by task, so that only one task's hidden states are in memory.
-    return jax.lax.map(lambda b: one_task(params, b), batch)
+    if masks is None:
+      return jax.lax.map(lambda b: one_task(params, b), batch)
+    pairs = batch, jnp.asarray(masks)
+    return jax.lax.map(lambda pair: one_task(params, *pair), pairs)
 
   return Measure(
     fields=FIELDS,

@@ -19,7 +19,7 @@ from emergence_jax.models import layouts
 from emergence_jax.models.base import FlaxModel
 from emergence_jax.types import PyTree, UserError
 
-_DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 # Buffers of old releases, which follow from the shapes.
 _BUFFERS = re.compile(
   r'.*\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)|'
@@ -175,8 +175,8 @@ def load_checkpoint(
       tensors that are missing, left over or of another shape, or not finite.
   """
   folder = pathlib.Path(folder).expanduser()
-  if dtype not in _DTYPES:
-    raise UserError(f'dtype={dtype!r} is unknown; known: {sorted(_DTYPES)}.')
+  if dtype not in DTYPES:
+    raise UserError(f'dtype={dtype!r} is unknown; known: {sorted(DTYPES)}.')
   kind, model = _described(folder)
   tensors = _tensors(folder, kind)
   leaves = kind.leaves(model.config)
@@ -186,7 +186,7 @@ def load_checkpoint(
   def read(leaf: layouts.Leaf) -> jax.Array:
     (name,), change = leaf
     try:
-      return change(tensors[name][1]()).astype(_DTYPES[dtype])
+      return change(tensors[name][1]()).astype(DTYPES[dtype])
     except Exception as error:
       raise UserError(f'{folder}: {name} cannot be read ({error}).') from error
 

@@ -129,7 +129,7 @@ def median_emergence(data: xr.Dataset) -> float:
 def draw(data: xr.Dataset, folder: pathlib.Path) -> list[pathlib.Path]:
   """All figures that the data allow; returns the files."""
   paths = []
-  if data.sizes['train_step']:
+  if data.sizes.get('train_step'):
     paths.append(folder / 'training.png')
     training(data, paths[-1])
   if not data.sizes['step']:

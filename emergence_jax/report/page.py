@@ -15,7 +15,7 @@ from emergence_jax.analysis import emergence
 from emergence_jax.analysis import runs as runs_lib
 from emergence_jax.analysis.study import Study
 from emergence_jax.report import anatomy, text
-from emergence_jax.types import Status
+from emergence_jax.types import BAD_ROWS, Status
 
 _TEMPLATE = pathlib.Path(__file__).with_name('page.html')
 # Group of figures → what is said where there is none.
@@ -161,7 +161,7 @@ def problems(runs: dict[str, xr.Dataset]) -> pd.DataFrame:
   """Rows whose status is not ok, and estimates that say they are not."""
   rows = []
   for run, data in runs.items():
-    for state in (Status.NON_FINITE, Status.DAMAGED):
+    for state in BAD_ROWS:
       bad = (data.status == state).values
       for s in np.flatnonzero(bad.any(1)):
         rows.append({

@@ -9,7 +9,7 @@ from rich import console as rich_console
 from rich import table as rich_table
 
 from emergence_jax.analysis import emergence, statistics
-from emergence_jax.types import Status
+from emergence_jax.types import BAD_ROWS
 
 _MAX_SEED_COLUMNS = 8
 _RULES = 'chance-corrected', emergence.RULE_OF_EVENTS
@@ -83,7 +83,7 @@ def text(data: xr.Dataset, headline: str) -> str:
     return out.getvalue()
   console.print()
   console.print(emergence_table(data))
-  for state in (Status.NON_FINITE, Status.DAMAGED):
+  for state in BAD_ROWS:
     bad = data.status == state
     for seed in data.seed.values[bad.any('step').values]:
       rows = bad.sel(seed=seed).values

@@ -1,0 +1,25 @@
+"""Released checkpoints: Pythia and PolyPythias, or any GPT-NeoX or GPT-2.
+
+  python -m experiments.measure --config=configs/pythia.py:160m \\
+    --checkpoints=DIR --workdir=runs/pythia-160m
+
+DIR holds one folder a revision (`step1000`, with config.json, weights and
+tokenizer.json), or one folder a seed that holds those. Not measured on the
+published checkpoints, which cannot be had where this was written.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(size: str = '160m') -> ConfigDict:
+  """What is measured; the model's shape is that of the checkpoints."""
+  config = ConfigDict()
+  config.release = dict(name=f'pythia-{size}', sets='', dtype='float32')
+  config.measures = dict(
+    choice=dict(every=1, chunk_examples=8),
+    rank=dict(every=1, examples=200),
+    fisher=dict(every=1, examples=16, chunk_examples=4),
+    gradcov=dict(every=1, batches=16, batch_size=16, chunk_batches=4),
+    barrier=dict(every=1, points=5, examples=64, chunk_examples=8),
+  )
+  return config

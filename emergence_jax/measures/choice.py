@@ -1,0 +1,115 @@
+"""Which continuation a model prefers: accuracy and margin on probe sets."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from emergence_jax.measures import options
+from emergence_jax.objective import Objective
+from emergence_jax.types import Field, Measure
+
+_PER_LEVEL = ('task', 'level')
+_SOURCE = 'arXiv:2602.15997, section on Pythia'
+
+FIELDS = {
+  'accuracy': Field(
+    _PER_LEVEL, 'float32',
+    'share of items whose right continuation is likelier than every wrong one; '
+    'where there are none, whose every token is the likeliest',
+    '1', _SOURCE,
+  ),
+  'log_prob': Field(
+    _PER_LEVEL, 'float32', 'mean log-probability of the right continuation',
+    'nat', _SOURCE,
+  ),
+  'margin': Field(
+    _PER_LEVEL, 'float32',
+    'mean log-probability of the right continuation over that of the best '
+    'wrong one, if there is one',
+    'nat', _SOURCE,
+  ),
+  'loss': Field(
+    _PER_LEVEL, 'float32',
+    'mean cross-entropy of a token of the right continuation', 'nat', _SOURCE,
+  ),
+  'correct': Field(
+    (*_PER_LEVEL, 'item'), 'int8',
+    'whether the item counts in accuracy (1) or not (0); -1 where there is '
+    'none', '1', _SOURCE,
+  ),
+}  # fmt: skip
+
+
+def _mean(values, weight):
+  """Mean over the items that count; nan where none does."""
+  total = jnp.sum(jnp.where(weight, values, 0), -1)
+  return total / jnp.sum(weight, -1)
+
+
+def make(objective: Objective, *, chunk_examples: int = 8) -> Measure:
+  """Log-probabilities of every item's continuations.
+
+  Args:
+    objective: model and probe sets.
+    chunk_examples: sequences in one forward pass, which bounds the memory.
+  """
+  options.at_least('choice', 1, chunk_examples=chunk_examples)
+  sets = objective.task
+
+  def probe(seed):
+    del seed
+    return jax.tree.map(jnp.asarray, (sets.right, sets.wrong))
+
+  there, has_wrong = jnp.asarray(sets.there), jnp.asarray(sets.has_wrong)
+
+  def log_probs(params, batch, used: np.ndarray):
+    """Log-probability and tokens of every sequence; 0 where there is none.
+
+    Which there are is known beforehand, so that no others are computed.
+    """
+    axes, places = used.ndim, np.flatnonzero(used)
+    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[axes:])[places], batch)
+
+    def one(example):
+      found = objective.answers(
+        params, jax.tree.map(lambda x: x[None], example)
+      )
+      return found.log_prob[0], found.tokens[0], found.correct[0]
+
+    found = jax.lax.map(one, flat, batch_size=min(chunk_examples, places.size))
+    return jax.tree.map(
+      lambda x: (
+        jnp.zeros(used.size, x.dtype).at[places].set(x).reshape(used.shape)
+      ),
+      found,
+    )
+
+  def measure(params, batch, key):
+    del key
+    right, wrong = batch
+    log_prob, tokens, exact = log_probs(params, right, sets.there)
+    others, *_ = log_probs(params, wrong, sets.has_wrong)
+    choice = has_wrong.any(-1)
+    best = jnp.max(jnp.where(has_wrong, others, -jnp.inf), -1)
+    best = jnp.where(choice, best, 0)
+    good = jnp.where(choice, jnp.isfinite(log_prob) & (log_prob > best), exact)
+    return {
+      'accuracy': _mean(good.astype(jnp.float32), there),
+      'log_prob': _mean(log_prob, there),
+      'margin': _mean(log_prob - best, there),
+      'loss': -jnp.sum(jnp.where(there, log_prob, 0), -1)
+      / jnp.sum(jnp.where(there, tokens, 0), -1),
+      'correct': jnp.where(there, good, -1).astype(jnp.int8),
+    }
+
+  return Measure(
+    fields=FIELDS,
+    coords={
+      'task': list(sets.task_names),
+      'level': list(sets.level_names),
+      'item': np.arange(sets.there.shape[2]),
+    },
+    probe=probe,
+    probe_per_seed=False,
+    fn=measure,
+  )

@@ -1,0 +1,144 @@
+"""Folders of released checkpoints: which revisions of which seeds there are."""
+
+import pathlib
+import re
+from collections.abc import Mapping
+
+from emergence_jax.types import UserError
+
+_STEP = re.compile(r'(?:revision=)?step[-_]?(\d+)')
+_SEED = re.compile(r'seed[-_]?(\d+)')
+PATTERNS = 'step1000, step-1000, step_1000, revision=step1000'
+
+# seed → step → folder
+Revisions = dict[int, dict[int, pathlib.Path]]
+
+
+def _steps(folder: pathlib.Path) -> dict[int, pathlib.Path]:
+  """Step → folder of the revisions right in a folder."""
+  found: dict[int, pathlib.Path] = {}
+  for path in sorted(folder.iterdir()):
+    match = _STEP.fullmatch(path.name)
+    if match is None or not path.is_dir():
+      continue
+    step = int(match[1])
+    if step in found:
+      raise UserError(
+        f'{found[step]} and {path} are both of step {step:,}; keep one.'
+      )
+    found[step] = path
+  return found
+
+
+def _snapshots(folder: pathlib.Path) -> dict[int, pathlib.Path]:
+  """The same in the layout of the hub's cache: refs name snapshots."""
+  found = {}
+  for ref in sorted((folder / 'refs').glob('*')):
+    match = _STEP.fullmatch(ref.name)
+    if match and ref.is_file():
+      commit = ref.read_text(encoding='utf-8', errors='replace').strip()
+      found[int(match[1])] = folder / 'snapshots' / commit
+  return found
+
+
+def _of_one_seed(folder: pathlib.Path) -> dict[int, pathlib.Path]:
+  return _steps(folder) or _snapshots(folder)
+
+
+def find(root: str | pathlib.Path) -> Revisions:
+  """Revisions in a folder, or in one folder a seed.
+
+  Args:
+    root: holds revisions (`step1000`, …; or `refs` and `snapshots`, as the
+      hub's cache does), or folders that do. The number behind `seed` in a
+      folder's name is its seed; one without is seed 0.
+
+  Raises:
+    UserError: if there are none, or two of one step or seed.
+  """
+  root = pathlib.Path(root).expanduser()
+  if not root.is_dir():
+    raise UserError(f'{root} is no folder; give one of released checkpoints.')
+  own = _of_one_seed(root)
+  if own:
+    return {0: own}
+  found: Revisions = {}
+  names: dict[int, pathlib.Path] = {}
+  for folder in sorted(p for p in root.iterdir() if p.is_dir()):
+    steps = _of_one_seed(folder)
+    if not steps:
+      continue
+    match = _SEED.search(folder.name)
+    seed = int(match[1]) if match else 0
+    if seed in found:
+      raise UserError(
+        f'{names[seed]} and {folder} are both of seed {seed}; name them by '
+        'their seeds, as in pythia-160m-seed3.'
+      )
+    found[seed], names[seed] = steps, folder
+  if not found:
+    raise UserError(
+      f'{root} holds no checkpoints; their folders are named by their step '
+      f'({PATTERNS}), and may lie in one folder a seed.'
+    )
+  return dict(sorted(found.items()))
+
+
+def select(revisions: Revisions, steps: str) -> Revisions:
+  """Those within `FIRST:LAST`, both included; all for an empty text.
+
+  Raises:
+    UserError: for another form, or if none is left.
+  """
+  if not steps:
+    return revisions
+  first, colon, last = steps.partition(':')
+  try:
+    if not colon:
+      raise ValueError
+    low = int(first or 0)
+    high = int(last) if last else None
+  except ValueError:
+    raise UserError(
+      f'--steps={steps!r} is no range; write FIRST:LAST, for example 0:5000.'
+    ) from None
+  kept = {
+    seed: {
+      s: p for s, p in found.items() if low <= s and (high is None or s <= high)
+    }
+    for seed, found in revisions.items()
+  }
+  if not any(kept.values()):
+    raise UserError(f'--steps={steps!r} leaves no checkpoint.')
+  return kept
+
+
+def union(revisions: Mapping[int, Mapping[int, pathlib.Path]]) -> list[int]:
+  """All steps that any seed has, increasing."""
+  return sorted({step for steps in revisions.values() for step in steps})
+
+
+def repeated(
+  shards: Mapping[int, Mapping[str, str]],
+) -> dict[int, tuple[int, str]]:
+  """Steps that share a file of weights with another one.
+
+  Of those that share one, the last is believed, since it is the one that was
+  released as the model; the others are named.
+
+  Args:
+    shards: step → file → fingerprint of its contents.
+
+  Returns:
+    Step → (the step that has the same, the file).
+  """
+  last: dict[tuple[str, str], int] = {}
+  for step in sorted(shards):
+    for name, mark in shards[step].items():
+      last[name, mark] = step
+  found = {}
+  for step in sorted(shards):
+    for name, mark in shards[step].items():
+      if last[name, mark] != step:
+        found.setdefault(step, (last[name, mark], name))
+  return found

@@ -1,0 +1,281 @@
+"""A small release, from its training to the report."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import xarray as xr
+
+from emergence_jax import releases, sources, timeseries
+from emergence_jax.models import released
+from emergence_jax.tasks import probe_sets
+from emergence_jax.types import Status, UserError
+from tests import release
+
+ROOT = pathlib.Path(__file__).parents[1]
+SEEDS = [1, 2, 3]
+STEPS = [0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 80, 96]
+CONFIG = {
+  'release': {'name': 'tiny', 'sets': 'agreement,patterns,facts,text'},
+  'measures': {
+    'choice': {'chunk_examples': 64},
+    'rank': {'examples': 40},
+    'fisher': {'every': 4, 'examples': 8},
+    'gradcov': {'every': 4, 'batches': 4, 'batch_size': 4, 'prefix': 100},
+    'barrier': {'every': 2, 'points': 3, 'examples': 16},
+  },
+}
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('release')
+  release.train(folder, SEEDS, STEPS)
+  # Two revisions identical on purpose, and one truncated.
+  for name in ('model.safetensors',):
+    shutil.copy(
+      folder / 'tiny-seed2/step64' / name, folder / 'tiny-seed2/step8' / name
+    )
+  path = folder / 'tiny-seed3/step16/model.safetensors'
+  path.write_bytes(path.read_bytes()[:5000])
+  return folder
+
+
+@pytest.fixture(scope='module')
+def measured(root, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('measured')
+  lines = []
+  count = releases.measure(CONFIG, root, workdir, say=lines.append)
+  assert count == len(STEPS)
+  return workdir, lines
+
+
+@pytest.mark.slow
+def test_the_repeat_and_the_truncated_one_are_named(measured):
+  workdir, lines = measured
+  data = timeseries.load(workdir).load()
+  assert data.seed.values.tolist() == SEEDS
+  assert data.step.values.tolist() == STEPS
+  assert data.sizes['task'] == 4
+  marks = {(2, 8): Status.REPEATED, (3, 16): Status.MISSING}
+  for seed in SEEDS:
+    for step in STEPS:
+      status = data.status.sel(seed=seed, step=step).item()
+      assert status == marks.get((seed, step), Status.OK)
+      blank = (seed, step) in marks
+      one = data.sel(seed=seed, step=step)
+      assert np.isnan(one.rankme).all() == blank
+  assert any('seed 2, step 8' in x and 'step 64' in x for x in lines)
+  assert any('seed 3, step 16' in x and 'damaged' in x for x in lines)
+  # Training shows: the text grows likelier.
+  text = data.log_prob.sel(task='text').isel(level=0)
+  assert (text.isel(step=-1) > text.isel(step=0) + 5).all()
+
+
+@pytest.mark.slow
+def test_rankme_is_what_numpy_makes_of_the_hidden_states(root, measured):
+  data = timeseries.load(measured[0])
+  folder = root / 'tiny-seed1' / 'step96'
+  model, params = released.load_checkpoint(folder)
+  encoder = release.tokenizer()
+  for name in ('facts', 'patterns'):
+    items = probe_sets.built_in()[name][:40]
+    last = []
+    for item in items:
+      ids = encoder.encode(item.prompt).ids
+      hidden = model.apply(params, jnp.asarray([ids])).hidden
+      last.append([np.asarray(h[0, -1], np.float64) for h in hidden])
+    for layer in range(2):
+      values = np.linalg.svd(
+        np.array([x[layer] for x in last]), compute_uv=False
+      )
+      share = values / values.sum()
+      expected = np.exp(-np.sum(share * np.log(share)))
+      found = data.rankme.sel(seed=1, step=96, task=name, layer=layer + 1)
+      np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_it_goes_on_where_it_stopped(root, measured, tmp_path, monkeypatch):
+  row = releases._Measuring.row
+
+  def killed(self, number, step, steps):
+    if step == 2:
+      raise KeyboardInterrupt
+    row(self, number, step, steps)
+
+  only = {**CONFIG, 'measures': {'choice': CONFIG['measures']['choice']}}
+  with monkeypatch.context() as patch:
+    patch.setattr(releases._Measuring, 'row', killed)
+    with pytest.raises(KeyboardInterrupt):
+      releases.measure(only, root, tmp_path, steps='0:4', say=list)
+  assert timeseries.load(tmp_path).step.values.tolist() == [0, 1]
+  assert releases.measure(only, root, tmp_path, steps='0:4', say=list) == 2
+  found = timeseries.load(tmp_path).load()
+  wanted = timeseries.load(measured[0]).load()
+  xr.testing.assert_equal(
+    found.accuracy, wanted.accuracy.sel(step=found.step.values)
+  )
+  assert releases.measure(only, root, tmp_path, steps='0:4', say=list) == 0
+  with pytest.raises(UserError, match='another configuration'):
+    releases.measure(only, root, tmp_path, steps='0:8', say=list)
+
+
+@pytest.mark.slow
+def test_by_the_apps_to_the_report(root, measured, tmp_path):
+  def call(app, *flags):
+    return subprocess.run(
+      [sys.executable, '-m', f'experiments.{app}', *map(str, flags)], cwd=ROOT,
+      capture_output=True, text=True, env=os.environ,
+    )  # fmt: skip
+
+  done = call(
+    'measure', '--config=configs/pythia.py:tiny', f'--checkpoints={root}',
+    f'--workdir={tmp_path / "run"}', '--measures=choice', '--steps=0:2',
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  assert '3 checkpoints measured' in done.stdout
+  workdir = tmp_path / 'all'
+  shutil.copytree(measured[0], workdir)
+  for app in ('analyze', 'report', 'export'):
+    flags = () if app == 'export' else ('--draws=50',)
+    done = call(app, f'--workdir={workdir}', *flags)
+    assert done.returncode == 0, done.stderr
+  page = (workdir / 'report' / 'report.html').read_text(encoding='utf-8')
+  assert 'repeated' in page and 'missing' in page and 'agreement' in page
+
+
+def test_the_sets_have_the_numbers_of_the_paper():
+  sets = probe_sets.built_in()
+  assert {name: len(items) for name, items in sets.items()} == {
+    'agreement': 36, 'analogies': 30, 'arithmetic': 200, 'patterns': 16,
+    'facts': 51, 'deduction': 26, 'text': 200, 'logic': 72,
+  }  # fmt: skip
+  for name, items in sets.items():
+    assert len({item.prompt for item in items}) == len(items), name
+    for item in items:
+      assert item.correct not in item.wrong and item.correct[0] == ' '
+      assert bool(item.wrong) == (name != 'text')
+  # What is asked for in the logical ones follows from what is said.
+  for item in sets['logic']:
+    words = item.prompt.replace('.', '').split()
+    left_of = words.index('left')
+    leftmost, middle = words[left_of - 3], words[left_of + 3]
+    end = ({'red', 'blue', 'green'} - {leftmost, middle}).pop()
+    expected = leftmost if 'leftmost' in words else end
+    assert item.correct == f' {expected} one', item
+
+
+def characters(text):
+  return [ord(c) % 97 for c in text]
+
+
+@pytest.mark.parametrize(
+  'item,words',
+  [
+    (probe_sets.Item('a', ' b', (' b',)), 'same tokens'),
+    (probe_sets.Item('a', '', (' b',)), 'no tokens'),
+    (probe_sets.Item('', ' b', (' c',)), 'no tokens'),
+    (probe_sets.Item('a' * 99, ' b', ()), 'sequences of 101'),
+  ],
+)
+def test_items_that_cannot_be_asked(item, words):
+  with pytest.raises(UserError, match=words):
+    probe_sets.tokenise({'mine': [item]}, characters, 97, longest=50)
+
+
+def test_sets_of_ones_own(tmp_path):
+  path = tmp_path / 'mine.jsonl'
+  path.write_text(
+    '{"prompt": "A", "correct": " b", "wrong": [" c"]}\n', encoding='utf-8'
+  )
+  assert list(probe_sets.choose([str(path), 'facts'])) == ['mine', 'facts']
+  path.write_text('{"prompt": "A"}', encoding='utf-8')
+  with pytest.raises(UserError, match='mine.jsonl, line 1'):
+    probe_sets.choose([str(path)])
+  with pytest.raises(UserError, match="'nothing' is unknown; known: agreement"):
+    probe_sets.choose(['nothing'])
+
+
+@pytest.mark.parametrize(
+  'names,expected',
+  [
+    (['step0', 'step1000', 'notes'], {0: [0, 1000]}),
+    (['step-5', 'revision=step7', 'step_9'], {0: [5, 7, 9]}),
+    (['m-seed1/step2', 'm-seed2/step2', 'm/step3'], {0: [3], 1: [2], 2: [2]}),
+  ],
+)
+def test_layouts_of_folders(tmp_path, names, expected):
+  for name in names:
+    (tmp_path / name).mkdir(parents=True)
+  found = sources.find(tmp_path)
+  assert {seed: sorted(steps) for seed, steps in found.items()} == expected
+
+
+def test_the_layout_of_the_hubs_cache(tmp_path):
+  (tmp_path / 'refs').mkdir()
+  (tmp_path / 'snapshots' / 'abc').mkdir(parents=True)
+  (tmp_path / 'refs' / 'step1000').write_text('abc\n', encoding='utf-8')
+  found = sources.find(tmp_path)
+  assert found == {0: {1000: tmp_path / 'snapshots' / 'abc'}}
+
+
+def test_folders_that_are_refused(tmp_path):
+  with pytest.raises(UserError, match='step1000, step-1000'):
+    sources.find(tmp_path)
+  for name in ('step3', 'step-3'):
+    (tmp_path / name).mkdir()
+  with pytest.raises(UserError, match='both of step 3'):
+    sources.find(tmp_path)
+  other = tmp_path / 'seeds'
+  for name in ('a-seed1/step1', 'b-seed1/step1'):
+    (other / name).mkdir(parents=True)
+  with pytest.raises(UserError, match='both of seed 1'):
+    sources.find(other)
+  with pytest.raises(UserError, match='FIRST:LAST'):
+    sources.select({0: {1: other}}, '5')
+  with pytest.raises(UserError, match='leaves no checkpoint'):
+    sources.select({0: {1: other}}, '5:9')
+  with pytest.raises(UserError, match='no folder'):
+    sources.find(tmp_path / 'nowhere')
+
+
+def test_repeats_of_whole_models_and_of_a_shard():
+  shards = {
+    0: {'a': '1', 'b': '2'}, 1: {'a': '1', 'b': '2'}, 2: {'a': '3', 'b': '4'},
+    50: {'a': '9', 'b': '5'}, 99: {'a': '9', 'b': '8'},
+  }  # fmt: skip
+  assert sources.repeated(shards) == {0: (1, 'a'), 50: (99, 'a')}
+
+
+def test_wrong_configurations(root, tmp_path):
+  for given, words in (
+    ({'measures': {'choice': {}}, 'task': {}}, 'config.task'),
+    ({'measures': {}}, 'names nothing'),
+    ({'measures': {'lcc': {}}}, "'lcc'"),
+    ({'measures': {'behaviour': {}}}, 'behaviour'),
+    ({'measures': {'choice': {}}, 'release': {'dtype': 'x'}}, "dtype='x'"),
+    ({'measures': {'choice': {}}, 'release': {'sets': 'x'}}, "set 'x'"),
+  ):
+    with pytest.raises(UserError) as caught:
+      releases.measure(given, root, tmp_path / 'new', say=list)
+    assert words in str(caught.value)
+    assert not (tmp_path / 'new').exists()
+
+
+def test_no_tokenizer(root, tmp_path):
+  folder = tmp_path / 'step1'
+  shutil.copytree(root / 'tiny-seed1' / 'step1', folder)
+  (folder / 'tokenizer.json').unlink()
+  with pytest.raises(UserError, match='no tokenizer.json'):
+    releases.measure(CONFIG, tmp_path, tmp_path / 'new', say=list)
+  (folder / 'tokenizer.json').write_text('{}', encoding='utf-8')
+  with pytest.raises(UserError, match='is no tokenizer'):
+    releases.measure(CONFIG, tmp_path, tmp_path / 'new', say=list)
+  assert json.loads((folder / 'config.json').read_text(encoding='utf-8'))
