@@ -8,7 +8,7 @@ from emergence_jax import limits
 from emergence_jax.types import UserError
 
 # No sign and no exponent; few digits, so that no number is out of range.
-_DURATION = re.compile(r'(\d{1,12}(?:\.\d{1,12})?)(%|epochs?)?')
+_DURATION = re.compile(r'([0-9]{1,12}(?:\.[0-9]{1,12})?)(%|epochs?)?')
 
 
 def parse_duration(

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 _PREFIX = '--config.'
-_INT = re.compile(r'[+-]?\d+')
+_INT = re.compile(r'[+-]?[0-9]+')
 _FLOAT = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)')
 
 

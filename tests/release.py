@@ -95,5 +95,6 @@ def train(root: pathlib.Path, seeds: list[int], steps: list[int]) -> None:
     for step in range(max(steps) + 1):
       if step in steps:
         save(root / f'tiny-seed{seed}' / f'step{step}', params, encoder)
-      key = jax.random.fold_in(jax.random.key(100 + seed), step)
-      params, state = update(params, state, key)
+      if step < max(steps):
+        key = jax.random.fold_in(jax.random.key(100 + seed), step)
+        params, state = update(params, state, key)

@@ -310,7 +310,7 @@ def test_calibration_finds_what_works():
   np.testing.assert_allclose(found.step_size[best], 3e-4)
   assert abs(found.estimates.llc[best] - 2) < 0.5
   text = found.explain()
-  assert 'step_size=0.0003' in text and 'non finite' in text
+  assert 'step_size=0.0003' in text and 'non-finite' in text
   nothing = ej.calibrate_llc(
     loss, w, data, KEY, step_sizes=(10.0,), localizations=(1.0,),
     num_chains=2, num_draws=20, num_burnin=0,

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -48,6 +49,14 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
+def bare(tmp_path_factory):
+  """One revision of random weights."""
+  folder = tmp_path_factory.mktemp('bare')
+  release.train(folder, [1], [0])
+  return folder
+
+
+@pytest.fixture(scope='module')
 def measured(root, tmp_path_factory):
   workdir = tmp_path_factory.mktemp('measured')
   lines = []
@@ -84,17 +93,20 @@ def test_rankme_is_what_numpy_makes_of_the_hidden_states(root, measured):
   folder = root / 'tiny-seed1' / 'step96'
   model, params = released.load_checkpoint(folder)
   encoder = release.tokenizer()
+
+  def hidden_of(params, tokens):
+    return jnp.stack(model.apply(params, tokens).hidden)
+
   for name in ('facts', 'patterns'):
     items = probe_sets.built_in()[name][:40]
-    last = []
-    for item in items:
-      ids = encoder.encode(item.prompt).ids
-      hidden = model.apply(params, jnp.asarray([ids])).hidden
-      last.append([np.asarray(h[0, -1], np.float64) for h in hidden])
+    ids = [encoder.encode(item.prompt).ids for item in items]
+    padded = np.zeros((len(ids), 96), np.int32)
+    for row, one in enumerate(ids):
+      padded[row, : len(one)] = one  # what follows is not seen
+    hidden = np.asarray(jax.jit(hidden_of)(params, padded), np.float64)
+    last = hidden[:, range(len(ids)), [len(one) - 1 for one in ids]]
     for layer in range(2):
-      values = np.linalg.svd(
-        np.array([x[layer] for x in last]), compute_uv=False
-      )
+      values = np.linalg.svd(last[layer], compute_uv=False)
       share = values / values.sum()
       expected = np.exp(-np.sum(share * np.log(share)))
       found = data.rankme.sel(seed=1, step=96, task=name, layer=layer + 1)
@@ -254,7 +266,7 @@ def test_repeats_of_whole_models_and_of_a_shard():
   assert sources.repeated(shards) == {0: (1, 'a'), 50: (99, 'a')}
 
 
-def test_wrong_configurations(root, tmp_path):
+def test_wrong_configurations(bare, tmp_path):
   for given, words in (
     ({'measures': {'choice': {}}, 'task': {}}, 'config.task'),
     ({'measures': {}}, 'names nothing'),
@@ -264,14 +276,14 @@ def test_wrong_configurations(root, tmp_path):
     ({'measures': {'choice': {}}, 'release': {'sets': 'x'}}, "set 'x'"),
   ):
     with pytest.raises(UserError) as caught:
-      releases.measure(given, root, tmp_path / 'new', say=list)
+      releases.measure(given, bare, tmp_path / 'new', say=list)
     assert words in str(caught.value)
     assert not (tmp_path / 'new').exists()
 
 
-def test_no_tokenizer(root, tmp_path):
+def test_no_tokenizer(bare, tmp_path):
   folder = tmp_path / 'step1'
-  shutil.copytree(root / 'tiny-seed1' / 'step1', folder)
+  shutil.copytree(bare / 'tiny-seed1' / 'step0', folder)
   (folder / 'tokenizer.json').unlink()
   with pytest.raises(UserError, match='no tokenizer.json'):
     releases.measure(CONFIG, tmp_path, tmp_path / 'new', say=list)

@@ -63,7 +63,7 @@ def test_killed_at_random_moments_ends_bitwise_the_same(environment, tmp_path):
       (int(p.name) for p in folder.glob('*') if p.name.isdigit()), default=-1
     )
 
-  for kill in range(7):
+  for kill in range(5):
     process = subprocess.Popen(
       command(KILL_CONFIG, f'--workdir={killed}'),
       cwd=ROOT,
@@ -72,8 +72,8 @@ def test_killed_at_random_moments_ends_bitwise_the_same(environment, tmp_path):
       stderr=subprocess.DEVNULL,
     )
     before = newest()
-    # Two kills come while the run starts, the others once it has got on.
-    while kill not in (2, 5) and newest() <= before:
+    # One kill comes while the run starts, the others once it has got on.
+    while kill != 2 and newest() <= before:
       assert not finished_within(process, 0.02)
     assert not finished_within(process, rng.uniform(0, 0.4))
     process.kill()
