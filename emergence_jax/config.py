@@ -1,7 +1,6 @@
 """A run's configuration: its schema, checked once, and what it builds."""
 
 import dataclasses
-import difflib
 import inspect
 import json
 import math
@@ -11,7 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from emergence_jax import files, limits, mesh, optim, schedule
+from emergence_jax import files, limits, mesh, names, optim, schedule
 from emergence_jax.measures import MEASURES, NEEDS
 from emergence_jax.models import gpt
 from emergence_jax.objective import Objective
@@ -108,27 +107,12 @@ LAYOUT_KEYS = (
 )
 
 
-def closest(word: str, known) -> str:
-  """A sentence that names the nearest of the known words, and all of them."""
-  known = sorted(known)
-  near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.4)
-  hint = f'did you mean {near[0]!r}? ' if near else ''
-  return f'{hint}known: {", ".join(known)}.'
-
-
-def choose(key: str, word: str, known: Mapping[str, Any]) -> Any:
-  """`known[word]`, or an error that names the key and the nearest word."""
-  if not isinstance(word, str) or word not in known:
-    raise UserError(f'{key}={word!r} is unknown; {closest(word, known)}')
-  return known[word]
-
-
 def check_keys(path: str, given: Mapping[str, Any], known) -> None:
   """Raises a UserError for a key that is not known."""
   for key, value in given.items():
     if key not in known:
       raise UserError(
-        f'{path}.{key}={value!r} is an unknown key; {closest(key, known)}'
+        f'{path}.{key}={value!r} is an unknown key; {names.closest(key, known)}'
       )
 
 
@@ -136,6 +120,8 @@ def build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
   """An instance of a flat dataclass, its keys and types checked."""
   if not isinstance(given, Mapping):
     raise UserError(f'{path}={given!r} must be a group of keys.')
+  if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+    raise UserError(f'{path}: {cls!r} is no dataclass, whose fields are keys.')
   fields = {f.name: f for f in dataclasses.fields(cls)}
   check_keys(path, given, fields)
   missing = [
@@ -158,9 +144,9 @@ def _model(given: Mapping[str, Any]) -> gpt.GPTConfig:
   given = dict(given)
   size = given.pop('size', None)
   if size is not None:
-    row = choose('config.model.size', size, gpt.SIZES)
-    names = ('num_layers', 'd_model', 'num_heads', 'd_ff')
-    given = {**dict(zip(names, row)), **given}
+    row = names.choose('config.model.size', size, gpt.SIZES)
+    keys = ('num_layers', 'd_model', 'num_heads', 'd_ff')
+    given = {**dict(zip(keys, row)), **given}
   known = {f.name for f in dataclasses.fields(gpt.GPTConfig)} | {'size'}
   check_keys('config.model', given, known)
   return build('config.model', gpt.GPTConfig, given)
@@ -171,7 +157,7 @@ def measures(given: Mapping[str, Any]):
   specs: dict[str, MeasureSpec] = {}
   off: dict[str, MeasureSpec] = {}
   for name, options in given.items():
-    choose('config.measures', name, MEASURES)
+    names.find('config.measures', name, MEASURES)
     if options is None:
       continue  # as if it were not there
     path = f'config.measures.{name}'
@@ -222,7 +208,7 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
     if not isinstance(group, Mapping):
       raise UserError(f'config.{name}={group!r} must be a group of keys.')
   task = dict(raw.get('task', {}))
-  task_class = choose('config.task.name', task.pop('name', None), TASKS)
+  task_class = names.find('config.task.name', task.pop('name', None), TASKS)
   specs, off = measures(raw.get('measures', {}))
   config = Config(
     task=build('config.task', task_class, task),
@@ -345,7 +331,7 @@ def build_measure(config: Config, name: str, spec: MeasureSpec) -> Measure:
 
 def make_measure(objective: Objective, name: str, spec: MeasureSpec) -> Measure:
   """The same for any model and any exams."""
-  make, exams = MEASURES[name], objective.task
+  make, exams = names.find('config.measures', name, MEASURES), objective.task
   if not hasattr(exams, NEEDS.get(name, 'fresh')):
     raise UserError(
       f'config.measures.{name}: {type(exams).__name__} lacks '

@@ -14,6 +14,7 @@ import jax
 from emergence_jax import checkpoints as checkpoints_lib
 from emergence_jax import config as config_lib
 from emergence_jax import files, loop, rundir, timeseries
+from emergence_jax import names as names_lib
 from emergence_jax import programs as programs_lib
 from emergence_jax import rows as rows_lib
 from emergence_jax.measures import MEASURES
@@ -25,7 +26,7 @@ def _with(raw: Mapping[str, Any], names, options) -> config_lib.Config:
   """A run's configuration, with these measures on and with these options."""
   measures = {k: v for k, v in raw['measures'].items() if v is not None}
   for name in names:
-    config_lib.choose('--measures', name, MEASURES)
+    names_lib.find('--measures', name, MEASURES)
     given = {**measures.get(name, {}), **options.get(name, {})}
     measures[name] = {k: v for k, v in given.items() if k != 'on'}
   return config_lib.from_mapping({**raw, 'measures': measures})

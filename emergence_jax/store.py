@@ -127,7 +127,7 @@ def _add_coord(group, name: str, values: Sequence[Any]) -> None:
     dtype='string' if text else values.dtype,
     compressors=_codecs(),
     dimension_names=(name,),
-    attributes=dict(zip(('long_name', 'units'), _COORDS[name])),
+    attributes=dict(zip(('long_name', 'units'), _COORDS.get(name, (name, '')))),
     config={'write_empty_chunks': True},
   )
   array[:] = values.astype(object) if text else values

@@ -84,7 +84,7 @@ def _of_run(arguments: list[str]) -> None:
 
 def _of_release(arguments: list[str]) -> None:
   """Measures the revisions of a released model."""
-  from emergence_jax import config, releases
+  from emergence_jax import names, releases
   from emergence_jax.types import UserError
   from experiments import config_flag
 
@@ -97,7 +97,7 @@ def _of_release(arguments: list[str]) -> None:
   if _MEASURES.value is not None:
     known = given.get('measures') or {}
     given['measures'] = {
-      name: config.choose('--measures', name, known) for name in _MEASURES.value
+      name: names.choose('--measures', name, known) for name in _MEASURES.value
     }
   workdir = apps.path('workdir', _WORKDIR.value)
   root = apps.path('checkpoints', _CHECKPOINTS.value)

@@ -47,7 +47,7 @@ def _given(arguments: list[str]) -> dict:
 
   They keep their options, for who measures them later.
   """
-  from emergence_jax import config as config_lib
+  from emergence_jax import names
   from emergence_jax.types import UserError
   from experiments import config_flag
 
@@ -59,11 +59,11 @@ def _given(arguments: list[str]) -> dict:
   known = given.get('measures') or {}
   if not any(wanted):
     raise UserError(
-      f'--measures is empty; {config_lib.closest("", known)} Without the flag '
+      f'--measures is empty; {names.closest("", known)} Without the flag '
       'all are measured.'
     )
   for name in wanted:
-    config_lib.choose('--measures', name, known)
+    names.choose('--measures', name, known)
   for name in known.keys() - set(wanted):
     known[name] = {**(known[name] or {}), 'on': False}
   return given

@@ -10,7 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # Within a floor, a file may import the ones before it.
 FLOORS = [
-  ['types', 'prng', 'limits', 'schedule', 'mesh', 'files', 'stopping'],
+  ['types', 'prng', 'names', 'limits', 'schedule', 'mesh', 'files', 'stopping'],
   ['numerics', 'tasks', 'models', 'optim', 'store', 'damage', 'timeseries',
    'rows', 'export', 'checkpoints', 'progress'],
   ['objective', 'train', 'measures', 'config', 'rundir', 'programs'],

@@ -1,0 +1,24 @@
+"""A measure of one's own: norms of a model's parts, from input to output."""
+
+import jax
+import jax.numpy as jnp
+
+from emergence_jax.types import Field, Measure
+
+
+def make(objective, *, power: float = 2.0) -> Measure:
+  """The norm of each part's parameters; `power` 2 is Euclid's."""
+  shapes = jax.eval_shape(objective.init, jax.random.key(0))
+  names = [next(iter(p)) for p in objective.model.ordered(shapes)]
+
+  def fn(params, batch, key):
+    parts = objective.model.ordered(params)
+    total = [
+      sum(jnp.sum(jnp.abs(x) ** power) for x in jax.tree.leaves(part))
+      for part in parts
+    ]
+    return {'weight_norm': jnp.stack(total) ** (1 / power)}
+
+  field = Field(('part',), 'float32', 'norm of a part of the model', '1')
+  coords = {'part': names}
+  return Measure({'weight_norm': field}, coords, lambda seed: (), False, fn)
