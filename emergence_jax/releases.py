@@ -16,7 +16,16 @@ import jax
 import numpy as np
 
 from emergence_jax import config as config_lib
-from emergence_jax import files, limits, prng, rows, sources, store, timeseries
+from emergence_jax import (
+  files,
+  limits,
+  prng,
+  rows,
+  rundir,
+  sources,
+  store,
+  timeseries,
+)
 from emergence_jax.models import released
 from emergence_jax.models.base import FlaxModel
 from emergence_jax.objective import Objective
@@ -190,6 +199,7 @@ def _create(workdir: pathlib.Path, release: Release) -> None:
     },
   )
   files.write_json(workdir / 'config.json', release.raw, checked=False)
+  files.write_json(workdir / 'env.json', rundir.environment())
 
 
 def _marks(workdir, revisions: sources.Revisions, say: Say) -> dict:
@@ -223,6 +233,7 @@ class _Measuring:
 
   def __init__(self, workdir, release: Release, say: Say):
     self._release, self._say = release, say
+    self._clock = rundir.Clock(workdir)
     self._writer = rows.Writer(workdir)
     self._marks = _marks(workdir, release.revisions, say)
     self._programs = {
@@ -305,6 +316,7 @@ class _Measuring:
     began = time.monotonic()
     for i, (row, step) in enumerate(left):
       self.row(row, step, steps)
+      self._clock.record(step)
       spent = time.monotonic() - began
       more = duration(spent / (i + 1) * (len(left) - i - 1))
       self._say(f'step {step:,}: {i + 1} of {len(left)}, {more} left')

@@ -79,6 +79,14 @@ def test_the_page_is_whole(reported):
   assert 'Whether geometry moved first' in content
 
 
+def test_no_formula_is_left_in_a_figure(reported):
+  """Names are no formulas, and so the ticks must not be any."""
+  _, out, _ = reported
+  for path in (out / 'figures').glob('*.svg'):
+    content = path.read_text(encoding='utf-8')
+    assert 'mathdefault' not in content, path.name
+
+
 def test_the_same_folder_is_one_run(finished, tmp_path):
   link = tmp_path / 'link'
   link.symlink_to(finished)

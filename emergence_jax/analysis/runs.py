@@ -12,6 +12,8 @@ from emergence_jax import timeseries
 from emergence_jax.analysis import paper
 from emergence_jax.types import UserError
 
+_LONGEST = 60
+
 
 def config_of(data: xr.Dataset) -> dict:
   """The configuration in a timeseries; empty if it is damaged."""
@@ -32,8 +34,12 @@ def _label(config: dict, workdir: pathlib.Path) -> str:
 
 
 def _name(workdir: pathlib.Path) -> str:
-  """A folder's name as text; bytes that are none become a mark."""
-  return os.fsencode(workdir.resolve().name).decode('utf-8', 'replace')
+  """A folder's name as text, of a length that a figure has room for.
+
+  Bytes that are no text become a mark.
+  """
+  name = os.fsencode(workdir.resolve().name).decode('utf-8', 'replace')
+  return name if len(name) <= _LONGEST else f'{name[: _LONGEST - 1]}…'
 
 
 def _free(label: str, workdir: pathlib.Path, taken) -> str:

@@ -380,6 +380,7 @@ def draw(
     for title, make in makers.items():
       say(title)
       figure = make()
+      style.finish(figure)
       # The layout is solved once for both files.
       figure.draw_without_rendering()
       figure.set_layout_engine('none')

@@ -1,5 +1,6 @@
 """How all figures look."""
 
+import copy
 import pathlib
 
 import matplotlib
@@ -7,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatterSciNotation
 
 from emergence_jax import files
 
@@ -37,9 +39,37 @@ def subplots(*shape: int, figsize, layout='constrained', **options):
   return figure, figure.subplots(*shape, **options)
 
 
+class _Plain(LogFormatterSciNotation):
+  """Ticks of a logarithmic axis as numbers: 0.001, 10, 1,000, 1e-5."""
+
+  def __call__(self, x, pos=None):
+    """The label of a tick; empty where the parent has none."""
+    if not super().__call__(x, pos):
+      return ''
+    if x == 0 or 1e-3 <= abs(x) < 1e6:
+      return f'{x:,.10g}'
+    return f'{x:.2g}'.replace('e-0', 'e-').replace('e+0', 'e')
+
+
+def finish(figure: Figure) -> None:
+  """Writes the ticks of logarithmic axes without mathematics.
+
+  Matplotlib sets them as formulas, which text is not parsed for here.
+  """
+  for axes in figure.axes:
+    for axis in (axes.xaxis, axes.yaxis):
+      for level in ('major', 'minor'):
+        old = getattr(axis, f'get_{level}_formatter')()
+        if type(old) is LogFormatterSciNotation:
+          new = copy.copy(old)
+          new.__class__ = _Plain
+          getattr(axis, f'set_{level}_formatter')(new)
+
+
 def save(figure: Figure, path: pathlib.Path, **options) -> None:
   """Writes a figure whole or not at all; its folder is made."""
   path.parent.mkdir(parents=True, exist_ok=True)
+  finish(figure)
   with files.replacing(path) as partial:
     figure.savefig(partial, **options)
 
