@@ -4,6 +4,11 @@ from ml_collections import ConfigDict
 
 from configs import algorithmic, modadd
 
+# For processes that compile much and compute little.
+QUICK = {
+  'XLA_FLAGS': '--xla_backend_optimization_level=0 '
+  '--xla_llvm_disable_expensive_passes=true'
+}
 # Every measure, with as little to do as can be.
 ALL = dict(
   behaviour=dict(examples=4),

@@ -96,7 +96,7 @@ def test_the_same_folder_is_one_run(finished, tmp_path):
 def call(app, *flags, **environment):
   return subprocess.run(
     [sys.executable, '-m', f'experiments.{app}', *map(str, flags)], cwd=ROOT,
-    capture_output=True, env={**os.environ, **environment},
+    capture_output=True, env={**os.environ, **small.QUICK, **environment},
   )  # fmt: skip
 
 

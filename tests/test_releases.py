@@ -17,7 +17,7 @@ from emergence_jax import releases, sources, timeseries
 from emergence_jax.models import released
 from emergence_jax.tasks import probe_sets
 from emergence_jax.types import Status, UserError
-from tests import release
+from tests import release, small
 
 ROOT = pathlib.Path(__file__).parents[1]
 SEEDS = [1, 2, 3]
@@ -144,7 +144,7 @@ def test_by_the_apps_to_the_report(root, measured, tmp_path):
   def call(app, *flags):
     return subprocess.run(
       [sys.executable, '-m', f'experiments.{app}', *map(str, flags)], cwd=ROOT,
-      capture_output=True, text=True, env=os.environ,
+      capture_output=True, text=True, env={**os.environ, **small.QUICK},
     )  # fmt: skip
 
   done = call(

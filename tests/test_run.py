@@ -26,6 +26,7 @@ def environment(tmp_path_factory):
   """Programs are compiled once for all the processes here."""
   return {
     **os.environ,
+    **small.QUICK,
     'JAX_COMPILATION_CACHE_DIR': str(tmp_path_factory.mktemp('cache')),
     'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.2',
   }

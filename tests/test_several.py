@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from emergence_jax import config, loop, progress
-from tests.small import algorithmic_config
+from tests.small import QUICK, algorithmic_config
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -33,7 +33,7 @@ def call(app, *args):
   return subprocess.run(
     [sys.executable, '-m', f'experiments.{app}', *args],
     cwd=ROOT, capture_output=True, text=True,
-    env={**os.environ, 'COLUMNS': '150'},
+    env={**os.environ, **QUICK, 'COLUMNS': '150'},
   )  # fmt: skip
 
 
