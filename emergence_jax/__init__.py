@@ -14,8 +14,9 @@ one of them is first named:
 """
 
 import importlib
+import importlib.metadata
 
-# Public name → the module that it lives in, of `numerics` if no other is said.
+# Public name → the module that it lives in; of `numerics`, if no dot is in it.
 _PUBLIC = {
   'rankme': 'spectrum',
   'effective_rank': 'spectrum',
@@ -32,16 +33,20 @@ _PUBLIC = {
   'linear_probe': 'probes',
   'loss_barrier': 'barrier',
   'load_checkpoint': 'models.released',
+  'load_params': '.loading',
+  'Status': '.types',
 }
 __all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str):
+  if name == '__version__':
+    return importlib.metadata.version('emergence_jax')
   if name not in _PUBLIC:
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
   place = _PUBLIC[name]
   place = place if '.' in place else f'numerics.{place}'
-  module = importlib.import_module(f'{__name__}.{place}')
+  module = importlib.import_module(f'{__name__}.{place.lstrip(".")}')
   return getattr(module, name)
 
 

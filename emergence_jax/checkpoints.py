@@ -93,11 +93,12 @@ class Checkpoints:
     keep: int = 3,
     keep_period: int = 0,
     run: int = 0,
+    read_only: bool = False,
   ):
     """Opens or creates the folder.
 
-    Half-written saves in it are cleaned away, so no other process may be
-    saving there.
+    Unless it is read only, half-written saves in it are cleaned away, so that
+    no other process may be saving there.
 
     Args:
       workdir: run directory.
@@ -105,6 +106,7 @@ class Checkpoints:
       keep_period: also keep every step that is a multiple of it; 0 for none.
       run: a uint32 that says which run the populations are of; those of
         another are refused.
+      read_only: whether nothing is to be written, created or cleaned.
     """
     self._run = run
     # What Orbax logs as an error it also raises, and the user sees that.
@@ -115,8 +117,10 @@ class Checkpoints:
       options=ocp.CheckpointManagerOptions(
         max_to_keep=keep or None,
         keep_period=keep_period or None,
-        cleanup_tmp_directories=True,
-        enable_async_checkpointing=True,
+        cleanup_tmp_directories=not read_only,
+        enable_async_checkpointing=not read_only,
+        create=not read_only,
+        read_only=read_only,
       ),
     )
     self._pending: int | None = None

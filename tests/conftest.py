@@ -19,5 +19,6 @@ def pytest_collection_modifyitems(items):
   """Slow tests first: a long one at the end would run alone."""
   items.sort(key=lambda item: 'slow' not in item.keywords)
 
+
 # Needs PyTorch and transformers, and is run by hand.
 collect_ignore = ['make_parity.py']

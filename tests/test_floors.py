@@ -13,7 +13,8 @@ FLOORS = [
   ['types', 'prng', 'names', 'limits', 'schedule', 'mesh', 'files', 'stopping'],
   ['numerics', 'tasks', 'models', 'optim', 'store', 'damage', 'timeseries',
    'rows', 'export', 'checkpoints', 'progress'],
-  ['objective', 'train', 'measures', 'config', 'rundir', 'programs'],
+  ['objective', 'train', 'measures', 'config', 'rundir', 'programs',
+   'loading'],
   ['dry_run', 'loop', 'offline', 'sources', 'releases', 'analysis'],
   ['report'],
 ]  # fmt: skip

@@ -2,10 +2,13 @@
 
 import functools
 
+import chex
+import jax
 import numpy as np
 import pytest
 import xarray as xr
 
+import emergence_jax as ej
 from emergence_jax import config as config_lib
 from emergence_jax import loop, offline, timeseries
 from emergence_jax.types import Status, UserError
@@ -88,6 +91,31 @@ def test_measures_left_out_of_a_run_keep_their_options(in_the_loop, tmp_path):
   found = timeseries.load(tmp_path).load()
   assert not np.array_equal(found.hessian_trace, wanted.hessian_trace)
   xr.testing.assert_equal(found.loss_barrier, wanted.loss_barrier)
+
+
+def test_a_trained_seed_is_had_by_its_number(in_the_loop):
+  before = {p for p in in_the_loop.rglob('*')}
+  model, params = ej.load_params(in_the_loop, step=4, seed=1)
+  data = timeseries.load(in_the_loop)
+  config = offline.load_config(in_the_loop, [])
+  exam, trained = config.task.exam(1, 10)
+  one = jax.tree.map(lambda x: x[0, 0], exam)
+  answers = config.objective.answers(params, one)
+  accuracy = np.asarray(answers.correct)[~np.asarray(trained[0, 0])].mean()
+  assert accuracy == data.accuracy.sel(seed=1, step=4).item()
+  assert model.num_layers == 1
+  newest = ej.load_params(in_the_loop)[1]
+  wanted = ej.load_params(in_the_loop, step=6, seed=0)[1]
+  chex.assert_trees_all_equal(newest, wanted)
+  wrong_ones = {
+    'seeds are 0 to 1': dict(seed=2),
+    r'steps are \[0, 2, 4, 6\]': dict(step=3),
+  }
+  for words, wrong in wrong_ones.items():
+    with pytest.raises(UserError, match=words):
+      ej.load_params(in_the_loop, **wrong)
+  assert {p for p in in_the_loop.rglob('*')} == before
+  assert ej.__version__ and ej.Status.OK == 0
 
 
 def test_a_barrier_needs_neighbours(tmp_path):
