@@ -281,6 +281,40 @@ def test_wrong_configurations(bare, tmp_path):
     assert not (tmp_path / 'new').exists()
 
 
+def test_choices_are_those_of_a_softmax_by_hand(bare):
+  """Every continuation's log-probability, one sequence at a time."""
+  given = {'release': {'sets': 'patterns,text'}, 'measures': {'choice': {}}}
+  made = releases.prepare(given, bare)
+  model, params = released.load_checkpoint(bare / 'tiny-seed1' / 'step0')
+  measure = made.measures['choice'][1]
+  found = measure.fn(params, measure.probe(0), None)
+  assert found.keys() == measure.fields.keys()
+  encode = release.tokenizer().encode
+  apply = jax.jit(lambda tokens: model.apply(params, tokens).logits)
+
+  def log_prob(prompt, tail):
+    first, rest = encode(prompt).ids, encode(tail).ids
+    tokens = np.zeros((1, 96), np.int32)
+    tokens[0, : len(first) + len(rest)] = first + rest
+    logits = np.asarray(apply(tokens)[0], np.float64)
+    logits -= np.log(np.exp(logits).sum(-1, keepdims=True))
+    places = range(len(first), len(first) + len(rest))
+    return sum(logits[i - 1, tokens[0, i]] for i in places)
+
+  items = probe_sets.built_in()['patterns']
+  right = np.array([log_prob(i.prompt, i.correct) for i in items])
+  best = np.array([max(log_prob(i.prompt, w) for w in i.wrong) for i in items])
+  for name, expected in (
+    ('accuracy', np.mean(right > best)), ('log_prob', right.mean()),
+    ('margin', (right - best).mean()),
+  ):  # fmt: skip
+    np.testing.assert_allclose(found[name][0, 0], expected, rtol=1e-4)
+  assert (found['correct'][0, 0, :16] == (right > best)).all()
+  assert (found['correct'][0, 0, 16:] == -1).all()
+  # Of a set without wrong continuations: the whole of it, greedily.
+  assert found['accuracy'][1, 0] == 0 and found['log_prob'][1, 0] < -10
+
+
 def test_no_tokenizer(bare, tmp_path):
   folder = tmp_path / 'step1'
   shutil.copytree(bare / 'tiny-seed1' / 'step0', folder)
