@@ -53,6 +53,12 @@ def _show_warning(message, category, filename, lineno, file=None, line=None):
   (file or sys.stderr).write(text)
 
 
+def _end_of_pipe() -> None:
+  """Ends quietly: `… | head` has seen enough."""
+  os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  sys.exit(1)
+
+
 @contextlib.contextmanager
 def errors() -> Iterator[None]:
   """Ends the program with one message and code 1 on a user's error.
@@ -65,9 +71,8 @@ def errors() -> Iterator[None]:
   except UserError as error:
     print(f'error: {error}', file=sys.stderr)
     sys.exit(1)
-  except BrokenPipeError:  # `… | head` has seen enough
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(1)
+  except BrokenPipeError:
+    _end_of_pipe()
   except OSError as error:
     name = f': {error.filename}' if error.filename else ''
     print(f'error: {error.strerror or error}{name}', file=sys.stderr)
@@ -84,15 +89,27 @@ def run(main: Callable[[list[str]], None], *, known_only: bool = False) -> None:
     known_only: whether flags that are not defined are left to `main`.
   """
   _start()
-  if known_only:
-    app.run(main, flags_parser=lambda a: flags.FLAGS(a, known_only=True))
-  app.run(_no_arguments(main))
+
+  def parse(arguments):
+    try:
+      return flags.FLAGS(arguments, known_only=known_only)
+    except flags.Error as error:
+      words = ' '.join(str(error).split())
+      print(f'error: {words} See --help.', file=sys.stderr)
+      sys.exit(1)
+    except BrokenPipeError:
+      _end_of_pipe()
+
+  app.run(main if known_only else _no_arguments(main), flags_parser=parse)
 
 
 def _no_arguments(main):
   def checked(argv):
     if len(argv) > 1:
-      raise app.UsageError(f'unexpected arguments: {argv[1:]}')
+      print(
+        f'error: unexpected arguments {argv[1:]}. See --help.', file=sys.stderr
+      )
+      sys.exit(1)
     main(argv)
 
   return checked

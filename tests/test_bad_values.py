@@ -250,6 +250,32 @@ def test_flags(arguments, words, tmp_path):
   assert not (tmp_path / 'new').exists()
 
 
+@pytest.mark.parametrize(
+  'app,arguments,words',
+  [
+    ('run', [], '--config'),
+    ('run', ['--config=configs/modadd.py', '--dry_run=maybe'], 'maybe'),
+    ('measure', [], '--workdir'),
+    ('measure', ['--workdir=nowhere', '--measures=llc'], 'nowhere'),
+    ('measure', ['--workdir=x', '--config=configs/pythia.py'], '--checkpoints'),
+    ('analyze', [], '--workdir'),
+    ('analyze', ['--workdir=nowhere', '--drws=3'], 'drws'),
+    ('report', ['--workdir=nowhere', '--draws=3'], '--draws=3'),
+    ('export', ['--workdir=nowhere'], 'nowhere'),
+    ('export', ['--workdir=nowhere', '--format=xls'], 'xls'),
+    ('export', ['stray', '--workdir=nowhere'], 'stray'),
+  ],
+)
+def test_wrong_flags_of_every_app(app, arguments, words):
+  done = subprocess.run(
+    [sys.executable, '-m', f'experiments.{app}', *arguments],
+    capture_output=True, text=True,
+  )  # fmt: skip
+  assert done.returncode == 1 and not done.stdout
+  assert done.stderr.startswith('error: ') and words in done.stderr
+  assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_keys_that_the_file_does_not_have():
   raw = base()
   raw['model'] = dict(num_positions=3)
