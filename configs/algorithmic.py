@@ -31,8 +31,9 @@ _PROTOCOL = {
 def _thinned(config: ConfigDict) -> None:
   """What a CPU can do: the same measures, at fewer checkpoints.
 
-  Accuracy is that of 200 fresh examples, whose standard error is at most 3.5%,
-  in the place of 1,000; an exam of those takes as long as 125 training steps.
+  Accuracy is that of 200 fresh examples, whose standard error is at most 3.6%,
+  in the place of 1,000; an exam of those has the products of 125 training
+  steps.
   Populations are saved often, so that a measure that is left out (by
   `--measures`) can be made up for by `experiments.measure`.
   """

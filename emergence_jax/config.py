@@ -34,12 +34,27 @@ class SeedsConfig:
   devices: int = 0
   chunk: int = 0
 
+  def __post_init__(self):
+    last = limits.LARGEST_INT
+    limits.check('config.seeds.count', self.count, 1, last)
+    limits.check('config.seeds.first', self.first, 0, last)
+    limits.check('config.seeds.devices', self.devices, 0, self.count)
+    limits.check('config.seeds.chunk', self.chunk, 0, self.count)
+    if self.first + self.count > last:
+      raise UserError(
+        f'config.seeds.first={self.first} and count={self.count} run past the '
+        f'largest number of a seed, {last:,}.'
+      )
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
   """Attributes: steps: number of updates."""
 
   steps: int = 100_000
+
+  def __post_init__(self):
+    limits.check('config.train.steps', self.steps, 1, limits.MOST_STEPS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +70,10 @@ class CheckpointsConfig:
   schedule: str = '20:1000,100:10000,500:50000,2000'
   keep: int = 3
   keep_period: int = 0
+
+  def __post_init__(self):
+    for name in ('keep', 'keep_period'):
+      limits.check(f'config.checkpoints.{name}', getattr(self, name), 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,27 +250,9 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
 
 
 def _check_ranges(config: Config) -> None:
-  count, first = config.seeds.count, config.seeds.first
-  last = limits.LARGEST_INT
-  for key, value, least, most in (
-    ('train.steps', config.train.steps, 1, limits.MOST_STEPS),
-    ('seeds.count', count, 1, last),
-    ('seeds.first', first, 0, last),
-    ('seeds.devices', config.seeds.devices, 0, count),
-    ('seeds.chunk', config.seeds.chunk, 0, count),
-    ('checkpoints.keep', config.checkpoints.keep, 0, last),
-    ('checkpoints.keep_period', config.checkpoints.keep_period, 0, last),
-    *(
-      (f'measures.{name}.chunk', spec.chunk, 0, count)
-      for name, spec in config.measures.items()
-    ),
-  ):
-    limits.check(f'config.{key}', value, least, most)
-  if first + count > last:
-    raise UserError(
-      f'config.seeds.first={first} and count={count} run past the largest '
-      f'number of a seed, {last:,}.'
-    )
+  for name, spec in config.measures.items():
+    path = f'config.measures.{name}.chunk'
+    limits.check(path, spec.chunk, 0, config.seeds.count)
   if config.task.length - 1 > config.model.num_positions:
     raise UserError(
       f'config.model.num_positions={config.model.num_positions} is less than '
@@ -268,8 +269,6 @@ def start_devices(given: Mapping[str, Any]) -> None:
     UserError: if `config.seeds` is wrong.
   """
   seeds = build('config.seeds', SeedsConfig, plain(given).get('seeds', {}))
-  limits.check('config.seeds.count', seeds.count, 1)
-  limits.check('config.seeds.devices', seeds.devices, 0, seeds.count)
   mesh.start(seeds.count, seeds.devices)
 
 

@@ -162,7 +162,7 @@ def examine(workdir: files.Path) -> Examined:
   documents = _documents(path, attributes.get('variables', ()), damage)
 
   def check(kind, name, place=0) -> bool:
-    file = store.chunk_file(documents[name], name, place)
+    file = store.chunk_file(name, len(documents[name]['shape']), place)
     whole = files.has_crc32c(path / file)
     if not whole:
       damage.append(Damage(kind, f'{store.NAME}/{file}', name, place))
@@ -198,7 +198,7 @@ def _examine_status(path, document, damage) -> tuple[np.ndarray, int]:
   """Status of all rows, and how many rows have been written."""
   bad = set()
   for row in range(document['shape'][1]):
-    file = store.chunk_file(document, 'status', row)
+    file = store.chunk_file('status', len(document['shape']), row)
     # One that is not there is of a row that is still to come, or lost.
     if (path / file).exists() and not files.has_crc32c(path / file):
       bad.add(row)
@@ -208,7 +208,7 @@ def _examine_status(path, document, damage) -> tuple[np.ndarray, int]:
   rows = int(reached[-1]) + 1 if reached.size else 0
   lost = (status_SxC[:, :rows] == Status.NOT_REACHED).any(0)
   for row in np.flatnonzero(lost).tolist():
-    file = store.chunk_file(document, 'status', row)
+    file = store.chunk_file('status', len(document['shape']), row)
     damage.append(Damage(Kind.ROW, f'{store.NAME}/{file}', 'status', row))
     status_SxC[:, row] = Status.DAMAGED
   return status_SxC, rows

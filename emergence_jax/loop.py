@@ -197,18 +197,15 @@ class _Run:
 
 
 def layout(config: config_lib.Config) -> dict:
-  """What the timeseries of a run is made with: arguments of its `create`."""
-  fields, coords = {}, {}
-  for name, spec in config.measures.items():
-    measure = config_lib.build_measure(config, name, spec)
-    fields |= measure.fields
-    coords |= measure.coords
+  """What the timeseries of a run is made with: arguments of `store.build`."""
+  built = (
+    config_lib.build_measure(config, name, spec)
+    for name, spec in config.measures.items()
+  )
   task = config.task
-  coords |= {'task': list(task.task_names), 'level': list(task.level_names)}
   seeds = config.seeds
   return {
-    'fields': fields,
-    'coords': coords,
+    **store.declared(built, task.task_names, task.level_names),
     'chance_KxL': task.chance_KxL,
     'seeds': np.arange(seeds.first, seeds.first + seeds.count),
     'steps': config.steps,
@@ -237,8 +234,8 @@ def bring_in_line(
     say: takes a line about each damaged file.
   """
   if (workdir / store.NAME).is_dir():
-    rows_lib.mend(workdir, say, **layout(config))
-  elif saved:
+    return rows_lib.mend(workdir, say, **layout(config))
+  if saved:
     say(f'{workdir / store.NAME} is gone; what can be measured again will be.')
     timeseries.create(workdir, **layout(config))
     rows = [s for s in config.steps.tolist() if s <= saved[-1]]

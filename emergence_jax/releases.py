@@ -71,7 +71,7 @@ class Release(NamedTuple):
   dtype: str
 
 
-def _first_readable(revisions: sources.Revisions, say: Say) -> pathlib.Path:
+def _first_readable(revisions: sources.Revisions) -> pathlib.Path:
   """A revision whose model and tokenizer can be read."""
   problem = ''
   for steps in revisions.values():
@@ -109,7 +109,6 @@ def prepare(
   given: Mapping[str, Any],
   root: pathlib.Path,
   steps: str = '',
-  say: Say = lambda line: None,
 ) -> Release:
   """Checks a configuration against the checkpoints that it is for.
 
@@ -117,7 +116,6 @@ def prepare(
     given: groups `release` (see `ReleaseConfig`) and `measures`.
     root: folder of the checkpoints.
     steps: range of steps, see `sources.select`.
-    say: takes lines of text for the user.
 
   Raises:
     UserError: for a wrong value, or if there is nothing to measure.
@@ -136,7 +134,7 @@ def prepare(
   if not specs:
     raise UserError('config.measures names nothing to measure.')
   revisions = sources.select(sources.find(root), steps)
-  folder = _first_readable(revisions, say)
+  folder = _first_readable(revisions)
   model = released.read_model(folder)
   names = [n for n in options.sets.split(',') if n]
   sets = probe_sets.tokenise(
@@ -152,54 +150,49 @@ def prepare(
     name: (spec, config_lib.make_measure(objective, name, spec))
     for name, spec in specs.items()
   }
-  last = sources.union(revisions)[-1]
+  there = sources.union(revisions)
   kept = {
     **raw,
     'task': {'name': 'probe_sets'},
     'model': {'size': options.name or root.resolve().name},
-    'train': {'steps': last},
+    'train': {'steps': there[-1]},
+    'checkpoints': {'steps': there, 'seeds': list(revisions)},
   }
   return Release(revisions, objective, measures, kept, options.dtype)
 
 
-def _create(workdir: pathlib.Path, release: Release) -> None:
-  """An empty timeseries for a release; or checks that it is the same one."""
-  steps = sources.union(release.revisions)
-  text = json.dumps(release.raw, sort_keys=True)
-  if (workdir / store.NAME).is_dir():
-    there = timeseries.load(workdir, lambda line: None)
-    known = rows.Writer(workdir).steps()
-    seeds = list(release.revisions)
-    if there.attrs.get('config') != text or known != steps or (
-      there.seed.values.tolist() != seeds
-    ):  # fmt: skip
-      raise UserError(
-        f'{workdir} holds measurements of other checkpoints, or by another '
-        'configuration; give a new --workdir.'
-      )
-    return
-  fields, coords = {}, {}
-  for _, measure in release.measures.values():
-    fields |= measure.fields
-    coords |= measure.coords
+def _layout(release: Release) -> dict[str, Any]:
+  """What the timeseries of a release is made with."""
   sets = release.objective.task
-  coords |= {'task': list(sets.task_names), 'level': list(sets.level_names)}
-  timeseries.create(
-    workdir,
-    fields=fields,
-    coords=coords,
-    chance_KxL=sets.chance_KxL,
-    seeds=np.array(list(release.revisions)),
-    steps=np.array(steps),
-    train_steps=0,
-    attributes={
+  built = (measure for _, measure in release.measures.values())
+  return {
+    **store.declared(built, sets.task_names, sets.level_names),
+    'chance_KxL': sets.chance_KxL,
+    'seeds': np.array(list(release.revisions)),
+    'steps': np.array(sources.union(release.revisions)),
+    'train_steps': 0,
+    'attributes': {
       'title': f'emergence_jax measurements: {release.raw["model"]["size"]}',
       'parameters': release.objective.num_params(),
-      'config': text,
+      'config': json.dumps(release.raw, sort_keys=True),
     },
-  )
-  files.write_json(workdir / 'config.json', release.raw, checked=False)
-  files.write_json(workdir / 'env.json', rundir.environment())
+  }
+
+
+def _open(workdir: pathlib.Path, release: Release, say: Say) -> None:
+  """Makes the timeseries, or mends one that is of the same release."""
+  layout = _layout(release)
+  if not (workdir / store.NAME).is_dir():
+    timeseries.create(workdir, **layout)
+    files.write_json(workdir / 'config.json', release.raw, checked=False)
+    files.write_json(workdir / 'env.json', rundir.environment())
+  elif rundir.read_config(workdir, say) == release.raw:
+    rows.mend(workdir, say, **layout)
+  else:
+    raise UserError(
+      f'{workdir} holds measurements of other checkpoints, or by another '
+      'configuration; give a new --workdir.'
+    )
 
 
 def _marks(workdir, revisions: sources.Revisions, say: Say) -> dict:
@@ -265,7 +258,10 @@ class _Measuring:
     return params
 
   def _before(self, seed: int, row: int, steps: list[int]):
-    """Parameters at the seed's last usable revision before a row."""
+    """Parameters at the seed's last usable revision before a row.
+
+    They are read again, since to keep them would take a model a seed.
+    """
     for step in reversed(steps[:row]):
       params = self._load(seed, step)
       if params is not None:
@@ -303,7 +299,7 @@ class _Measuring:
       status[i] = self._marks.get((step, seed), status[i])
     for name in {name for one in measured for name in one}:
       like = next(one[name] for one in measured if name in one)
-      fill = np.nan if np.issubdtype(like.dtype, np.floating) else -1
+      fill = store.fill_value(like.dtype)
       blank = np.full(like.shape, fill, like.dtype)
       values[name] = np.stack([one.get(name, blank) for one in measured])
     self._writer.write_row(step, values, status)
@@ -351,8 +347,8 @@ def measure(
   Raises:
     UserError: for what is wrong with the configuration or the folder.
   """
-  release = prepare(given, root, steps, say)
+  release = prepare(given, root, steps)
   workdir.mkdir(parents=True, exist_ok=True)
   with files.Lock(workdir):
-    _create(workdir, release)
+    _open(workdir, release, say)
     return _Measuring(workdir, release, say).run()

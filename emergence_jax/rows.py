@@ -54,8 +54,7 @@ class Writer:
 
   def _file(self, name: str, row: int) -> pathlib.Path:
     rank = self._arrays[name].ndim
-    places = [0, row, *[0] * (rank - 2)]
-    return self._store.root / name / 'c' / '/'.join(map(str, places))
+    return self._store.root / store.chunk_file(name, rank, row)
 
   def write_history(self, start: int, history: Mapping[str, np.ndarray]):
     """Writes [S, n] values of the n training steps from `start`."""
@@ -131,10 +130,6 @@ class Writer:
     has = np.isin(self._arrays['status'][:], statuses).any(0)
     return [step for step, row in self._row.items() if has[row]]
 
-  def steps(self) -> list[int]:
-    """Steps of all rows, reached or not."""
-    return list(self._row)
-
   def reached(self) -> list[int]:
     """Steps of whole rows, damaged ones included."""
     not_yet = set(self._with_status(Status.NOT_REACHED))
@@ -208,7 +203,9 @@ class Writer:
       self.mark_damaged([step])
 
 
-def mend(workdir: files.Path, say: Callable[[str], None], **layout) -> None:
+def mend(
+  workdir: files.Path, say: Callable[[str], None], **layout
+) -> list[int]:
   """Makes a damaged store whole, with blanks where values are lost.
 
   Metadata and coordinates follow from the configuration and are made again. A
@@ -218,7 +215,10 @@ def mend(workdir: files.Path, say: Callable[[str], None], **layout) -> None:
   Args:
     workdir: run directory.
     say: takes lines about what was damaged.
-    **layout: arguments of `create` by which the store was made.
+    **layout: arguments of `store.build` by which the store was made.
+
+  Returns:
+    Steps of the rows that have been written.
 
   Raises:
     UserError: if there is no store, or it is of an older format.
@@ -226,8 +226,6 @@ def mend(workdir: files.Path, say: Callable[[str], None], **layout) -> None:
   path = pathlib.Path(workdir) / STORE
   _mend_root(path, workdir, say, layout)
   found = damage.examine(workdir)
-  if not found.damage:
-    return
   for line in damage.lines(found):
     say(line)
   if any(d.kind in (Kind.METADATA, Kind.COORDINATE) for d in found.damage):
@@ -239,6 +237,7 @@ def mend(workdir: files.Path, say: Callable[[str], None], **layout) -> None:
   for one in found.damage:
     if one.kind in (Kind.ROW, Kind.HISTORY):
       writer.blank(one)
+  return found.step_C[: found.rows].tolist()
 
 
 def _mend_root(path, workdir, say, layout) -> None:

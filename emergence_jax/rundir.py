@@ -36,7 +36,7 @@ _FREE = ('argv', 'git_dirty', 'later', 'time')
 _BEGINNINGS = {'env.json', 'config.partial', 'env.partial', files.LOCK}
 # Everything that a run makes, for `--overwrite`.
 _MADE = (
-  store.NAME, 'timeseries.partial', damage.NOTES, 'checkpoints', 'figures',
+  store.NAME, store.PARTIAL, damage.NOTES, 'checkpoints', 'figures',
   'report', 'summary.txt', 'times.json', 'env.json', 'config.json',
 )  # fmt: skip
 

@@ -10,7 +10,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,11 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.storage import LocalStore
 
 from emergence_jax import files
-from emergence_jax.types import Field, UserError
+from emergence_jax.types import Field, Measure, UserError
 
 NAME = 'timeseries.zarr'
+# Where one is made, before it takes its place.
+PARTIAL = 'timeseries.partial'
 # Of the store; an attribute of the dataset. 1: other states of rows; 2: no
 # checksums.
 FORMAT = 3
@@ -92,7 +94,8 @@ def _codecs() -> list:
   return [ZstdCodec(), Crc32cCodec()]
 
 
-def _fill_value(dtype: str) -> Any:
+def fill_value(dtype: Any) -> Any:
+  """What stands where nothing was measured: nan, or -1."""
   return np.nan if np.issubdtype(np.dtype(dtype), np.floating) else -1
 
 
@@ -105,7 +108,7 @@ def _add(group, name, field, sizes, chunk_along=None, **attributes):
     chunks=tuple(chunk_along.get(d, n) for d, n in zip(field.dims, shape)),
     dtype=field.dtype,
     compressors=_codecs(),
-    fill_value=_fill_value(field.dtype),
+    fill_value=fill_value(field.dtype),
     dimension_names=field.dims,
     attributes={
       'long_name': field.description,
@@ -178,6 +181,27 @@ def is_sealed(document: dict) -> bool:
   return CHECKSUM in document.get('attributes', {})
 
 
+def beside(path: pathlib.Path) -> pathlib.Path:
+  """A folder beside a store to build in; what a kill left there goes."""
+  part = path.with_name(PARTIAL)
+  shutil.rmtree(part, ignore_errors=True)
+  return part
+
+
+def declared(
+  measures: Iterable[Measure],
+  task_names: Sequence[str],
+  level_names: Sequence[str],
+) -> dict[str, Any]:
+  """Fields and coordinates of measures: arguments of `build`."""
+  fields, coords = {}, {}
+  for measure in measures:
+    fields |= measure.fields
+    coords |= measure.coords
+  coords |= {'task': list(task_names), 'level': list(level_names)}
+  return {'fields': fields, 'coords': coords}
+
+
 def build(
   folder: pathlib.Path,
   *,
@@ -189,7 +213,18 @@ def build(
   train_steps: int,
   attributes: Mapping[str, Any],
 ) -> None:
-  """Makes an empty store; see `timeseries.create` for the arguments."""
+  """Makes an empty store.
+
+  Args:
+    folder: of the store.
+    fields: variables without their dimensions `seed` and `step`.
+    coords: coordinates of the other dimensions.
+    chance_KxL: accuracy of the best constant answer of each task × level.
+    seeds: int [S].
+    steps: int [C], the checkpoint schedule.
+    train_steps: length of the per-step history; 0 for none.
+    attributes: of the whole dataset.
+  """
   group = zarr.open_group(LocalStore(folder), mode='w')
   coords = {
     'seed': np.asarray(seeds, np.int64),
@@ -227,8 +262,7 @@ def extend(
         f'{path.parent} has {len(known)} values of {name}, and the measure '
         f'{len(values)}; give it the options that the run had.'
       )
-  part = path.with_name('timeseries.partial')
-  shutil.rmtree(part, ignore_errors=True)
+  part = beside(path)
   group = zarr.open_group(LocalStore(part), mode='w')
   sizes = {k: len(values) for k, values in coords.items()}
   for name in ('seed', 'step'):
@@ -245,15 +279,14 @@ def extend(
   shutil.rmtree(part)
 
 
-def chunk_file(document: dict, name: str, place: int) -> str:
+def chunk_file(name: str, rank: int, place: int) -> str:
   """File of a chunk at a place along the second dimension, or of the only one.
 
   Args:
-    document: the array's `zarr.json`.
     name: the array's.
+    rank: number of its dimensions.
     place: counted in chunks.
   """
-  rank = len(document['shape'])
   places = [0] * rank
   if rank > 1:
     places[1] = place

@@ -25,7 +25,6 @@ from emergence_jax.types import Field, Status, UserError
 STORE = store.NAME
 # What states of rows were called by stores of format 1.
 _OLD_STATES = (Status.NOT_REACHED, Status.OK, Status.NON_FINITE)
-_PARTIAL = 'timeseries.partial'
 
 
 class DamageWarning(UserWarning):
@@ -38,39 +37,19 @@ def _warn(line: str) -> None:
 
 def build_beside(workdir: files.Path, **layout) -> pathlib.Path:
   """Builds an empty store beside the one that is there."""
-  partial = pathlib.Path(workdir) / _PARTIAL
-  shutil.rmtree(partial, ignore_errors=True)
+  partial = store.beside(pathlib.Path(workdir) / STORE)
   store.build(partial, **layout)
   return partial
 
 
-def create(
-  workdir: files.Path,
-  *,
-  fields: Mapping[str, Field],
-  coords: Mapping[str, Sequence[Any]],
-  chance_KxL: np.ndarray,
-  seeds: np.ndarray,
-  steps: np.ndarray,
-  train_steps: int,
-  attributes: Mapping[str, Any],
-) -> None:
+def create(workdir: files.Path, **layout) -> None:
   """Creates an empty store in `workdir`; an older one is replaced.
 
   Args:
     workdir: run directory.
-    fields: variables without their dimensions `seed` and `step`.
-    coords: coordinates of the other dimensions.
-    chance_KxL: accuracy of the best constant answer of each task × level.
-    seeds: int [S].
-    steps: int [C], the checkpoint schedule.
-    train_steps: length of the per-step history; 0 for none.
-    attributes: of the whole dataset.
+    **layout: arguments of `store.build`.
   """
-  partial = build_beside(
-    workdir, fields=fields, coords=coords, chance_KxL=chance_KxL, seeds=seeds,
-    steps=steps, train_steps=train_steps, attributes=attributes,
-  )  # fmt: skip
+  partial = build_beside(workdir, **layout)
   path = pathlib.Path(workdir) / STORE
   shutil.rmtree(path, ignore_errors=True)
   (pathlib.Path(workdir) / damage.NOTES).unlink(missing_ok=True)
@@ -139,29 +118,34 @@ def load(workdir: files.Path, say: Callable[[str], None] = _warn) -> xr.Dataset:
   found = damage.examine(workdir)
   for line in damage.lines(found):
     say(line)
-  lost = {d.variable for d in found.damage if d.kind is Kind.METADATA}
-  lost |= {d.variable for d in found.damage if d.kind is Kind.COORDINATE}
+  left_out = Kind.METADATA, Kind.COORDINATE
+  lost = {d.variable for d in found.damage if d.kind in left_out}
   vital = sorted(lost & {'seed', 'step', 'train_step', 'status'})
   if vital:
     raise UserError(
       f'{path / vital[0]} is damaged or missing, on which all else rests; '
       f'{damage.MENDS}'
     )
-  data = _open(path) if not found.damage else _assemble(path, found, lost)
+  if found.damage:
+    data = _assemble(path, found, lost)
+  else:
+    data = xr.open_zarr(path, consolidated=False, chunks=None)
   data['status'] = data.status.copy(data=found.status_SxC)
-  data = data.isel(step=slice(found.rows))
-  done = int(found.step_C[found.rows - 1]) if found.rows else 0
+  return _first(_without_bookkeeping(data), found.rows)
+
+
+def _first(data: xr.Dataset, rows: int) -> xr.Dataset:
+  """The first rows, and the history up to the last of them."""
+  data = data.isel(step=slice(rows))
+  done = int(data.step[-1]) if rows else 0
   return data.isel(train_step=slice(done), missing_dims='ignore')
 
 
-def _open(path: pathlib.Path) -> xr.Dataset:
-  """A whole store, its arrays on the disk until they are used."""
-  data = xr.open_zarr(path, consolidated=False, chunks=None)
-  for name in ('variables', store.CHECKSUM):
-    data.attrs.pop(name, None)
-  for variable in data.variables.values():
-    for name in (store.ADDED, store.CHECKSUM):
-      variable.attrs.pop(name, None)
+def _without_bookkeeping(data: xr.Dataset) -> xr.Dataset:
+  """A dataset without the attributes that are the store's own."""
+  for holder in (data, *data.variables.values()):
+    for name in ('variables', store.ADDED, store.CHECKSUM):
+      holder.attrs.pop(name, None)
   return data
 
 
@@ -177,21 +161,16 @@ def _assemble(path, found: damage.Examined, lost: set[str]) -> xr.Dataset:
     if name in lost or lost & set(dims):
       continue
     array = group[name]
-    values = _read(array, document, bad.get(name, ()), found)
+    values = _read(array, document, bad.get(name, ()))
     if values.dtype.kind not in 'biuf':
       values = values.astype(object)
-    kept = (store.ADDED, store.CHECKSUM)
-    attributes = {k: v for k, v in array.attrs.items() if k not in kept}
-    variables[name] = (dims, values, attributes)
+    variables[name] = (dims, values, dict(array.attrs))
   coords = {k: v for k, v in variables.items() if [k] == list(v[0])}
   others = {k: v for k, v in variables.items() if k not in coords}
-  data = xr.Dataset(others, coords, dict(group.attrs))
-  for name in ('variables', store.CHECKSUM):
-    data.attrs.pop(name, None)
-  return data
+  return xr.Dataset(others, coords, dict(group.attrs))
 
 
-def _read(array, document, bad, found) -> np.ndarray:
+def _read(array, document, bad) -> np.ndarray:
   """An array's values, those of bad chunks blank."""
   if not bad:
     return array[:]
@@ -224,7 +203,4 @@ def _load_old(path: pathlib.Path, version: int) -> xr.Dataset:
       states = states.where(data.status != old, int(new))
   data['status'] = states.astype('int8')
   whole = np.flatnonzero(np.all(data.status.values != Status.NOT_REACHED, 0))
-  rows = int(whole[-1]) + 1 if whole.size else 0
-  data = data.isel(step=slice(rows))
-  done = int(data.step[-1]) if rows else 0
-  return data.isel(train_step=slice(done))
+  return _first(data, int(whole[-1]) + 1 if whole.size else 0)

@@ -63,7 +63,8 @@ def _end_of_pipe() -> None:
 def errors() -> Iterator[None]:
   """Ends the program with one message and code 1 on a user's error.
 
-  So it does where files cannot be read or written."""
+  So it does where files cannot be read or written.
+  """
   from emergence_jax.types import UserError
 
   try:

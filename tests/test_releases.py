@@ -140,6 +140,20 @@ def test_it_goes_on_where_it_stopped(root, measured, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_a_damaged_row_of_a_release_is_measured_again(root, measured, tmp_path):
+  workdir = tmp_path / 'copy'
+  shutil.copytree(measured[0], workdir)
+  name = 'rankme/c/0/5/0/0'
+  (workdir / timeseries.STORE / name).write_bytes(b'')
+  lines = []
+  assert releases.measure(CONFIG, root, workdir, say=lines.append) == 1
+  assert any(name in line for line in lines)
+  xr.testing.assert_identical(
+    timeseries.load(workdir).load(), timeseries.load(measured[0]).load()
+  )
+
+
+@pytest.mark.slow
 def test_by_the_apps_to_the_report(root, measured, tmp_path):
   def call(app, *flags):
     return subprocess.run(

@@ -63,14 +63,14 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
   there = jax.eval_shape(probe, jnp.int32(0)).query.shape[2]
   counts = pooled_counts(min(examples, there), len(task.level_names))
   # Sets of uneven numbers of items say which places hold one.
-  masks = task.mask(examples) if hasattr(task, 'mask') else None
+  masks = task.mask(examples)
 
   def pool(x):
     """[L, N, ...] → the first examples of each level, [N, ...]."""
     return jnp.concatenate([x[i, :n] for i, n in enumerate(counts)])
 
-  def one_task(params, batch, mask=None):
-    """Fields of one task, from its batch [L, N, ...] and bool [L, N]."""
+  def one_task(params, batch, mask):
+    """Fields of one task, from its batch [L, N, ...] and mask [L, N]."""
     levels, number = batch.query.shape
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
     hidden, final = objective.features(params, flat)
@@ -94,28 +94,27 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
       (len(every), predicts[0].size * sum(counts)),
     )
     per_level = jax.vmap(by_level)(at_query)
-    one = two = {}
+    kept = None
     if mask is not None:
-      one, two = {'weight_N': pool(mask)}, {'weight_N': mask}
-      weight = weight & jnp.repeat(pool(mask), predicts.shape[1])
+      kept = pool(mask)
+      weight = weight & jnp.repeat(kept, predicts.shape[1])
     return {
-      'rankme': rankme(pooled(at_query), **one),
-      'rankme_centered': rankme(pooled(at_query), center=True, **one),
+      'rankme': rankme(pooled(at_query), weight_N=kept),
+      'rankme_centered': rankme(pooled(at_query), center=True, weight_N=kept),
       'rankme_answer': rankme(
         every.reshape(len(every), -1, every.shape[-1]), weight_N=weight
       ),
-      'rankme_mean': rankme(pooled(mean), **one),
-      'rankme_level': rankme(per_level, **two).T,
-      'rankme_norm': rankme(pool(by_level(final[rows, flat.query])), **one),
+      'rankme_mean': rankme(pooled(mean), weight_N=kept),
+      'rankme_level': rankme(per_level, weight_N=mask).T,
+      'rankme_norm': rankme(
+        pool(by_level(final[rows, flat.query])), weight_N=kept
+      ),
     }
 
   def measure(params, batch, key):
     del key
     # Task by task, so that only one task's hidden states are in memory.
-    if masks is None:
-      return jax.lax.map(lambda b: one_task(params, b), batch)
-    pairs = batch, jnp.asarray(masks)
-    return jax.lax.map(lambda pair: one_task(params, *pair), pairs)
+    return jax.lax.map(lambda pair: one_task(params, *pair), (batch, masks))
 
   return Measure(
     fields=FIELDS,

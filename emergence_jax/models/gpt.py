@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from emergence_jax import limits
+from emergence_jax.models.attention import causal_attention
 from emergence_jax.models.base import FlaxModel, Output
 from emergence_jax.types import UserError
 
@@ -160,13 +161,7 @@ class Block(nn.Module):
     k_BxTxHxE = key.reshape(batch, length, *heads)
     v_BxTxHxE = value.reshape(batch, length, *heads)
 
-    score = jnp.einsum('bqhe,bthe->bhqt', q_BxQxHxE, k_BxTxHxE)
-    score = score / math.sqrt(heads[1])
-    place = jnp.arange(length)
-    visible = place <= place[length - num_queries :, None]
-    weight = nn.softmax(jnp.where(visible, score, -jnp.inf))
-    mixed = jnp.einsum('bhqt,bthe->bqhe', weight, v_BxTxHxE)
-    mixed = mixed.reshape(batch, num_queries, cfg.d_model)
+    mixed = causal_attention(q_BxQxHxE, k_BxTxHxE, v_BxTxHxE)
     x_BxQxD = x_BxQxD + attend(mixed, cfg.d_model, 'attention_out', residual)
 
     h_BxQxD = norm(x_BxQxD, 'norm_mlp')

@@ -7,13 +7,13 @@ block whose attention and MLP read the same residual stream ("parallel").
 
 import dataclasses
 import functools
-import math
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from emergence_jax import limits
+from emergence_jax.models.attention import causal_attention
 from emergence_jax.models.base import FlaxModel, Output
 from emergence_jax.types import UserError
 
@@ -84,9 +84,7 @@ class NeoXConfig:
     return turning - turning % 2
 
 
-def rotate(
-  x_BxTxHxE: jax.Array, size: int, base: float, first: int = 0
-) -> jax.Array:
+def rotate(x_BxTxHxE: jax.Array, size: int, base: float) -> jax.Array:
   """Turns the first `size` features of each head by its position.
 
   Feature i is paired with feature i + size/2, and turned by the position over
@@ -97,7 +95,7 @@ def rotate(
   half = size // 2
   length = x_BxTxHxE.shape[1]
   rate = base ** (-jnp.arange(half, dtype=jnp.float32) / half)
-  angle_TxR = jnp.arange(first, first + length)[:, None] * rate
+  angle_TxR = jnp.arange(length)[:, None] * rate
   cos = jnp.cos(angle_TxR)[:, None].astype(x_BxTxHxE.dtype)
   sin = jnp.sin(angle_TxR)[:, None].astype(x_BxTxHxE.dtype)
   a, b = x_BxTxHxE[..., :half], x_BxTxHxE[..., half:size]
@@ -136,14 +134,7 @@ class Block(nn.Module):
     q, k, v_BxTxHxE = (fused[..., i, :] for i in range(3))
     q_BxQxHxE = rotate(q, cfg.rotary_size, cfg.rotary_base)[:, start:]
     k_BxTxHxE = rotate(k, cfg.rotary_size, cfg.rotary_base)
-    score = jnp.einsum('bqhe,bthe->bhqt', q_BxQxHxE, k_BxTxHxE)
-    score = score.astype(jnp.float32) / math.sqrt(head)
-    place = jnp.arange(length)
-    visible = place <= place[start:, None]
-    weight = nn.softmax(jnp.where(visible, score, -jnp.inf))
-    mixed = jnp.einsum(
-      'bhqt,bthe->bqhe', weight.astype(x_BxTxD.dtype), v_BxTxHxE
-    ).reshape(batch, num_queries, cfg.d_model)
+    mixed = causal_attention(q_BxQxHxE, k_BxTxHxE, v_BxTxHxE)
     attended = dense(mixed, cfg.d_model, 'attention_out', cfg.attention_bias)
 
     x_BxQxD = x_BxTxD[:, start:]

@@ -69,6 +69,10 @@ class Task(abc.ABC):
   def fresh(self, key: jax.Array, count: int) -> Batch:
     """`count` examples of every task × level, [K, L, count, ...]."""
 
+  def mask(self, count: int) -> jax.Array | None:
+    """Which places of `fresh` hold examples, bool [K, L, N]; None if all."""
+    del count
+
   @abc.abstractmethod
   def exam(self, seed: jax.Array, count: int) -> tuple[Batch, jax.Array]:
     """Fixed examples to examine a model on.

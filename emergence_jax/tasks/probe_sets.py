@@ -57,9 +57,9 @@ def arithmetic(seed: int = 0, count: int = _NUM_ARITHMETIC) -> list[Item]:
 
 
 _SCENES = (
-  ('books stand on a shelf', 'book', 'left', 'leftmost', 'rightmost'),
-  ('cups stand in a row', 'cup', 'left', 'leftmost', 'rightmost'),
-  ('boxes lie in a line', 'box', 'left', 'leftmost', 'rightmost'),
+  ('books stand on a shelf', 'book'),
+  ('cups stand in a row', 'cup'),
+  ('boxes lie in a line', 'box'),
 )
 _COLOURS = ('red', 'blue', 'green')
 
@@ -74,19 +74,17 @@ def logic(seed: int = 0, count: int = _NUM_LOGIC) -> list[Item]:
   )
   rng.shuffle(every)
   items = []
-  for (scene, thing, side, first, last), order, end, turned in every[:count]:
+  for (scene, thing), order, end, turned in every[:count]:
     a, b, c = order
     said = [
-      f'The {a} {thing} is {side} of the {b} {thing}.',
+      f'The {a} {thing} is left of the {b} {thing}.',
       f'The {c} {thing} is right of the {b} {thing}.',
     ]
     said = said[::-1] if turned else said
-    asked = first if end == 0 else last
+    asked = 'leftmost' if end == 0 else 'rightmost'
     prompt = f'Three {scene}. {" ".join(said)} The {asked} {thing} is the'
-    wrong = tuple(f' {x}' for x in order if x != order[end])
-    items.append(Item(prompt, f' {order[end]} one', tuple(
-      f'{x} one' for x in wrong
-    )))  # fmt: skip
+    wrong = tuple(f' {x} one' for x in order if x != order[end])
+    items.append(Item(prompt, f' {order[end]} one', wrong))
   return items
 
 
@@ -200,9 +198,9 @@ class ProbeSets:
     del key
     return jax.tree.map(lambda x: jnp.asarray(x[:, :, :count]), self.right)
 
-  def mask(self, count: int) -> np.ndarray:
+  def mask(self, count):
     """Which of the places of `fresh` hold items, bool [K, 1, count]."""
-    return self.there[:, :, :count]
+    return jnp.asarray(self.there[:, :, :count])
 
   def by_task(self, seed, key, count):
     """As many items of each set, [K, N, ...]."""

@@ -22,7 +22,6 @@ import jax
 import numpy as np
 import xarray as xr
 
-from configs import modadd
 from emergence_jax import (
   checkpoints,
   damage,
@@ -36,6 +35,7 @@ from emergence_jax import (
 from emergence_jax import config as config_lib
 from emergence_jax.analysis import runs
 from emergence_jax.types import UserError
+from experiments.bench import kills_config
 
 ADDED = 'alignment'
 # Kind of file → pattern within a run's directory.
@@ -200,13 +200,8 @@ def all_trials() -> list[Trial]:
 
 def small_config() -> dict:
   """A run to be damaged: five rows and their populations."""
-  config = modadd.get_config('5')
-  config.model = dict(
-    num_layers=1, d_model=8, num_heads=2, d_ff=16, num_positions=3
-  )
+  config = kills_config.get_config()
   config.train.steps = 8
-  config.seeds.count = 2
-  config.checkpoints = dict(schedule='2', keep=0, keep_period=0)
   config.measures = dict(
     behaviour=dict(), rank=dict(examples=10),
     alignment=dict(examples=6, on=False),
