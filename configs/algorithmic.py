@@ -57,6 +57,7 @@ def get_config(argument: str = 'nano') -> ConfigDict:
   # An unknown size passes through, and is refused with the nearest known one.
   rate, steps = _PROTOCOL.get(size, _PROTOCOL['nano'])
   config = ConfigDict()
+  config.reference = dict(name='algorithmic')
   config.task = dict(name='algorithmic', batch_size=64)
   config.model = dict(size='nano' if smoke else size, num_positions=48)
   config.optimizer = dict(
@@ -69,7 +70,7 @@ def get_config(argument: str = 'nano') -> ConfigDict:
     clip_norm=1.0,
   )
   config.train = dict(steps=steps)
-  config.seeds = dict(count=8, first=0, devices=0, chunk=0)
+  config.seeds = dict(count=8, first=0)
   config.checkpoints = dict(
     schedule='20:1000,100:10000,500:50000,2000', keep=3, keep_period=10_000
   )

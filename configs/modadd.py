@@ -51,7 +51,7 @@ def get_config(p: str = '31') -> ConfigDict:
     clip_norm=0.0,
   )
   config.train = dict(steps=2400)
-  config.seeds = dict(count=8, first=0, devices=0, chunk=0)
+  config.seeds = dict(count=8, first=0)
   config.checkpoints = dict(schedule='10:200,25', keep=3, keep_period=200)
   config.measures = dict(
     behaviour=dict(every=1),

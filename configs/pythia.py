@@ -14,12 +14,13 @@ from ml_collections import ConfigDict
 def get_config(size: str = '160m') -> ConfigDict:
   """What is measured; the model's shape is that of the checkpoints."""
   config = ConfigDict()
+  config.reference = dict(name='pythia')
   config.release = dict(name=f'pythia-{size}', sets='', dtype='float32')
   config.measures = dict(
-    choice=dict(every=1, chunk_examples=8),
+    choice=dict(every=1, examples_at_once=8),
     rank=dict(every=1, examples=200),
-    fisher=dict(every=1, examples=16, chunk_examples=4),
-    gradcov=dict(every=1, batches=16, batch_size=16, chunk_batches=4),
-    barrier=dict(every=1, points=5, examples=64, chunk_examples=8),
+    fisher=dict(every=1, examples=16, examples_at_once=4),
+    gradcov=dict(every=1, batches=16, batch_size=16, batches_at_once=4),
+    barrier=dict(every=1, points=5, examples=64, examples_at_once=8),
   )
   return config

@@ -34,6 +34,10 @@ _PUBLIC = {
   'loss_barrier': 'barrier',
   'load_checkpoint': 'models.released',
   'load_params': '.loading',
+  'measures_of': '.recording',
+  'measure_checkpoints': '.recording',
+  'from_nnx': 'models.adapters',
+  'from_equinox': 'models.adapters',
   'Status': '.types',
 }
 __all__ = list(_PUBLIC)

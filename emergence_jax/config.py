@@ -1,21 +1,19 @@
 """A run's configuration: its schema, checked once, and what it builds."""
 
 import dataclasses
-import inspect
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from emergence_jax import files, limits, mesh, names, optim, schedule
-from emergence_jax.measures import MEASURES, NEEDS
+from emergence_jax import specs as specs_lib
 from emergence_jax.models import gpt
 from emergence_jax.objective import Objective
+from emergence_jax.reference import REFERENCES
 from emergence_jax.tasks import TASKS
-from emergence_jax.types import Measure, MeasureSpec, UserError
+from emergence_jax.types import MeasureSpec, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,21 +23,24 @@ class SeedsConfig:
   Attributes:
     count: number of seeds.
     first: number of the first one; the others follow it.
-    devices: devices to spread them over; 0 takes what fits.
-    chunk: seeds at once on a device; 0 is one on a CPU, all on accelerators.
+    devices: devices to spread them over; None takes what fits.
+    at_once: seeds at once on a device; None is one on a CPU, and all on
+      accelerators.
   """
 
   count: int = 8
   first: int = 0
-  devices: int = 0
-  chunk: int = 0
+  devices: int | None = None
+  at_once: int | None = None
 
   def __post_init__(self):
     last = limits.LARGEST_INT
     limits.check('config.seeds.count', self.count, 1, last)
     limits.check('config.seeds.first', self.first, 0, last)
-    limits.check('config.seeds.devices', self.devices, 0, self.count)
-    limits.check('config.seeds.chunk', self.chunk, 0, self.count)
+    for name in ('devices', 'at_once'):
+      value = getattr(self, name)
+      if value is not None:
+        limits.check(f'config.seeds.{name}', value, 1, self.count)
     if self.first + self.count > last:
       raise UserError(
         f'config.seeds.first={self.first} and count={self.count} run past the '
@@ -89,6 +90,7 @@ class Config:
     checkpoints: the schedule.
     measures: name → when, how.
     raw: the same as plain JSON values, as it was given.
+    left_out: measures that the task cannot give → why, as a sentence.
   """
 
   task: Any
@@ -99,6 +101,7 @@ class Config:
   checkpoints: CheckpointsConfig
   measures: Mapping[str, MeasureSpec]
   raw: Mapping[str, Any]
+  left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   @property
   def objective(self) -> Objective:
@@ -115,24 +118,19 @@ class Config:
     )
 
 
+_GROUPS = (
+  'task', 'model', 'optimizer', 'train', 'seeds', 'checkpoints', 'measures',
+  'reference',
+)  # fmt: skip
 # What a population depends on.
 _OF_TRAINING = ('task', 'model', 'optimizer', 'seeds.first', 'seeds.count')
 # Keys that may change when a run goes on: they move no number beyond rounding.
 LAYOUT_KEYS = (
   'seeds.devices',
-  'seeds.chunk',
+  'seeds.at_once',
   'checkpoints.keep',
   'checkpoints.keep_period',
 )
-
-
-def check_keys(path: str, given: Mapping[str, Any], known) -> None:
-  """Raises a UserError for a key that is not known."""
-  for key, value in given.items():
-    if key not in known:
-      raise UserError(
-        f'{path}.{key}={value!r} is an unknown key; {names.closest(key, known)}'
-      )
 
 
 def build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
@@ -142,7 +140,7 @@ def build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
   if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
     raise UserError(f'{path}: {cls!r} is no dataclass, whose fields are keys.')
   fields = {f.name: f for f in dataclasses.fields(cls)}
-  check_keys(path, given, fields)
+  specs_lib.check_keys(path, given, fields)
   missing = [
     name
     for name, f in fields.items()
@@ -158,6 +156,20 @@ def build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
   )
 
 
+@dataclasses.dataclass(frozen=True)
+class ReferenceConfig:
+  """Attributes: name: what the run is set beside, of `REFERENCES`; or none."""
+
+  name: str = ''
+
+
+def reference(raw: Mapping[str, Any]) -> None:
+  """Raises a UserError if a configuration names an unknown reference."""
+  found = build('config.reference', ReferenceConfig, raw.get('reference', {}))
+  if found.name:
+    names.find('config.reference.name', found.name, REFERENCES)
+
+
 def _model(given: Mapping[str, Any]) -> gpt.GPTConfig:
   """A shape from `size`, single values overriding it, or all of them."""
   given = dict(given)
@@ -167,34 +179,8 @@ def _model(given: Mapping[str, Any]) -> gpt.GPTConfig:
     keys = ('num_layers', 'd_model', 'num_heads', 'd_ff')
     given = {**dict(zip(keys, row)), **given}
   known = {f.name for f in dataclasses.fields(gpt.GPTConfig)} | {'size'}
-  check_keys('config.model', given, known)
+  specs_lib.check_keys('config.model', given, known)
   return build('config.model', gpt.GPTConfig, given)
-
-
-def measures(given: Mapping[str, Any]):
-  """Name → spec: of those that the run has, and of those switched off."""
-  specs: dict[str, MeasureSpec] = {}
-  off: dict[str, MeasureSpec] = {}
-  for name, options in given.items():
-    names.find('config.measures', name, MEASURES)
-    if options is None:
-      continue  # as if it were not there
-    path = f'config.measures.{name}'
-    if not isinstance(options, Mapping):
-      raise UserError(f'{path}={options!r} must be a group of options.')
-    options = dict(options)
-    on = limits.check_type(f'{path}.on', options.pop('on', True), bool)
-    every = limits.check_type(f'{path}.every', options.pop('every', 1), int)
-    chunk = limits.check_type(f'{path}.chunk', options.pop('chunk', 0), int)
-    first = limits.check_type(
-      f'{path}.from_step', options.pop('from_step', 0), int
-    )
-    limits.check(f'{path}.every', every, 1)
-    limits.check(f'{path}.chunk', chunk, 0)
-    limits.check(f'{path}.from_step', first, 0)
-    found = specs if on else off
-    found[name] = MeasureSpec(every, chunk, options, first)
-  return specs, off
 
 
 def plain(value: Any) -> Any:
@@ -221,14 +207,14 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
       of range; it names the key, the value and the remedy.
   """
   raw = plain(given)
-  groups = {f.name for f in dataclasses.fields(Config)} - {'raw'}
-  check_keys('config', raw, groups)
+  specs_lib.check_keys('config', raw, _GROUPS)
   for name, group in raw.items():
     if not isinstance(group, Mapping):
       raise UserError(f'config.{name}={group!r} must be a group of keys.')
+  reference(raw)
   task = dict(raw.get('task', {}))
   task_class = names.find('config.task.name', task.pop('name', None), TASKS)
-  specs, off = measures(raw.get('measures', {}))
+  specs, off = specs_lib.parse(raw.get('measures', {}))
   config = Config(
     task=build('config.task', task_class, task),
     model=_model(raw.get('model', {})),
@@ -244,15 +230,16 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
     raw=raw,
   )
   _check_ranges(config)
-  for name, spec in (specs | off).items():
-    build_measure(config, name, spec)
-  return config
+  specs_lib.had(config.objective, off)  # raises for a wrong option
+  can, cannot = specs_lib.had(config.objective, specs)
+  return dataclasses.replace(config, measures=can, left_out=cannot)
 
 
 def _check_ranges(config: Config) -> None:
   for name, spec in config.measures.items():
-    path = f'config.measures.{name}.chunk'
-    limits.check(path, spec.chunk, 0, config.seeds.count)
+    if spec.seeds_at_once is not None:
+      path = f'config.measures.{name}.seeds_at_once'
+      limits.check(path, spec.seeds_at_once, 1, config.seeds.count)
   if config.task.length - 1 > config.model.num_positions:
     raise UserError(
       f'config.model.num_positions={config.model.num_positions} is less than '
@@ -296,57 +283,7 @@ def check_devices(config: Config) -> None:
       'lower it.',
     )
   for name, spec in config.measures.items():
-    _check_probe(config, name, spec)
-
-
-def _check_probe(config: Config, name: str, spec: MeasureSpec) -> None:
-  """The fixed examples of a measure have to fit, too."""
-  measure = build_measure(config, name, spec)
-  seed = jax.ShapeDtypeStruct((), np.int32)
-  try:
-    shapes = jax.tree.leaves(jax.eval_shape(measure.probe, seed))
-  except (OverflowError, TypeError, ValueError) as error:
-    raise UserError(
-      f'config.measures.{name}: its fixed examples cannot be made with '
-      f'{dict(spec.options)} ({error}).'
-    ) from error
-  size = sum(math.prod(x.shape) * x.dtype.itemsize for x in shapes)
-  if measure.probe_per_seed:
-    size *= config.seeds.count
-  limits.check_memory(
-    f'the fixed examples of config.measures.{name} ({dict(spec.options)})',
-    size, 'lower their number.',
-  )  # fmt: skip
-
-
-def build_measure(config: Config, name: str, spec: MeasureSpec) -> Measure:
-  """The `Measure` that a spec asks for.
-
-  Raises:
-    UserError: for an option that the measure does not have, or a bad value.
-  """
-  return make_measure(config.objective, name, spec)
-
-
-def make_measure(objective: Objective, name: str, spec: MeasureSpec) -> Measure:
-  """The same for any model and any exams."""
-  make, exams = names.find('config.measures', name, MEASURES), objective.task
-  if not hasattr(exams, NEEDS.get(name, 'fresh')):
-    raise UserError(
-      f'config.measures.{name}: {type(exams).__name__} lacks '
-      f'{NEEDS[name]!r}, which it needs; leave it out.'
-    )
-  known = dict(inspect.signature(make).parameters)
-  del known['objective']
-  path = f'config.measures.{name}'
-  check_keys(
-    path, spec.options, known.keys() | {'every', 'chunk', 'from_step', 'on'}
-  )
-  options = {
-    key: limits.check_type(f'{path}.{key}', value, type(known[key].default))
-    for key, value in spec.options.items()
-  }
-  return make(objective, **options)
+    specs_lib.check_inputs(config.objective, name, spec, seeds.count)
 
 
 def flatten(raw: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from emergence_jax import config as config_lib
+from emergence_jax import specs
 from emergence_jax.programs import Programs
 from emergence_jax.progress import duration, size
 
@@ -38,7 +39,7 @@ def timeseries_bytes(config: config_lib.Config) -> int:
   """Bytes of a finished timeseries before compression."""
   total = 0
   for name, spec in config.measures.items():
-    measure = config_lib.build_measure(config, name, spec)
+    measure = specs.make(config.objective, name, spec)
     for field in measure.fields.values():
       cells = math.prod(len(measure.coords[d]) for d in field.dims)
       rows = len(spec.due(config.steps))

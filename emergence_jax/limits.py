@@ -2,6 +2,7 @@
 
 import math
 import os
+import types
 from typing import Any
 
 import jax
@@ -48,12 +49,18 @@ def check(
   raise UserError(f'{key}={value} must be {words}.{after}')
 
 
-def check_type(key: str, value: Any, kind: type) -> Any:
+def check_type(key: str, value: Any, kind: type | types.UnionType) -> Any:
   """A value of that type, and finite; whole numbers will do for others.
+
+  Where the type is `… | None`, None is what is chosen automatically.
 
   Raises:
     UserError: for another type, or a number that no device can hold.
   """
+  if isinstance(kind, types.UnionType):
+    if value is None:
+      return None
+    (kind,) = (k for k in kind.__args__ if k is not types.NoneType)
   is_number = isinstance(value, int | float) and not isinstance(value, bool)
   if kind is str and isinstance(value, int) and is_number:
     return str(value)

@@ -24,14 +24,14 @@ def available_cores() -> int:
   return os.cpu_count() or 1
 
 
-def start(count: int, devices: int = 0) -> None:
+def start(count: int, devices: int | None = None) -> None:
   """Gives the CPU backend one virtual device per core, before it starts.
 
   Does nothing to accelerators, or once JAX has started its backends.
 
   Args:
     count: number of seeds.
-    devices: devices wanted; 0 takes the most that divide `count`.
+    devices: devices wanted; if None, the most that divide `count`.
   """
   cores = devices or largest_divisor(count, available_cores())
   try:
@@ -40,13 +40,13 @@ def start(count: int, devices: int = 0) -> None:
     pass  # the backend is up already (in tests, or in a notebook)
 
 
-def seed_mesh(count: int, devices: int = 0) -> Mesh:
+def seed_mesh(count: int, devices: int | None = None) -> Mesh:
   """A mesh of one axis, `seed`, over which `count` seeds divide evenly.
 
   Args:
     count: number of seeds.
-    devices: devices to use; 0 takes, on a CPU, the most that divide `count`,
-      and on accelerators all of them.
+    devices: devices to use; if None, on a CPU the most that divide `count`, and
+      on accelerators all of them.
 
   Raises:
     UserError: if the seeds do not divide over the devices, or there are not
@@ -59,8 +59,8 @@ def seed_mesh(count: int, devices: int = 0) -> Mesh:
   if devices > len(there):
     raise UserError(
       f'config.seeds.devices={devices}, but JAX sees {len(there)} '
-      f'{there[0].platform} devices; ask for at most {len(there)}, or 0 for '
-      'a number that fits.'
+      f'{there[0].platform} devices; ask for at most {len(there)}, or leave it '
+      'out for a number that fits.'
     )
   if count % devices:
     raise UserError(
@@ -81,13 +81,13 @@ def replicated(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec())
 
 
-def default_chunk(mesh: Mesh) -> int:
+def default_at_once(mesh: Mesh) -> int | None:
   """Seeds at once on a device: one on a CPU, all on an accelerator.
 
   On a CPU one seed's state stays in cache while it trains, and a seed's
   numbers cannot depend on its neighbours; BUILD_NOTES.md has the timings.
   """
-  return 1 if mesh.devices.flat[0].platform == 'cpu' else 0
+  return 1 if mesh.devices.flat[0].platform == 'cpu' else None
 
 
 def map_seeds(
@@ -95,7 +95,7 @@ def map_seeds(
   mesh: Mesh,
   *,
   per_seed: tuple[bool, ...],
-  chunk: int,
+  at_once: int | None,
 ) -> Callable[..., PyTree]:
   """Maps a one-seed function over a population, sharded over the mesh.
 
@@ -104,8 +104,8 @@ def map_seeds(
     mesh: from `seed_mesh`.
     per_seed: for each argument, whether it has a leading seed axis; the
       others are the same for all seeds.
-    chunk: seeds at once on a device: 1 is `lax.map`, 0 is `vmap` over all,
-      and k is a `lax.map` over groups of k.
+    at_once: seeds at once on a device: 1 is `lax.map`, None is `vmap` over
+      all, and k is a `lax.map` over groups of k.
 
   Returns:
     A function of the same arguments; every output has a leading seed axis.
@@ -120,9 +120,9 @@ def map_seeds(
       split, rest = iter(split), iter(shared)
       return fn(*(next(split) if s else next(rest) for s in per_seed))
 
-    if chunk == 0:
+    if at_once is None:
       return jax.vmap(one)(split)
-    return jax.lax.map(one, split, batch_size=None if chunk == 1 else chunk)
+    return jax.lax.map(one, split, batch_size=None if at_once == 1 else at_once)
 
   return jax.shard_map(
     local,

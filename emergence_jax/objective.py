@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from emergence_jax.models.base import Model, Output
-from emergence_jax.tasks.base import Task
+from emergence_jax.tasks.base import Exams
 from emergence_jax.types import Batch, PyTree
 
 
@@ -29,10 +29,10 @@ class Answers(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-  """A model under a task; methods are pure functions of the parameters."""
+  """A model under exams; methods are pure functions of the parameters."""
 
   model: Model
-  task: Task
+  exams: Exams
 
   def init(self, key: jax.Array) -> PyTree:
     """Random parameters of the model."""
@@ -63,7 +63,7 @@ class Objective:
 
     Source: arXiv:2602.15997, section 3: tokens after `=` only.
     """
-    nats, counts = self._cross_entropy(params, batch, self.task.num_scored)
+    nats, counts = self._cross_entropy(params, batch, self.exams.num_scored)
     return jnp.sum(nats * counts) / jnp.sum(counts)
 
   def example_loss(self, params: PyTree, example: Batch) -> jax.Array:
@@ -76,7 +76,7 @@ class Objective:
     Other than `loss` it weighs examples and not tokens, so that the mean over
     a random minibatch is unbiased.
     """
-    nats, counts = self._cross_entropy(params, batch, self.task.num_scored)
+    nats, counts = self._cross_entropy(params, batch, self.exams.num_scored)
     return jnp.mean(jnp.sum(nats * counts, 1) / jnp.sum(counts, 1))
 
   @staticmethod
@@ -85,14 +85,14 @@ class Objective:
     return jnp.sum(batch.scored, dtype=jnp.float32)
 
   def query_features(
-    self, params: PyTree, batch: Batch, chunk: int = 200
+    self, params: PyTree, batch: Batch, examples_at_once: int = 200
   ) -> jax.Array:
     """Every block's output at the query, [Λ, B, D].
 
     Args:
       params: parameters.
       batch: batch [B].
-      chunk: examples in one forward pass.
+      examples_at_once: in one forward pass.
     """
 
     def one(example):
@@ -101,7 +101,8 @@ class Objective:
       )
       return hidden[:, 0, example.query]
 
-    features = jax.lax.map(one, batch, batch_size=min(chunk, len(batch.query)))
+    at_once = min(examples_at_once, len(batch.query))
+    features = jax.lax.map(one, batch, batch_size=at_once)
     return features.swapaxes(0, 1)
 
   def answers(self, params: PyTree, batch: Batch) -> Answers:
@@ -110,7 +111,7 @@ class Objective:
     Teacher forcing suffices for exact match: the greedy answer is right if
     and only if every token is the likeliest one after a right beginning.
     """
-    logits = self.apply(params, batch.tokens, self.task.num_scored).logits
+    logits = self.apply(params, batch.tokens, self.exams.num_scored).logits
     places = slice(-logits.shape[1], None)
     target, scored = batch.tokens[:, places], batch.scored[:, places]
     nats = optax.softmax_cross_entropy_with_integer_labels(logits, target)

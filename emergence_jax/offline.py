@@ -5,20 +5,18 @@ numbers, to the bit on the same layout.
 """
 
 import pathlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-
 from emergence_jax import checkpoints as checkpoints_lib
 from emergence_jax import config as config_lib
-from emergence_jax import files, loop, rundir, timeseries
+from emergence_jax import files, loop, progress, rundir, specs, timeseries
 from emergence_jax import names as names_lib
 from emergence_jax import programs as programs_lib
 from emergence_jax import rows as rows_lib
 from emergence_jax.measures import MEASURES
-from emergence_jax.progress import duration
+from emergence_jax.sources import base
+from emergence_jax.sources.saved import Saved
 from emergence_jax.types import UserError
 
 
@@ -29,7 +27,11 @@ def _with(raw: Mapping[str, Any], names, options) -> config_lib.Config:
     names_lib.find('--measures', name, MEASURES)
     given = {**measures.get(name, {}), **options.get(name, {})}
     measures[name] = {k: v for k, v in given.items() if k != 'on'}
-  return config_lib.from_mapping({**raw, 'measures': measures})
+  config = config_lib.from_mapping({**raw, 'measures': measures})
+  for name in names:
+    if name in config.left_out:
+      raise UserError(config.left_out[name])
+  return config
 
 
 def load_config(
@@ -61,96 +63,66 @@ class Measured(NamedTuple):
   failed: list[int]
 
 
-class _Measuring:
-  """One pass over the saved checkpoints of a run."""
+def _done(own: config_lib.Config, names, notes) -> dict[str, set[int]]:
+  """Measure → steps of what the run measured, and of what was added since."""
+  return {
+    name: set(own.measures[name].due(own.steps) if name in own.measures else ())
+    | set(notes.get(name, {}).get('steps', ()))
+    for name in names
+  }
 
-  def __init__(self, workdir, own, config, names, checkpoints, lock, say):
-    self._config, self._names, self._say = config, names, say
-    self._checkpoints, self._lock = checkpoints, lock
-    self._programs = programs_lib.Programs(config)
-    self._writer = rows_lib.Writer(workdir)
-    built = {
-      n: config_lib.build_measure(config, n, config.measures[n]) for n in names
-    }
-    self._pairs = {name for name, measure in built.items() if measure.pair}
-    notes = self._writer.notes()
-    # Of what the run itself measured, and of what was added since.
-    self._done = {
-      name: set(
-        own.measures[name].due(own.steps) if name in own.measures else ()
-      )
-      | set(notes.get(name, {}).get('steps', ()))
-      for name in names
-    }
 
-  def _restore(self, step: int):
-    return self._checkpoints.restore(
-      step, self._programs.abstract_population, self._say
+def _work(config, names, pairs, saved: list[int], done, say) -> base.Work:
+  """What is wanted, not there yet, and possible."""
+  steps = config.steps.tolist()
+  before = dict(zip(steps[1:], steps))
+  work, alone = {}, set()
+  for step in saved:
+    wanted = [
+      n
+      for n in names
+      if step not in done[n] and step >= config.measures[n].from_step
+    ]
+    if before.get(step) not in saved and pairs & set(wanted):
+      wanted = [n for n in wanted if n not in pairs]
+      if step in before:  # the first has none
+        alone.add(step)
+    if wanted:
+      work[step] = wanted
+  if alone:
+    say(
+      f'{", ".join(sorted(pairs))} needs the checkpoint before as well, which '
+      f'is not saved for {len(alone)} of them.'
     )
+  return work
 
-  def _measure(self, step: int, before: int | None, names: list[str]) -> bool:
-    """Measures one checkpoint and writes what was found; whether it could."""
-    population = self._restore(step)
-    previous = None
-    if population is not None and self._pairs & set(names):
-      found = self._restore(before)
-      previous = None if found is None else found.params
-    if population is None or (previous is None and self._pairs & set(names)):
-      return False
-    for name in names:
-      values = self._programs.measures[name](population, previous)
-      values = jax.device_get(values)
-      self._lock.check()
-      options = self._config.measures[name].options
-      self._writer.add_to_row(step, values, name, options)
-    return True
 
-  def _work(self, saved: list[int], before: dict[int, int]):
-    """step → measures that are wanted, not there yet, and possible."""
-    work, alone = {}, set()
-    for step in saved:
-      names = [
-        n
-        for n in self._names
-        if step not in self._done[n]
-        and step >= self._config.measures[n].from_step
-      ]
-      if before.get(step) not in saved and self._pairs & set(names):
-        names = [n for n in names if n not in self._pairs]
-        if step in before:  # the first has none
-          alone.add(step)
-      if names:
-        work[step] = names
-    if alone:
-      self._say(
-        f'{", ".join(sorted(self._pairs))} needs the checkpoint before as '
-        f'well, which is not saved for {len(alone)} of them.'
-      )
-    return work
+def _add(workdir, own, config, names, checkpoints, lock, say) -> Measured:
+  """Measures what is left, and adds it to the rows of a run."""
+  writer = rows_lib.Writer(workdir)
+  made = {n: specs.make(config.objective, n, config.measures[n]) for n in names}
+  pairs = {name for name, measure in made.items() if measure.pair}
+  reached = writer.reached()
+  saved = [s for s in checkpoints.steps() if s in reached]
+  done = _done(own, names, writer.notes())
+  work = _work(config, names, pairs, saved, done, say)
+  say(
+    f'{len(saved)} saved checkpoints of {len(reached)} measured by the run; '
+    f'{len(work)} to measure.'
+  )
+  programs = programs_lib.Programs(config)
+  programs.compile_measures(sorted({n for some in work.values() for n in some}))
 
-  def run(self) -> Measured:
-    """Measures what is left."""
-    reached = set(self._writer.reached())
-    saved = [s for s in self._checkpoints.steps() if s in reached]
-    steps = self._config.steps.tolist()
-    before = dict(zip(steps[1:], steps))
-    work = self._work(saved, before)
-    self._say(
-      f'{len(saved)} saved checkpoints of {len(reached)} measured by the run; '
-      f'{len(work)} to measure.'
-    )
-    if work:
-      wanted = {n for names in work.values() for n in names}
-      self._programs.compile_measures(sorted(wanted))
-    began = time.monotonic()
-    failed = []
-    for i, (step, names) in enumerate(work.items()):
-      if not self._measure(step, before.get(step), names):
-        failed.append(step)
-      spent = time.monotonic() - began
-      left = duration(spent / (i + 1) * (len(work) - i - 1))
-      self._say(f'step {step:,}: {i + 1} of {len(work)}, {left} left')
-    return Measured(len(work) - len(failed), failed)
+  def write(step: int, row: base.Row) -> None:
+    lock.check()
+    for name, values in row.by_measure.items():
+      options = config.measures[name].options
+      writer.add_to_row(step, values, name, options)
+
+  source = Saved(config, programs, checkpoints, writer.finite_until, say)
+  report = progress.Left(len(work), say)
+  failed = base.measure(source, work, write, say, report)
+  return Measured(len(work) - len(failed), failed)
 
 
 def _check_options(workdir, own, config, names, notes) -> None:
@@ -218,15 +190,13 @@ def measure(
       run=config_lib.digest(raw),
     ) as checkpoints:
       loop.bring_in_line(workdir, own, checkpoints.steps(), say)
-      loop.make_again(own, workdir, checkpoints, lock)
+      loop.make_again(own, workdir, checkpoints, lock, say)
       if overwrite:
         for name in set(names) - own.measures.keys():
           rows_lib.remove(workdir, name)
       notes = rows_lib.Writer(workdir).notes()
       _check_options(workdir, own, config, names, notes)
       for name in names:
-        built = config_lib.build_measure(config, name, config.measures[name])
+        built = specs.make(config.objective, name, config.measures[name])
         timeseries.extend(workdir, name, built.fields, built.coords)
-      return _Measuring(
-        workdir, own, config, names, checkpoints, lock, say
-      ).run()
+      return _add(workdir, own, config, names, checkpoints, lock, say)

@@ -15,12 +15,12 @@ class Stream(enum.IntEnum):
   INIT = 0
   DATA = 1
   SPLIT = 2
-  PROBE = 3
+  FIXED = 3
   MEASURE = 4
 
 
-class Probe(enum.IntEnum):
-  """Fixed samples, as the step of a key of `Stream.PROBE`."""
+class Fixed(enum.IntEnum):
+  """Examples that stay the same over a run: numbers within `Stream.FIXED`."""
 
   EXAM = 0
   RANK = 1
@@ -49,6 +49,6 @@ def measure_key(
   return jax.random.fold_in(key(Stream.MEASURE, seed, step), tag)
 
 
-def probe_key(probe: Probe, seed: jax.Array | int) -> jax.Array:
-  """Key of a seed's fixed sample."""
-  return jax.random.fold_in(key(Stream.PROBE, int(probe)), seed)
+def fixed_key(fixed: Fixed) -> jax.Array:
+  """Key of a measure's fixed examples, the same for every seed."""
+  return jax.random.fold_in(key(Stream.FIXED, int(fixed)), 0)

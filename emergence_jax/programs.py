@@ -1,7 +1,7 @@
 """The compiled programs of a run: one-seed functions over a population."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from emergence_jax import config as config_lib
 from emergence_jax import mesh as mesh_lib
-from emergence_jax import optim, prng, train
-from emergence_jax.types import Population, PyTree
+from emergence_jax import optim, prng, specs, train
+from emergence_jax.types import Measure, Population, PyTree
 
 
 class Programs:
@@ -30,7 +30,7 @@ class Programs:
     self._config = config
     seeds = config.seeds
     self.mesh = mesh_lib.seed_mesh(seeds.count, seeds.devices)
-    self._chunk = seeds.chunk or mesh_lib.default_chunk(self.mesh)
+    self._at_once = seeds.at_once or mesh_lib.default_at_once(self.mesh)
     self._sharded = mesh_lib.sharded(self.mesh)
     optimizer = optim.make(config.optimizer, config.train.steps)
     objective = config.objective
@@ -56,16 +56,16 @@ class Programs:
     devices = self.mesh.devices.size
     kind = self.mesh.devices.flat[0].platform
     local = self._config.seeds.count // devices
-    at_once = {0: 'all at once', 1: 'one after another'}.get(
-      self._chunk, f'{self._chunk} at once'
+    at_once = {None: 'all at once', 1: 'one after another'}.get(
+      self._at_once, f'{self._at_once} at once'
     )
     plural = 's' if devices > 1 else ''
     each = '' if local == 1 else f', {local} on each, {at_once}'
     return f'{devices} {kind} device{plural}{each}'
 
-  def _map(self, fn, per_seed, chunk=0):
+  def _map(self, fn, per_seed, at_once=None):
     return mesh_lib.map_seeds(
-      fn, self.mesh, per_seed=per_seed, chunk=chunk or self._chunk
+      fn, self.mesh, per_seed=per_seed, at_once=at_once or self._at_once
     )
 
   def _seeds(self) -> jax.Array:
@@ -81,36 +81,36 @@ class Programs:
     return jitted.lower(self.abstract_population, step).compile()
 
   def _compile_measure(self, name: str, spec):
-    """Compiles a measure and places its probe; returns both."""
-    measure = config_lib.build_measure(self._config, name, spec)
-    if measure.probe_per_seed:
-      probe = jax.jit(jax.vmap(measure.probe), out_shardings=self._sharded)(
+    """Compiles a measure and places its inputs; returns both."""
+    measure = specs.make(self._config.objective, name, spec)
+    if measure.inputs_per_seed:
+      inputs = jax.jit(jax.vmap(measure.inputs), out_shardings=self._sharded)(
         self._seeds()
       )
     else:
       everywhere = mesh_lib.replicated(self.mesh)
-      probe = jax.jit(measure.probe, out_shardings=everywhere)(jnp.int32(0))
+      inputs = jax.jit(measure.inputs, out_shardings=everywhere)(jnp.int32(0))
 
-    def one(params, seed, step, probe, *previous):
+    def one(params, seed, step, inputs, *previous):
       key = prng.measure_key(name, seed, step)
-      return measure.fn(params, probe, key, *previous)
+      return measure.fn(params, inputs, key, *previous)
 
     abstract = self.abstract_population
-    arguments = [abstract.params, abstract.seed, abstract.step, probe]
-    per_seed = [True, True, True, measure.probe_per_seed]
+    arguments = [abstract.params, abstract.seed, abstract.step, inputs]
+    per_seed = [True, True, True, measure.inputs_per_seed]
     if measure.pair:
       self.pairs.add(name)
       arguments.append(abstract.params)
       per_seed.append(True)
-    mapped = self._map(one, tuple(per_seed), spec.chunk)
-    return jax.jit(mapped).lower(*arguments).compile(), probe
+    mapped = self._map(one, tuple(per_seed), spec.seeds_at_once)
+    return jax.jit(mapped).lower(*arguments).compile(), inputs
 
   def compile_measures(self, names: Iterable[str]) -> None:
     """Compiles the measures of these names, as the configuration has them."""
     for name in names:
-      program, probe = self._compile_measure(name, self._config.measures[name])
+      program, inputs = self._compile_measure(name, self._config.measures[name])
       self._compiled[name] = program
-      self.measures[name] = self._bind(program, probe, name in self.pairs)
+      self.measures[name] = self._bind(program, inputs, name in self.pairs)
 
   def compile(self) -> float:
     """Compiles everything; returns the seconds it took."""
@@ -120,14 +120,14 @@ class Programs:
     return time.monotonic() - began
 
   @staticmethod
-  def _bind(program, probe, pair):
+  def _bind(program, inputs, pair):
     def call(population: Population, previous: PyTree = None):
       before = (previous,) if pair else ()
       # Measures say by a status what is not a number; who hunts one in
       # training (JAX_DEBUG_NANS) must get as far as that.
       with jax.debug_nans(False):
         return program(
-          population.params, population.seed, population.step, probe, *before
+          population.params, population.seed, population.step, inputs, *before
         )
 
     return call
@@ -153,3 +153,38 @@ class Programs:
           - stats.alias_size_in_bytes
         )
     return peaks
+
+
+class OneSeed:
+  """Compiled measures of single seeds, whose parameters have no seed axis.
+
+  Of large models, which are in memory one at a time. They compile when they
+  are first called, and once.
+
+  Attributes:
+    measures: as of `Programs`; results have a leading axis of one.
+    pairs: names of the measures that use the parameters before.
+  """
+
+  def __init__(self, measures: Mapping[str, Measure]):
+    self.pairs = {n for n, measure in measures.items() if measure.pair}
+    self.measures = {n: self._bind(n, m) for n, m in measures.items()}
+
+  def _bind(self, name: str, measure: Measure):
+    program, inputs_of = jax.jit(measure.fn), jax.jit(measure.inputs)
+    # Those of the seed that was measured last.
+    made: dict[int, PyTree] = {}
+
+    def call(population: Population, previous: PyTree = None):
+      seed = int(population.seed[0])
+      own = seed if measure.inputs_per_seed else 0
+      if own not in made:
+        made.clear()
+        made[own] = inputs_of(jnp.int32(own))
+      key = prng.measure_key(name, seed, population.step[0])
+      before = (previous,) if measure.pair else ()
+      with jax.debug_nans(False):
+        found = program(population.params, made[own], key, *before)
+      return {k: jax.device_get(v)[None] for k, v in found.items()}
+
+    return call

@@ -1,6 +1,7 @@
 """What a person sees while a run goes on: a bar, or plain lines."""
 
 import time
+from collections.abc import Callable
 
 from rich import console as rich_console
 from rich import progress as rich_progress
@@ -109,6 +110,26 @@ class Progress(_Shown):
     """Shows that `step` steps are done, with the median loss over seeds."""
     text = self._text(step, loss)
     self._show(step, text, f'step {step:,}/{self._total:,} · {text}')
+
+
+class Left:
+  """Lines that say how many of some steps are done, and the time left.
+
+  Args:
+    total: number of steps.
+    say: takes a line after each.
+  """
+
+  def __init__(self, total: int, say: Callable[[str], None]):
+    self._total, self._say, self._done = total, say, 0
+    self._began = time.monotonic()
+
+  def __call__(self, step: int) -> None:
+    """Says that a step is done."""
+    self._done += 1
+    each = (time.monotonic() - self._began) / self._done
+    left = duration(each * (self._total - self._done))
+    self._say(f'step {step:,}: {self._done} of {self._total}, {left} left')
 
 
 class Stages(_Shown):

@@ -6,6 +6,7 @@ nothing but the fill value are written as well. So a chunk that is not there
 in a row that is said to be whole is damage, as is a changed bit.
 """
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -18,6 +19,7 @@ import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.storage import LocalStore
 
+from emergence_jax import fields as fields_lib
 from emergence_jax import files
 from emergence_jax.types import Field, Measure, UserError
 
@@ -110,12 +112,7 @@ def _add(group, name, field, sizes, chunk_along=None, **attributes):
     compressors=_codecs(),
     fill_value=fill_value(field.dtype),
     dimension_names=field.dims,
-    attributes={
-      'long_name': field.description,
-      'units': field.units,
-      'source': field.source,
-      **attributes,
-    },
+    attributes={**fields_lib.attributes(field), **attributes},
     config={'write_empty_chunks': True},
   )
 
@@ -139,10 +136,7 @@ def _add_coord(group, name: str, values: Sequence[Any]) -> None:
 def _add_measured(group, fields: Mapping[str, Field], sizes, **attributes):
   """Arrays of measures: a chunk is one step of one variable."""
   for name, field in fields.items():
-    full = Field(
-      ('seed', 'step', *field.dims), field.dtype, field.description,
-      field.units, field.source,
-    )  # fmt: skip
+    full = dataclasses.replace(field, dims=('seed', 'step', *field.dims))
     _add(group, name, full, sizes, {'step': 1}, **attributes)
 
 

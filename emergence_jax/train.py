@@ -55,14 +55,15 @@ def make_segment(
   data of a step depend on (seed, step) alone, and so does the result of a
   run not depend on how it was cut into segments.
   """
+  task = objective.exams  # of a training, a `Task`
 
   def segment(member: Population, num_steps: jax.Array):
-    prepared = objective.task.prepare(member.seed)
+    prepared = task.prepare(member.seed)
 
     def update(i, carry):
       member, history = carry
       key = prng.key(prng.Stream.DATA, member.seed, member.step)
-      batch = objective.task.train_batch(prepared, key)
+      batch = task.train_batch(prepared, key)
       loss, grads = jax.value_and_grad(objective.loss)(member.params, batch)
       history = History(
         history.loss.at[i].set(loss),

@@ -50,17 +50,33 @@ class Population(NamedTuple):
   opt_state: PyTree
 
 
+SCALES = ('linear', 'log', 'symlog')
+
+
 @dataclasses.dataclass(frozen=True)
 class Field:
-  """One variable of the timeseries.
+  """One variable of the timeseries, and all that is said of it anywhere.
+
+  A variable with a `label` has a panel in figures and page, and what moves
+  first is asked of it: its attributes go into the file, and whoever reads that
+  needs no list of measures.
 
   Attributes:
     dims: dimension names; a measure's fields name theirs without `seed` and
-      `step`, which the loop puts in front.
+      `step`, which the timeseries puts in front.
     dtype: NumPy dtype name.
     description: what it is, in words.
     units: for example `nat`, `1`, `dimension`.
     source: paper and section or equation.
+    label: short name of its scalar series; none if empty.
+    pick: dimension → index at which the series is taken; all dimensions but
+      `task` need one.
+    scale: one of `SCALES`; on another than the first it is the logarithm whose
+      changes count.
+    error: variable of its standard error.
+    status: variable with the status of every estimate.
+    tested: whether its largest change is tested against behaviour's.
+    place: of its panel among the others; set by where the measure is listed.
   """
 
   dims: tuple[str, ...]
@@ -68,6 +84,23 @@ class Field:
   description: str
   units: str
   source: str = ''
+  label: str = ''
+  pick: Mapping[str, int] = dataclasses.field(default_factory=dict)
+  scale: str = 'linear'
+  error: str = ''
+  status: str = ''
+  tested: bool = True
+  place: int = 0
+
+  def __post_init__(self):
+    left = set(self.dims) - {'seed', 'step', 'task', *self.pick}
+    if self.label and left:
+      raise ValueError(
+        f'the field {self.label!r} has dimensions {sorted(left)} without an '
+        'index in `pick`, by which a scalar series is taken.'
+      )
+    if self.scale not in SCALES:
+      raise ValueError(f'scale={self.scale!r} must be one of {SCALES}.')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +110,8 @@ class Measure:
   Attributes:
     fields: name → `Field`, exactly the keys that `fn` returns.
     coords: coordinate values of dimensions that the fields name.
-    probe: seed → fixed inputs (pytree), pure; its result is the `batch`.
-    probe_per_seed: whether `probe` depends on the seed.
+    inputs: seed → fixed inputs (pytree), pure; its result is the `batch`.
+    inputs_per_seed: whether `inputs` depends on the seed.
     fn: (params, batch, key) → dict of arrays, for one seed.
     pair: whether `fn` takes the parameters at the checkpoint before as well,
       as a fourth argument; it is not due at the first checkpoint.
@@ -86,8 +119,8 @@ class Measure:
 
   fields: Mapping[str, Field]
   coords: Mapping[str, Any]
-  probe: Callable[[jax.Array], PyTree]
-  probe_per_seed: bool
+  inputs: Callable[[jax.Array], PyTree]
+  inputs_per_seed: bool
   fn: Callable[..., dict[str, jax.Array]]
   pair: bool = False
 
@@ -100,12 +133,13 @@ class MeasureSpec:
     every: run at every `every`-th checkpoint.
     from_step: and not before this step; before training, for example, there is
       no minimum for a local learning coefficient.
-    chunk: seeds measured at once on a device; 0 takes `seeds.chunk`.
+    seeds_at_once: seeds measured at once on a device; None takes
+      `seeds.at_once`.
     options: keyword arguments of the measure's `make`.
   """
 
   every: int = 1
-  chunk: int = 0
+  seeds_at_once: int | None = None
   options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   from_step: int = 0
 

@@ -40,7 +40,7 @@ class Majority(Task):
   def train_batch(self, prepared, key):
     return examples(key, self.batch_size)
 
-  def draw(self, prepared, key, count):
+  def draw(self, seed, key, count):
     return examples(key, count)
 
   def reference(self, seed, key, count):

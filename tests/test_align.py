@@ -7,17 +7,16 @@ import pytest
 
 from configs import algorithmic, modadd
 from emergence_jax import config
-from emergence_jax.analysis import align, paper, runs, study, tables
-from tests.test_study import made_up
+from emergence_jax.analysis import align, runs, study, tables
+from emergence_jax.reference import algorithmic as paper
+from tests.test_study import as_run, as_runs, made_up
 
 
 def test_runs_alike_need_no_notes():
-  assert align.notes({'nano': made_up()})[1:] == []
-  both = {'nano': made_up(), 'micro': made_up()}
-  assert not align.schedules_differ(both)
+  assert align.notes(as_runs(nano=made_up()))[1:] == []
+  assert not align.schedules_differ(as_runs(nano=made_up(), micro=made_up()))
   # A longer run differs only behind the end of the shorter.
-  both['micro'] = both['micro'].isel(step=slice(60))
-  both['micro'].attrs.pop('train_steps')
+  both = as_runs(nano=made_up(), micro=made_up().isel(step=slice(60)))
   assert not align.schedules_differ(both)
 
 
@@ -28,7 +27,7 @@ def test_floors_at_shared_checkpoints():
   for data in (dense, sparse):
     data['rankme'] = data.rankme.copy()
     data.rankme[:, 95] -= 1
-  both = {'nano': dense, 'micro': sparse.isel(step=slice(0, None, 2))}
+  both = as_runs(nano=dense, micro=sparse.isel(step=slice(0, None, 2)))
   assert align.schedules_differ(both)
   assert align.shared_steps(both).size == 50
   table = tables.invariance_table(both).set_index(['checkpoints', 'task'])
@@ -36,7 +35,7 @@ def test_floors_at_shared_checkpoints():
   assert table.loc[('shared', 'MUL'), 'variation'] < 1e-9
   notes = align.notes(both)
   assert any('the 50 that all have' in n for n in notes)
-  few = {'nano': dense, 'micro': sparse.isel(step=slice(0, None, 20))}
+  few = as_runs(nano=dense, micro=sparse.isel(step=slice(0, None, 20)))
   assert any('cannot be compared' in n for n in align.notes(few))
   assert set(tables.invariance_table(few).checkpoints) == {'own'}
 
@@ -44,20 +43,19 @@ def test_floors_at_shared_checkpoints():
 def test_other_tasks_levels_and_seeds_are_named():
   one, other = made_up(), made_up(seeds=2)
   other = other.isel(task=slice(2, 8), level=slice(2))
-  other.attrs['train_steps'] = int(other.step[-1])
-  notes = align.notes({'nano': one, 'micro': other})
+  both = as_runs(nano=one, micro=other)
+  notes = align.notes(both)
   assert any('nano' in n and 'task COPY, REV' in n for n in notes)
   assert any('nano' in n and 'level 3' in n for n in notes)
   assert any('4 (nano), 2 (micro) seeds' in n for n in notes)
-  found = study.study({'nano': one, 'micro': other}, draws=20)
+  found = study.study(both, draws=20)
   assert found.tables['invariance'].set_index('task').runs['COPY'] == 1
   assert found.tables['invariance'].set_index('task').runs['MUL'] == 2
 
 
 def test_two_runs_of_a_size_are_named():
-  both = {'nano': made_up(), 'nano (more)': made_up()}
-  for data in both.values():
-    data.attrs['size'] = 'nano'
+  both = as_runs(nano=made_up())
+  both['nano (more)'] = both['nano']
   assert any('are of one size (nano)' in n for n in align.notes(both))
 
 
@@ -71,7 +69,7 @@ def test_swaps_are_of_events_that_both_have():
   order[i], order[j] = j, i
   swapped = other.isel(task=order).assign_coords(task=tasks)
   fewer = swapped.isel(task=[j, i])
-  events = [tables.predicted(d) for d in (one, fewer)]
+  events = [tables.predicted(as_run('nano', d)) for d in (one, fewer)]
   predicted, reversals = tables.swaps_of(*events)
   assert len(reversals) == 2 and (reversals == 9).all()
   # Floors were swapped with the tasks.
@@ -100,9 +98,8 @@ def test_deviations_are_named():
   smoke = paper.deviations(algorithmic.get_config('smoke').to_dict())
   assert 'train.steps is 240, not 100,000' in smoke
   assert 'none of the paper' in paper.deviations(modadd.get_config())[0]
-  data = made_up()
-  data.attrs['deviations'] = smoke
-  found = study.study({'nano': data}, draws=20)
+  run = as_run('nano', made_up(), deviations=smoke)
+  found = study.study({'nano': run}, draws=20)
   assert set(found.tables['claims'].verdict) <= {'undecided', 'not measured'}
   assert set(found.tables['numbers'].verdict) == {'undecided'}
   assert any('train.steps is 240' in n for n in found.notes)
@@ -124,8 +121,8 @@ def test_labels_of_runs(tmp_path, monkeypatch):
   loaded = runs.load(folders)
   # From small to large; labels are unique.
   assert list(loaded) == ['nano', 'nano (run)', 'nano (run) 2', 'micro']
-  assert [d.attrs['size'] for d in loaded.values()] == ['nano'] * 3 + ['micro']
-  assert loaded['micro'].attrs['workdir'] == str(folders[0])
+  assert [run.size for run in loaded.values()] == ['nano'] * 3 + ['micro']
+  assert loaded['micro'].workdir == folders[0]
 
 
 def test_numbers_of_the_paper_beside_ours():
@@ -137,7 +134,7 @@ def test_numbers_of_the_paper_beside_ours():
     k = list(data.task.values).index(task)
     seeds = floor * np.exp(0.05 * rng.normal(size=6))
     data.rankme[:, 1:, k] = seeds[:, None, None]
-  table = tables.numbers_table({'micro': data, 'other': made_up()})
+  table = tables.numbers_table(as_runs(micro=data, other=made_up()))
   assert set(table.run) == {'micro'}
   floors = table[table.quantity == 'floor of RankMe'].set_index('task')
   assert floors.loc['MOD', 'paper'] == 1.88

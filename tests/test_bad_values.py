@@ -27,7 +27,7 @@ BAD = {
   'seeds.count': (*COUNTS, 10**9),
   'seeds.first': (*NOT_NEGATIVE, 2**32, 2**32 + 1, 2**31 - 2),
   'seeds.devices': (*NOT_NEGATIVE, 3, 4096),
-  'seeds.chunk': (*NOT_NEGATIVE, 3),
+  'seeds.at_once': (*NOT_NEGATIVE, 3),
   'train.steps': COUNTS,
   'optimizer.rate': REAL_FROM_0,
   'optimizer.warmup': (*NOT_NEGATIVE, 10**11),
@@ -78,14 +78,14 @@ BAD = {
     '٣',
   ),
   'measures.behaviour.examples': (*COUNTS, 10**9),
-  'measures.behaviour.chunk_examples': COUNTS,
+  'measures.behaviour.examples_at_once': COUNTS,
   'measures.rank.examples': (*COUNTS, 1),
   'measures.rank.every': COUNTS,
-  'measures.rank.chunk': (*NOT_NEGATIVE, 3),
+  'measures.rank.seeds_at_once': (*NOT_NEGATIVE, 3),
   'measures.rank.from_step': NOT_NEGATIVE,
   'measures.rank.on': BOOLS,
   'measures.fisher.examples': (*COUNTS, 1),
-  'measures.fisher.chunk_examples': NOT_NEGATIVE,
+  'measures.fisher.examples_at_once': NOT_NEGATIVE,
   'measures.gradcov.batches': (*COUNTS, 1),
   'measures.gradcov.batch_size': COUNTS,
   'measures.gradcov.prefix': COUNTS,
@@ -119,7 +119,7 @@ CASES = [(key, value) for key, values in BAD.items() for value in values]
 
 def base():
   raw = modadd.get_config('5').to_dict()
-  raw['seeds'] = dict(count=2, first=0, devices=0, chunk=0)
+  raw['seeds'] = dict(count=2, first=0, devices=None, at_once=None)
   raw['train'] = dict(steps=6)
   raw['checkpoints'] = dict(schedule='2', keep=3, keep_period=0)
   return raw

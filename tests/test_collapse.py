@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emergence_jax.analysis import collapse, concordance, groups
+from emergence_jax.analysis import collapse, concordance
+from emergence_jax.reference import algorithmic as paper
 from emergence_jax.tasks import algorithmic
 
 STEPS = np.arange(0, 2001, 20)
@@ -118,4 +119,4 @@ def test_swaps():
 
 
 def test_groups_are_those_of_the_tasks():
-  assert (groups.EASY, groups.HARD) == (algorithmic.EASY, algorithmic.HARD)
+  assert (paper.EASY, paper.HARD) == (algorithmic.EASY, algorithmic.HARD)

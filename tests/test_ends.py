@@ -121,7 +121,7 @@ def test_slices_of_padding_have_no_part():
 
   padded = np.concatenate([X, np.zeros((12, 3), np.float32)])
   there = np.float32(np.arange(36) < 24)
-  options = dict(chunk=12, weight=lambda part: jnp.sum(part[1]))
+  options = dict(examples_at_once=12, weight=lambda part: jnp.sum(part[1]))
   found = ej.hessian_eigenvalues(
     loss, jnp.ones(3), (padded, there), KEY, k=3, **options
   )
@@ -136,9 +136,9 @@ def test_slices_of_padding_have_no_part():
 def test_nothing_and_negative_slices_are_errors():
   with pytest.raises(ValueError, match='the batch is empty'):
     ej.hessian_trace(mean_square, {'w': jnp.zeros(3)}, X[:0], KEY)
-  with pytest.raises(ValueError, match='chunk=-1 must be 0'):
+  with pytest.raises(ValueError, match='examples_at_once=-1 must be 0'):
     ej.hessian_eigenvalues(
-      mean_square, {'w': jnp.zeros(3)}, X, KEY, k=1, chunk=-1
+      mean_square, {'w': jnp.zeros(3)}, X, KEY, k=1, examples_at_once=-1
     )
 
 

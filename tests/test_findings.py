@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from emergence_jax.analysis import findings, order, rates
-from tests.test_study import made_up
+from emergence_jax.analysis.runs import Run
+from tests.test_study import as_run, made_up
 
 
 def with_more(lead=100, layers=4, seeds=4, **options):
@@ -16,7 +17,12 @@ def with_more(lead=100, layers=4, seeds=4, **options):
 
 
 def of(runs):
-  return findings.findings(runs, order.find(runs), rates.find(runs), draws=100)
+  runs = {
+    label: run if isinstance(run, Run) else as_run(label, run)
+    for label, run in runs.items()
+  }
+  found = order.find(runs), rates.find(runs)
+  return findings.algorithmic(runs, *found, draws=100)
 
 
 @pytest.fixture(scope='module')
@@ -109,8 +115,7 @@ def test_variation_of_floors_resamples_seeds_of_each_run():
 
 
 def test_caveats_name_the_runs():
-  unfinished = with_more()
-  unfinished.attrs['train_steps'] = 10_000
+  unfinished = as_run('micro', with_more(), train_steps=10_000)
   both = of({'nano': with_more(), 'micro': unfinished})
   assert both['emerged'].caveat == 'micro: unfinished'
   assert both['precursor RankMe nano'].caveat == ''

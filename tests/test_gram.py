@@ -22,7 +22,7 @@ def transformer():
   """Objective, parameters and per-example gradients [N, P] of 25 examples."""
   objective = config_lib.from_mapping(small.modadd_config()).objective
   params = jax.jit(objective.init)(jax.random.key(0))
-  batch = objective.task.examples(jnp.arange(25))
+  batch = objective.exams.examples(jnp.arange(25))
   grad = jax.vmap(jax.grad(objective.example_loss), (None, 0))
   grads = jax.jit(grad)(params, batch)
   rows = [np.float64(g).reshape(25, -1) for g in jax.tree.leaves(grads)]
@@ -33,14 +33,14 @@ def entropy_rank(values):
   return np.exp(stats.entropy(np.clip(values, 0, None)))
 
 
-@pytest.mark.parametrize('chunk', [0, 25, 7, 1])
-def test_fisher_against_the_dense_matrix(chunk):
+@pytest.mark.parametrize('examples_at_once', [0, 25, 7, 1])
+def test_fisher_against_the_dense_matrix(examples_at_once):
   objective, params, batch, grads = transformer()
   fisher = grads.T @ grads / 25
   exact = np.linalg.eigvalsh(fisher)[::-1][:25]
   found = jax.jit(
     lambda params: ej.fisher_effective_rank(
-      objective.example_loss, params, batch, chunk=chunk
+      objective.example_loss, params, batch, examples_at_once=examples_at_once
     )
   )(params)
   np.testing.assert_allclose(
@@ -80,14 +80,18 @@ def test_fisher_of_linear_regression_in_closed_form():
   )
 
 
-@pytest.mark.parametrize('chunk', [0, 2])
-def test_covariance_against_the_dense_matrix(chunk):
+@pytest.mark.parametrize('examples_at_once', [0, 2])
+def test_covariance_against_the_dense_matrix(examples_at_once):
   objective, params, batch, grads = transformer()
   batches = jax.tree.map(lambda x: x.reshape(5, 5, *x.shape[1:]), batch)
   means = grads.reshape(5, 5, -1).mean(1)
   found = jax.jit(
     lambda params: ej.gradient_covariance_rank(
-      objective.loss, params, batches, prefix=100, chunk=chunk
+      objective.loss,
+      params,
+      batches,
+      prefix=100,
+      examples_at_once=examples_at_once,
     )
   )(params)
   for spectrum, rows in ((found.all, means), (found.prefix, means[:, :100])):
@@ -122,10 +126,10 @@ def test_a_mean_that_dwarfs_the_covariance():
 def test_slices_do_not_matter(seed, count, size, center):
   x = np.random.default_rng(seed).normal(size=(count, size))
 
-  def grams(chunk):
+  def grams(examples_at_once):
     return gram.gradient_gram(
       lambda item: {'a': item, 'b': 2 * item[:1]}, jnp.float32(x),
-      chunk=chunk, center=center, prefixes=(3,),
+      examples_at_once=examples_at_once, center=center, prefixes=(3,),
     )  # fmt: skip
 
   full = np.concatenate([x, 2 * x[:, :1]], 1)
@@ -137,8 +141,8 @@ def test_slices_do_not_matter(seed, count, size, center):
     whole[1], full[:, : min(3, size)] @ full[:, : min(3, size)].T
     if size >= 3 else full[:, : size + 1] @ full[:, : size + 1].T, atol=1e-4,
   )  # fmt: skip
-  for chunk in (1, count - 1):
-    np.testing.assert_allclose(grams(chunk), whole, atol=1e-4)
+  for examples_at_once in (1, count - 1):
+    np.testing.assert_allclose(grams(examples_at_once), whole, atol=1e-4)
 
 
 def test_long_rows_keep_their_digits():
@@ -224,9 +228,9 @@ def test_other_leaves_and_keys_in_the_batch():
   expected = ej.fisher_effective_rank(
     inner, {'w': jnp.zeros(5)}, GRADIENTS * np.float32(params['on'])
   )
-  for chunk in (0, 5):
+  for examples_at_once in (0, 5):
     found = ej.fisher_effective_rank(
-      loss, params, (GRADIENTS, keys), chunk=chunk
+      loss, params, (GRADIENTS, keys), examples_at_once=examples_at_once
     )
     np.testing.assert_allclose(
       found.effective_rank, expected.effective_rank, rtol=1e-5
@@ -259,8 +263,10 @@ def test_more_bad_input():
     ej.gradient_covariance_rank(
       lambda w, x: jnp.mean(x @ w), jnp.zeros(5), GRADIENTS[:, None], prefix=0
     )
-  with pytest.raises(ValueError, match='chunk=-1'):
-    ej.fisher_effective_rank(inner, {'w': jnp.zeros(5)}, GRADIENTS, chunk=-1)
+  with pytest.raises(ValueError, match='examples_at_once=-1'):
+    ej.fisher_effective_rank(
+      inner, {'w': jnp.zeros(5)}, GRADIENTS, examples_at_once=-1
+    )
   with pytest.raises(ValueError, match='no floating leaf'):
     ej.fisher_effective_rank(
       lambda w, x: jnp.sum(x) * 1.0, {'w': jnp.arange(5)}, GRADIENTS

@@ -175,20 +175,28 @@ def softmax_case():
 
 
 @pytest.mark.parametrize('case', [linear_case, logistic_case, softmax_case])
-@pytest.mark.parametrize('chunk', [0, 7, 40])
-def test_closed_forms_whatever_the_slices(case, chunk):
+@pytest.mark.parametrize('examples_at_once', [0, 7, 40])
+def test_closed_forms_whatever_the_slices(case, examples_at_once):
   """40 examples in slices of 7 leave a ragged slice of 5."""
   loss, w, batch, exact = case()
   params = jnp.float32(w)
   batch = jax.tree.map(
     lambda x: jnp.float32(x) if x.dtype == float else jnp.asarray(x), batch
   )
-  product = operators.hessian(loss, params, batch, chunk=chunk)
+  product = operators.hessian(
+    loss, params, batch, examples_at_once=examples_at_once
+  )
   size = exact.shape[0]
   found = jax.jit(jax.vmap(product))(jnp.eye(size))
   np.testing.assert_allclose(found, exact, atol=2e-6)
   top = ej.hessian_eigenvalues(
-    loss, params, batch, KEY, k=3, num_matvecs=size, chunk=chunk
+    loss,
+    params,
+    batch,
+    KEY,
+    k=3,
+    num_matvecs=size,
+    examples_at_once=examples_at_once,
   )
   values = np.linalg.eigvalsh(exact)
   np.testing.assert_allclose(top.eigenvalues, values[::-1][:3], rtol=1e-5)
@@ -209,7 +217,9 @@ def test_slices_of_unequal_weight():
 
   v, w = jnp.ones(4), jnp.ones(4)
   whole = operators.hessian(loss, w, (x, tokens))(v)
-  sliced = operators.hessian(loss, w, (x, tokens), chunk=3, weight=weight)(v)
+  sliced = operators.hessian(
+    loss, w, (x, tokens), examples_at_once=3, weight=weight
+  )(v)
   np.testing.assert_allclose(sliced, whole, rtol=1e-5)
 
 
@@ -229,12 +239,16 @@ def test_gauss_newton_and_fisher_operators():
   exact = jax.vmap(operators.hessian(loss, params, batch))(eye)
   # The outputs are linear in the parameters, so the two are the same.
   gauss_newton = operators.gauss_newton(
-    lambda w, batch: batch[0] @ w, output_loss, params, batch, chunk=7
+    lambda w, batch: batch[0] @ w,
+    output_loss,
+    params,
+    batch,
+    examples_at_once=7,
   )
   np.testing.assert_allclose(jax.vmap(gauss_newton)(eye), exact, atol=1e-6)
   grads = jax.vmap(jax.grad(example_loss), (None, 0))(params, batch)
   grads = np.float64(grads.reshape(40, 12))
-  fisher = operators.fisher(example_loss, params, batch, chunk=7)
+  fisher = operators.fisher(example_loss, params, batch, examples_at_once=7)
   np.testing.assert_allclose(
     jax.vmap(fisher)(eye), grads.T @ grads / 40, atol=1e-6
   )
@@ -249,7 +263,7 @@ def tiny_transformer(dtype):
     lambda x: jnp.asarray(3 * x, dtype),
     objective.init(jax.random.key(4)),
   )
-  batch = objective.task.examples(jnp.arange(25))
+  batch = objective.exams.examples(jnp.arange(25))
   return objective.loss, params, batch
 
 
@@ -278,7 +292,7 @@ def check_transformer(dtype, tolerance):
     params = jax.tree.map(lambda x: jnp.asarray(np.asarray(x), dtype), params)
     found = jax.jit(
       lambda params: ej.hessian_eigenvalues(
-        loss, params, batch, KEY, k=5, num_matvecs=120, chunk=7
+        loss, params, batch, KEY, k=5, num_matvecs=120, examples_at_once=7
       )
     )(params)
     scale = np.abs(exact).max()

@@ -13,6 +13,7 @@ import xarray as xr
 
 from emergence_jax import checkpoints, loop, programs, rows, timeseries
 from emergence_jax import config as config_lib
+from emergence_jax.sources import training
 from emergence_jax.types import Status, UserError
 from tests import small
 
@@ -114,7 +115,7 @@ def stopping_at(monkeypatch, step):
 def test_sigterm_saves_and_the_rest_is_the_same(
   finished, tmp_path, monkeypatch, step
 ):
-  monkeypatch.setattr(loop.Pacer, 'next', lambda self, remaining: 1)
+  monkeypatch.setattr(training.Pacer, 'next', lambda self, remaining: 1)
   with monkeypatch.context() as patch:
     stopping_at(patch, step)
     lines = []
@@ -138,7 +139,7 @@ def test_a_signal_while_a_resumed_run_compiles(
   finished, tmp_path, monkeypatch, name
 ):
   """There is nothing new to save, and that is no error."""
-  monkeypatch.setattr(loop.Pacer, 'next', lambda self, remaining: 1)
+  monkeypatch.setattr(training.Pacer, 'next', lambda self, remaining: 1)
   with monkeypatch.context() as patch:
     stopping_at(patch, 4)
     run(tmp_path, small.modadd_config())
@@ -164,7 +165,7 @@ def test_a_signal_while_a_resumed_run_compiles(
 def test_a_barrier_without_the_checkpoint_before_says_so(tmp_path, monkeypatch):
   """Stopped between checkpoints, with only the newest population kept."""
   config = small.modadd_config(checkpoints=dict(keep=1))
-  monkeypatch.setattr(loop.Pacer, 'next', lambda self, remaining: 1)
+  monkeypatch.setattr(training.Pacer, 'next', lambda self, remaining: 1)
   with monkeypatch.context() as patch:
     stopping_at(patch, 3)
     run(tmp_path, config)

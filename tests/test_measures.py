@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from emergence_jax import config as config_lib
-from emergence_jax import prng
+from emergence_jax import prng, specs
 from emergence_jax.measures import MEASURES, behaviour, rank
 from emergence_jax.tasks import algorithmic
 from tests import small
@@ -33,9 +33,9 @@ CONFIGS = {
 
 def built(make, name):
   config = config_lib.from_mapping(make())
-  measure = config_lib.build_measure(config, name, config.measures[name])
+  measure = specs.make(config.objective, name, config.measures[name])
   params = jax.jit(config.objective.init)(jax.random.key(0))
-  return config, measure, params, measure.probe(jnp.int32(1))
+  return config, measure, params, measure.inputs(jnp.int32(1))
 
 
 def before(measure, params):
@@ -118,8 +118,8 @@ def test_vmap_equals_loop(name):
 def test_behaviour_against_greedy_decoding():
   """Exact match by teacher forcing is exact match of the decoded answer."""
   objective = config_lib.from_mapping(small.algorithmic_config()).objective
-  measure = behaviour.make(objective, examples=2, chunk_examples=7)
-  exam, trained = measure.probe(0)
+  measure = behaviour.make(objective, examples=2, examples_at_once=7)
+  exam, trained = measure.inputs(0)
   flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), exam)
   # A model that has seen the exam, so that it gets some of it right.
   params = jax.jit(objective.init)(jax.random.key(0))

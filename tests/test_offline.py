@@ -11,6 +11,7 @@ import xarray as xr
 import emergence_jax as ej
 from emergence_jax import config as config_lib
 from emergence_jax import loop, offline, timeseries
+from emergence_jax.sources import saved
 from emergence_jax.types import Status, UserError
 from tests import small
 
@@ -42,7 +43,7 @@ def test_the_same_bits_as_in_the_loop_and_going_on(
   in_the_loop, tmp_path, monkeypatch
 ):
   make(tmp_path)
-  restore = offline._Measuring._restore
+  restore = saved.Saved._restore
   with monkeypatch.context() as patch:
 
     def killed(self, step):
@@ -50,7 +51,7 @@ def test_the_same_bits_as_in_the_loop_and_going_on(
         raise KeyboardInterrupt
       return restore(self, step)
 
-    patch.setattr(offline._Measuring, '_restore', killed)
+    patch.setattr(saved.Saved, '_restore', killed)
     with pytest.raises(KeyboardInterrupt):
       offline.measure(tmp_path, LATER, quiet, options=options(LATER))
   with pytest.raises(UserError, match='hessian was measured .* --overwrite'):

@@ -12,7 +12,7 @@ import pytest
 from emergence_jax.analysis import study
 from emergence_jax.report import page, panels, text
 from emergence_jax.types import Status
-from tests.test_study import made_up
+from tests.test_study import as_run, as_runs, made_up
 
 BROWSER = shutil.which('chromium') or shutil.which('chromium-browser')
 # Run behind the page's own script: switches, and leaves what it saw.
@@ -37,10 +37,11 @@ document.body.dataset.seen = JSON.stringify(seen);
 @pytest.fixture(scope='module')
 def report(tmp_path_factory):
   folder = tmp_path_factory.mktemp('report')
-  runs = {'nano': made_up(seeds=6), 'micro': made_up(6, lead=60)}
-  for data in runs.values():
-    data.attrs['workdir'] = str(folder)
-  runs['micro'].status[1, 50:] = Status.NON_FINITE
+  runs = {
+    'nano': as_run('nano', made_up(seeds=6), workdir=folder),
+    'micro': as_run('micro', made_up(6, lead=60), workdir=folder),
+  }
+  runs['micro'].data.status[1, 50:] = Status.NON_FINITE
   found = study.study(runs, draws=400)
   makers = panels.makers(found, runs)
   # One anatomy of sixteen: they take a second each.
@@ -86,7 +87,7 @@ def test_figures_come_as_png_and_svg(report):
 def test_the_largest_report_stays_small():
   """16 seeds × 24 task-levels × 200 checkpoints, every curve."""
   data = made_up(seeds=16, steps=200, layers=12)
-  payload = json.dumps(page._payload({'nano': data}))
+  payload = json.dumps(page._payload(as_runs(nano=data)))
   assert len(payload) < 2e6
 
 
@@ -95,13 +96,12 @@ def test_one_event_and_a_seed_of_one_task(tmp_path, emerges):
   data = made_up(layers=1).isel(task=[5], level=[0], seed=[0])
   if not emerges:
     data['accuracy'] = 0 * data.accuracy
-  data.attrs['workdir'] = str(tmp_path)
-  runs = {'mod 31': data}
+  runs = {'mod 31': as_run('mod 31', data, reference=None, workdir=tmp_path)}
   found = study.study(runs, draws=20)
   figures = panels.draw(panels.makers(found, runs), tmp_path / 'figures')
   assert len(figures) == 4 and all(p.exists() for p in figures.values())
   content = page.build(found, runs, figures)
-  assert 'No claim of the paper is about these runs.' in content
+  assert 'No run is set beside a study' in content
 
 
 @pytest.mark.skipif(not BROWSER, reason='no chromium on this machine')
@@ -146,16 +146,16 @@ def test_in_a_browser(report, tmp_path):
 
 def test_answers_when_there_is_little_to_say():
   data = made_up().drop_vars('rankme')
-  found = study.study({'nano': data}, draws=20)
+  found = study.study(as_runs(nano=data), draws=20)
   assert 'cannot be said' in text.answer(found)
   rng = np.random.default_rng(0)
   noise = made_up()
   noise['rankme'] = noise.rankme.copy(data=1 + rng.random(noise.rankme.shape))
-  found = study.study({'nano': noise}, draws=100)
+  found = study.study(as_runs(nano=noise), draws=100)
   answer = text.answer(found)
   assert 'it precedes behaviour' not in answer.replace('that it', '')
   assert 'None of 1 other measures is shown to precede.' in answer
   still = made_up()
   still['accuracy'] = still.accuracy * 0
-  found = study.study({'nano': still}, draws=20)
+  found = study.study(as_runs(nano=still), draws=20)
   assert 'no capability emerged in 96 events' in text.answer(found)

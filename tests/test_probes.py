@@ -133,7 +133,7 @@ def test_barrier_against_a_line_and_in_slices():
 
   a, b = jnp.array([0.0, 1.0]), jnp.array([2.0, -1.0])
   whole = ej.loss_barrier(loss, a, b, x, num_points=9)
-  sliced = ej.loss_barrier(loss, a, b, x, num_points=9, chunk=3)
+  sliced = ej.loss_barrier(loss, a, b, x, num_points=9, examples_at_once=3)
   np.testing.assert_allclose(whole.losses, sliced.losses, atol=1e-5)
   share = np.linspace(0, 1, 9)
   losses = [float(loss((1 - t) * a + t * b, x)) for t in share]

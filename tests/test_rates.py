@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from emergence_jax import measures
 from emergence_jax.analysis import (
   emergence,
   order,
@@ -11,9 +12,16 @@ from emergence_jax.analysis import (
   series,
   study,
 )
-from tests.test_study import made_up
+from tests.test_study import as_runs, made_up
 
-RANK = series.SERIES['RankMe']
+FIELDS = measures.fields()
+
+
+def series_of(variable):
+  return series._of_field(variable, FIELDS[variable])
+
+
+RANK = series_of('rankme')
 
 
 def row(table, **where):
@@ -30,7 +38,7 @@ def test_only_events_that_emerge_count():
   data['accuracy'] = data.accuracy.copy()
   flicker = 0.001 * data.rankme.values[:, :, 4:, -1:]
   data.accuracy[:, :, 4:] = np.broadcast_to(flicker, (*flicker.shape[:3], 3))
-  found = study.study({'nano': data}, draws=40)
+  found = study.study(as_runs(nano=data), draws=40)
   where = dict(measure='RankMe', tasks='all')
   tests = row(found.tables['precedence'], **where)
   assert tests.events == tests['first'] == 4 * 4 * 3
@@ -57,7 +65,7 @@ def test_a_thinned_measure_is_searched_no_further():
   data = made_up(steps=200)
   due = np.arange(200) % 4 == 0
   data['fisher_rank'] = data.rankme.isel(layer=-1).where(due[:, None])
-  thin = rates.precursors_of(data, series.SERIES['Fisher rank'])
+  thin = rates.precursors_of(data, series_of('fisher_rank'))
   lead = thin.steps.lag.mean() * thin.stride
   np.testing.assert_allclose(lead, 120, atol=0.2 * thin.stride)
   assert np.abs(thin.steps.lag * thin.stride).max() <= 20 * 20 * 1.02
@@ -67,17 +75,17 @@ def test_a_null_that_supposes_stationary_series_is_to_be_asked_for():
   data = made_up()
   plain = rates.precursors_of(data, RANK)
   assert plain.stationary_shifts.size == 0
-  table = study.study({'nano': data}, draws=20).tables['precursors']
+  table = study.study(as_runs(nano=data), draws=20).tables['precursors']
   assert 'p_if_stationary' not in table
-  asked = study.study({'nano': data}, draws=20, stationary_draws=30)
+  asked = study.study(as_runs(nano=data), draws=20, stationary_draws=30)
   assert 'p_if_stationary' in asked.tables['precursors']
 
 
 def test_few_checkpoints_are_counted_not_tested():
   data = made_up().isel(step=slice(0, 96, 12))
   assert order.events_of(data, RANK) == 8
-  assert order.events_of(data, series.SERIES['Fisher rank']) is None
-  found = study.study({'nano': data}, draws=20)
+  assert order.events_of(data, series_of('fisher_rank')) is None
+  found = study.study(as_runs(nano=data), draws=20)
   assert any('RankMe (8)' in n and 'takes 9' in n for n in found.notes)
   assert not len(found.tables['precedence'])
   assert not len(found.tables['precursors'])
@@ -95,7 +103,7 @@ def test_mean_lead_of_planted_ones():
 
 
 def with_changes(data):
-  runs = {'nano': data}
+  runs = as_runs(nano=data)
   return runs, order.find(runs)
 
 
@@ -107,11 +115,11 @@ def test_flagged_estimates_have_no_part():
     (step[:, None] > 200) & (step[:, None] < 260), 1e4, data.llc.values
   ))  # fmt: skip
   status = (wild == 1e4).astype('int8') * 3
-  one = order.events_of(data, series.SERIES['LLC'])
+  one = order.events_of(data, series_of('llc'))
   flagged = order.events_of(
-    data.assign(llc=wild, llc_status=status), series.SERIES['LLC']
+    data.assign(llc=wild, llc_status=status), series_of('llc')
   )
-  trusted = order.events_of(data.assign(llc=wild), series.SERIES['LLC'])
+  trusted = order.events_of(data.assign(llc=wild), series_of('llc'))
   plain, masked, wrong = (
     e.step_C[e.measure_SK.astype(int)] for e in (one, flagged, trusted)
   )

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax import releases, sources, timeseries
+from emergence_jax import releases, timeseries
 from emergence_jax.models import released
+from emergence_jax.sources import folders, revisions
 from emergence_jax.tasks import probe_sets
 from emergence_jax.types import Status, UserError
 from tests import release, small
@@ -25,7 +26,7 @@ STEPS = [0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 80, 96]
 CONFIG = {
   'release': {'name': 'tiny', 'sets': 'agreement,patterns,facts,text'},
   'measures': {
-    'choice': {'chunk_examples': 64},
+    'choice': {'examples_at_once': 64},
     'rank': {'examples': 40},
     'fisher': {'every': 4, 'examples': 8},
     'gradcov': {'every': 4, 'batches': 4, 'batch_size': 4, 'prefix': 100},
@@ -115,16 +116,16 @@ def test_rankme_is_what_numpy_makes_of_the_hidden_states(root, measured):
 
 @pytest.mark.slow
 def test_it_goes_on_where_it_stopped(root, measured, tmp_path, monkeypatch):
-  row = releases._Measuring.row
+  load = revisions.Revisions._load
 
-  def killed(self, number, step, steps):
+  def killed(self, seed, step):
     if step == 2:
       raise KeyboardInterrupt
-    row(self, number, step, steps)
+    return load(self, seed, step)
 
   only = {**CONFIG, 'measures': {'choice': CONFIG['measures']['choice']}}
   with monkeypatch.context() as patch:
-    patch.setattr(releases._Measuring, 'row', killed)
+    patch.setattr(revisions.Revisions, '_load', killed)
     with pytest.raises(KeyboardInterrupt):
       releases.measure(only, root, tmp_path, steps='0:4', say=list)
   assert timeseries.load(tmp_path).step.values.tolist() == [0, 1]
@@ -240,7 +241,7 @@ def test_sets_of_ones_own(tmp_path):
 def test_layouts_of_folders(tmp_path, names, expected):
   for name in names:
     (tmp_path / name).mkdir(parents=True)
-  found = sources.find(tmp_path)
+  found = folders.find(tmp_path)
   assert {seed: sorted(steps) for seed, steps in found.items()} == expected
 
 
@@ -248,28 +249,28 @@ def test_the_layout_of_the_hubs_cache(tmp_path):
   (tmp_path / 'refs').mkdir()
   (tmp_path / 'snapshots' / 'abc').mkdir(parents=True)
   (tmp_path / 'refs' / 'step1000').write_text('abc\n', encoding='utf-8')
-  found = sources.find(tmp_path)
+  found = folders.find(tmp_path)
   assert found == {0: {1000: tmp_path / 'snapshots' / 'abc'}}
 
 
 def test_folders_that_are_refused(tmp_path):
   with pytest.raises(UserError, match='step1000, step-1000'):
-    sources.find(tmp_path)
+    folders.find(tmp_path)
   for name in ('step3', 'step-3'):
     (tmp_path / name).mkdir()
   with pytest.raises(UserError, match='both of step 3'):
-    sources.find(tmp_path)
+    folders.find(tmp_path)
   other = tmp_path / 'seeds'
   for name in ('a-seed1/step1', 'b-seed1/step1'):
     (other / name).mkdir(parents=True)
   with pytest.raises(UserError, match='both of seed 1'):
-    sources.find(other)
+    folders.find(other)
   with pytest.raises(UserError, match='FIRST:LAST'):
-    sources.select({0: {1: other}}, '5')
+    folders.select({0: {1: other}}, '5')
   with pytest.raises(UserError, match='leaves no checkpoint'):
-    sources.select({0: {1: other}}, '5:9')
+    folders.select({0: {1: other}}, '5:9')
   with pytest.raises(UserError, match='no folder'):
-    sources.find(tmp_path / 'nowhere')
+    folders.find(tmp_path / 'nowhere')
 
 
 def test_repeats_of_whole_models_and_of_a_shard():
@@ -277,7 +278,7 @@ def test_repeats_of_whole_models_and_of_a_shard():
     0: {'a': '1', 'b': '2'}, 1: {'a': '1', 'b': '2'}, 2: {'a': '3', 'b': '4'},
     50: {'a': '9', 'b': '5'}, 99: {'a': '9', 'b': '8'},
   }  # fmt: skip
-  assert sources.repeated(shards) == {0: (1, 'a'), 50: (99, 'a')}
+  assert folders.repeated(shards) == {0: (1, 'a'), 50: (99, 'a')}
 
 
 def test_wrong_configurations(bare, tmp_path):
@@ -285,7 +286,8 @@ def test_wrong_configurations(bare, tmp_path):
     ({'measures': {'choice': {}}, 'task': {}}, 'config.task'),
     ({'measures': {}}, 'names nothing'),
     ({'measures': {'lcc': {}}}, "'lcc'"),
-    ({'measures': {'behaviour': {}}}, 'behaviour'),
+    ({'measures': {'behaviour': {}}}, 'names nothing that can'),
+    ({'measures': {'rank': {}}, 'reference': {'name': 'x'}}, "name='x'"),
     ({'measures': {'choice': {}}, 'release': {'dtype': 'x'}}, "dtype='x'"),
     ({'measures': {'choice': {}}, 'release': {'sets': 'x'}}, "set 'x'"),
   ):
@@ -295,13 +297,22 @@ def test_wrong_configurations(bare, tmp_path):
     assert not (tmp_path / 'new').exists()
 
 
+def test_what_the_sets_cannot_give_is_named_and_left_out(bare):
+  given = {'measures': {'choice': {}, 'probes': {}, 'behaviour': {}}}
+  lines = []
+  made = releases.prepare(given, bare, say=lines.append)
+  assert list(made.subject.specs) == ['choice']
+  assert len(lines) == 2 and "probes needs 'targets'" in lines[1]
+  assert "behaviour needs 'exam'" in lines[0] and 'ProbeSets' in lines[0]
+
+
 def test_choices_are_those_of_a_softmax_by_hand(bare):
   """Every continuation's log-probability, one sequence at a time."""
   given = {'release': {'sets': 'patterns,text'}, 'measures': {'choice': {}}}
   made = releases.prepare(given, bare)
   model, params = released.load_checkpoint(bare / 'tiny-seed1' / 'step0')
-  measure = made.measures['choice'][1]
-  found = measure.fn(params, measure.probe(0), None)
+  measure = made.subject.measures()['choice']
+  found = measure.fn(params, measure.inputs(0), None)
   assert found.keys() == measure.fields.keys()
   encode = release.tokenizer().encode
   apply = jax.jit(lambda tokens: model.apply(params, tokens).logits)

@@ -103,7 +103,7 @@ def test_vmap_and_devices_decompose_without_waiting():
   """Batched LAPACK calls on two devices at once used to wait for ever."""
   x = jax.random.normal(jax.random.key(0), (4, 6, 300, 40))
   mapped = mesh.map_seeds(
-    spectrum.rankme, mesh.seed_mesh(4, 2), per_seed=(True,), chunk=0
+    spectrum.rankme, mesh.seed_mesh(4, 2), per_seed=(True,), at_once=None
   )
   np.testing.assert_allclose(jax.jit(mapped)(x), spectrum.rankme(x), rtol=1e-5)
 

@@ -7,11 +7,14 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from emergence_jax.analysis import claims, emergence, groups, series, study
-from emergence_jax.analysis.claims import Claim, Finding
+from emergence_jax.analysis import claims, emergence, series, study
+from emergence_jax.analysis.claims import Finding
+from emergence_jax.analysis.runs import Run
 from emergence_jax.analysis.statistics import Estimate
+from emergence_jax.reference import ALGORITHMIC, Claim
+from emergence_jax.reference import algorithmic as paper
 
-TASKS = (*groups.EASY, *groups.HARD)
+TASKS = (*paper.EASY, *paper.HARD)
 PYTHIA = pd.read_csv(
   pathlib.Path(__file__).parent / 'data/pythia_evals.csv', comment='#'
 )
@@ -54,13 +57,27 @@ def made_up(seeds=4, lead=100, layers=2, steps=100, noise=0.01):
       'seed': np.arange(seeds), 'step': step, 'task': list(TASKS),
       'level': ['1', '2', '3'], 'layer': np.arange(1, layers + 1),
     },
-    attrs={'train_steps': int(step[-1])},
   )  # fmt: skip
+
+
+def as_run(label, data, train_steps=None, **given):
+  """A finished run of the size that its label is, beside the paper's tasks."""
+  size = label if label in paper.SIZES else ''
+  steps = int(data.step[-1]) if train_steps is None else train_steps
+  config = {'model': {'size': size}, 'train': {'steps': steps}}
+  given = {'reference': ALGORITHMIC} | given
+  return Run(label, data, config, **given)
+
+
+def as_runs(**by_label):
+  """Label → run of some timeseries."""
+  return {label: as_run(label, data) for label, data in by_label.items()}
 
 
 @pytest.fixture(scope='module')
 def found():
-  return study.study({'nano': made_up(seeds=6), 'micro': made_up(6, lead=60)})
+  both = as_runs(nano=made_up(seeds=6), micro=made_up(6, lead=60))
+  return study.study(both)
 
 
 def test_emergence_steps_are_the_planted_ones(found):
@@ -133,7 +150,7 @@ def test_claims_come_with_numbers_or_none(found):
 
 
 def test_one_seed_decides_nothing():
-  one = study.study({'nano': made_up(seeds=1)})
+  one = study.study(as_runs(nano=made_up(seeds=1)))
   verdicts = set(one.tables['claims'].verdict)
   assert verdicts <= {'undecided', 'not measured'}
   assert any('one seed' in note for note in one.notes)
@@ -141,10 +158,11 @@ def test_one_seed_decides_nothing():
 
 def test_unfinished_runs_are_marked_and_grokking_has_no_claims():
   data = made_up().isel(step=slice(40), task=slice(1))
-  data.attrs['train_steps'] = 2000
-  found = study.study({'mod 31': data})
+  run = as_run('mod 31', data, train_steps=2000, reference=None)
+  found = study.study({'mod 31': run})
   assert any('unfinished' in note for note in found.notes)
-  assert set(found.tables['claims'].verdict) == {'not measured'}
+  assert not len(found.tables['claims'])
+  assert set(found.tables['precedence'].tasks) == {'all'}
 
 
 CLAIM = Claim('k', 't', '', '', 0.2, 0.6, '', needs_test=True)

@@ -67,11 +67,11 @@ def test_a_seed_does_not_see_its_neighbours():
   )
 
 
-@pytest.mark.parametrize('chunk', [2, 3])
-def test_mappings_agree_to_rounding(chunk):
+@pytest.mark.parametrize('at_once', [2, 3])
+def test_mappings_agree_to_rounding(at_once):
   mapped, loss_mapped = run(small.modadd_config(count=4), 5)
   grouped, loss_grouped = run(
-    small.modadd_config(count=4, seeds=dict(chunk=chunk, devices=1)), 5
+    small.modadd_config(count=4, seeds=dict(at_once=at_once, devices=1)), 5
   )
   np.testing.assert_allclose(loss_mapped, loss_grouped, rtol=1e-4)
   chex.assert_trees_all_close(

@@ -1,91 +1,93 @@
 """What several runs have in common, and what is left out for lack of it."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
-import xarray as xr
 
-from emergence_jax.analysis import groups, precedence, series
-
-Runs = Mapping[str, xr.Dataset]
+from emergence_jax.analysis import precedence, series
+from emergence_jax.analysis.runs import Run, Runs
 
 
 def _joined(words) -> str:
   return ', '.join(map(str, words))
 
 
-def caveat(data: xr.Dataset) -> str:
+def caveat(run: Run) -> str:
   """Why a run cannot decide on a claim about the paper's; or empty."""
-  if _is_unfinished(data):
+  if run.is_unfinished:
     return 'unfinished'
-  return 'not the protocol' if data.attrs.get('deviations') else ''
+  return 'not the protocol' if run.deviations else ''
 
 
-def _is_unfinished(data: xr.Dataset) -> bool:
-  wanted = data.attrs.get('train_steps')
-  return bool(wanted and data.step.values[-1] < wanted)
-
-
-def _details(data: xr.Dataset) -> str:
+def _details(run: Run) -> str:
   """The same with its numbers."""
-  if _is_unfinished(data):
-    done, wanted = int(data.step.values[-1]), data.attrs['train_steps']
-    return f'is unfinished: up to step {done:,} of {wanted:,}'
-  return f'is not the protocol: {"; ".join(data.attrs["deviations"])}'
+  if run.is_unfinished:
+    done = int(run.data.step.values[-1])
+    return f'is unfinished: up to step {done:,} of {run.train_steps:,}'
+  return f'is not the protocol: {"; ".join(run.deviations)}'
 
 
 def _span(runs: Runs) -> int:
   """Last step that all runs have reached."""
-  return min(int(data.step.values[-1]) for data in runs.values())
+  return min(int(run.data.step.values[-1]) for run in runs.values())
 
 
 def schedules_differ(runs: Runs) -> bool:
   """Whether runs have other checkpoints up to where all have got."""
   end = _span(runs)
-  steps = [d.step.values[d.step.values <= end] for d in runs.values()]
+  every = [run.data.step.values for run in runs.values()]
+  steps = [step[step <= end] for step in every]
   return any(not np.array_equal(steps[0], other) for other in steps[1:])
 
 
 def shared_steps(runs: Runs) -> np.ndarray:
   """Steps of the checkpoints that all runs have."""
-  first, *others = (data.step.values for data in runs.values())
+  first, *others = (run.data.step.values for run in runs.values())
   for other in others:
     first = np.intersect1d(first, other)
   return first
 
 
-def at_shared_steps(runs: Runs) -> dict[str, xr.Dataset]:
+def at_shared_steps(runs: Runs) -> dict[str, Run]:
   """Runs at the checkpoints that all have; none if those are too few."""
   steps = shared_steps(runs)
   if len(steps) < precedence.LEAST:
     return {}
-  return {name: data.sel(step=steps) for name, data in runs.items()}
+  return {
+    name: dataclasses.replace(run, data=run.data.sel(step=steps))
+    for name, run in runs.items()
+  }
 
 
 def notes(runs: Runs) -> list[str]:
   """Sentences on what is unfinished, missing, or not comparable."""
   found = []
-  for run, data in runs.items():
-    if not set(groups.HARD) <= set(map(str, data.task.values)):
-      unfinished = f'{run} {_details(data)}; ' if _is_unfinished(data) else ''
-      found.append(
-        f'{unfinished}{run} has other tasks than the paper, whose claims are '
-        'not about it.'
-      )
-    elif caveat(data):
-      found.append(
-        f'{run} {_details(data)}. Claims that rest on it stay undecided.'
-      )
-    if data.sizes['seed'] == 1:
-      found.append(f'{run} has one seed: no intervals, no verdicts.')
-    missing = [
-      n for n, one in series.SERIES.items() if one.variable not in data
-    ]
-    if missing:
-      found.append(f'{run} did not measure: {_joined(missing)}.')
+  for name, run in runs.items():
+    found += _notes_of(name, run)
   if len(runs) > 1:
     for differ in (_names, _schedules, _sizes, _seeds):
       found += differ(runs)
+  return found
+
+
+def _notes_of(name: str, run: Run) -> list[str]:
+  """What is to be said of one run."""
+  found = []
+  if run.reference is None:
+    unfinished = f'{name} {_details(run)}; ' if run.is_unfinished else ''
+    found.append(
+      f'{unfinished}{name} is set beside no study (config.reference.name).'
+    )
+  elif caveat(run):
+    found.append(
+      f'{name} {_details(run)}. Claims that rest on it stay undecided.'
+    )
+  if run.data.sizes['seed'] == 1:
+    found.append(f'{name} has one seed: no intervals, no verdicts.')
+  wanted = run.reference.measures if run.reference else ()
+  if missing := [m for m in wanted if m not in series.of(run.data)]:
+    found.append(f'{name} did not measure: {_joined(missing)}.')
   return found
 
 
@@ -93,7 +95,9 @@ def _names(runs: Runs) -> list[str]:
   """Tasks and levels that not all runs have."""
   found = []
   for dimension in ('task', 'level'):
-    of_run = {n: set(map(str, d[dimension].values)) for n, d in runs.items()}
+    of_run = {
+      n: set(map(str, run.data[dimension].values)) for n, run in runs.items()
+    }
     common = set.intersection(*of_run.values())
     for run, names in of_run.items():
       if extra := sorted(names - common):
@@ -123,8 +127,8 @@ def _schedules(runs: Runs) -> list[str]:
 def _sizes(runs: Runs) -> list[str]:
   """Runs of one size."""
   by_size: dict[str, list[str]] = {}
-  for run, data in runs.items():
-    by_size.setdefault(data.attrs.get('size', ''), []).append(run)
+  for name, run in runs.items():
+    by_size.setdefault(run.size, []).append(name)
   by_size.pop('', None)
   return [
     f'{_joined(names)} are of one size ({size}); comparisons over sizes take '
@@ -136,7 +140,7 @@ def _sizes(runs: Runs) -> list[str]:
 
 def _seeds(runs: Runs) -> list[str]:
   """Other numbers of seeds."""
-  seeds = {n: d.sizes['seed'] for n, d in runs.items()}
+  seeds = {n: run.data.sizes['seed'] for n, run in runs.items()}
   if len(set(seeds.values())) == 1:
     return []
   return [

@@ -10,7 +10,6 @@ from scipy import stats
 from emergence_jax.analysis import (
   align,
   emergence,
-  groups,
   order,
   peaks,
   phases,
@@ -21,8 +20,9 @@ from emergence_jax.analysis import (
   tables,
 )
 from emergence_jax.analysis.claims import Finding
+from emergence_jax.analysis.runs import Run, Runs
+from emergence_jax.reference.algorithmic import HARD
 
-Runs = Mapping[str, xr.Dataset]
 # Layers from which the paper tests for top-down order.
 _DEEP = 4
 _OTHERS = (
@@ -31,18 +31,18 @@ _OTHERS = (
 )  # fmt: skip
 
 
-def _finding(
+def finding(
   estimate, runs: Runs, tests: Sequence[precedence.Tests] = ()
 ) -> Finding:
   """An estimate, with the seeds of the runs and what speaks against them."""
   if not estimate.count:
     return Finding()
   by_reason: dict[str, list[str]] = {}
-  for run, data in runs.items():
-    by_reason.setdefault(align.caveat(data), []).append(run)
+  for name, run in runs.items():
+    by_reason.setdefault(align.caveat(run), []).append(name)
   by_reason.pop('', None)
   caveat = '; '.join(f'{", ".join(n)}: {r}' for r, n in by_reason.items())
-  seeds = min(d.sizes['seed'] for d in runs.values())
+  seeds = min(run.data.sizes['seed'] for run in runs.values())
   # It has to hold in every run: the largest counts, and nan is the largest.
   p_value, least = (
     float(np.max([of(one) for one in tests])) if tests else np.nan
@@ -51,11 +51,12 @@ def _finding(
   return Finding(estimate, p_value, least, seeds, caveat)
 
 
-def _with(runs: Runs, *variables: str) -> dict[str, xr.Dataset]:
-  return {n: d for n, d in runs.items() if all(v in d for v in variables)}
+def having(runs: Runs, *variables: str) -> dict[str, Run]:
+  """The runs that have all of these variables."""
+  return {n: r for n, r in runs.items() if all(v in r.data for v in variables)}
 
 
-def findings(
+def algorithmic(
   runs: Runs,
   changes: order.Found,
   precursors: Mapping[str, Mapping[str, rates.Precursors]],
@@ -74,30 +75,29 @@ def findings(
   Returns:
     Key of a claim → our value.
   """
-  eight = {
-    n: d for n, d in runs.items() if set(groups.HARD) <= set(d.task.values)
-  }
+  eight = {n: run for n, run in runs.items() if set(HARD) <= set(run.tasks)}
   if not eight:
     return {}
   found = {'emerged': _emerged(eight)}
   found |= _floors(eight) | _top_down(eight)
   ours = _Precursors(eight, changes, precursors, draws)
   found |= ours.findings() | _prediction(eight) | _phases(eight, draws)
-  return found | _llc_and_fisher(_with(eight, 'llc', 'fisher_rank'))
+  return found | _llc_and_fisher(having(eight, 'llc', 'fisher_rank'))
 
 
 def _emerged(runs: Runs) -> Finding:
   steps = [
-    emergence.by_rule(d, emergence.RULE_OF_CLAIMS).values for d in runs.values()
+    emergence.by_rule(run.data, emergence.RULE_OF_CLAIMS).values
+    for run in runs.values()
   ]
   hits = [np.isfinite(s).sum((1, 2)) for s in steps]
   totals = [np.full(len(s), s[0].size) for s in steps]
-  return _finding(statistics.shares(hits, totals), runs)
+  return finding(statistics.shares(hits, totals), runs)
 
 
 def _floors(runs: Runs) -> dict[str, Finding]:
   """Mean floor of each hard task over sizes, and its variation."""
-  ranked = _with(runs, 'rankme')
+  ranked = having(runs, 'rankme')
   if not ranked:
     return {}
 
@@ -110,12 +110,12 @@ def _floors(runs: Runs) -> dict[str, Finding]:
     alike = align.at_shared_steps(ranked)
   own, shared = tables.floors_by_task(ranked), tables.floors_by_task(alike)
   found = {}
-  for task in groups.HARD:
-    found[f'floor {task}'] = _finding(
+  for task in HARD:
+    found[f'floor {task}'] = finding(
       statistics.over_runs(list(own[task].values())), ranked
     )
     if len(shared.get(task, ())) > 1:
-      found[f'variation {task}'] = _finding(
+      found[f'variation {task}'] = finding(
         statistics.over_runs(list(shared[task].values()), variation), ranked
       )
   return found
@@ -123,7 +123,9 @@ def _floors(runs: Runs) -> dict[str, Finding]:
 
 def _top_down(runs: Runs) -> dict[str, Finding]:
   deep = {
-    n: d for n, d in _with(runs, 'rankme').items() if d.sizes['layer'] >= _DEEP
+    n: run
+    for n, run in having(runs, 'rankme').items()
+    if run.data.sizes['layer'] >= _DEEP
   }
   found = {}
   for key, field in (
@@ -131,10 +133,11 @@ def _top_down(runs: Runs) -> dict[str, Finding]:
     ('time order', 'last_before_first'),
   ):
     both = [
-      tables.hits_of(getattr(tables.depth_of(d), field)) for d in deep.values()
+      tables.hits_of(getattr(tables.depth_of(run.data), field))
+      for run in deep.values()
     ]
     if both:
-      found[key] = _finding(statistics.shares(*zip(*both)), deep)
+      found[key] = finding(statistics.shares(*zip(*both)), deep)
   return found
 
 
@@ -155,9 +158,7 @@ class _Precursors:
     found = {'precursor RankMe hard': self._rate(self.runs, 'RankMe', 'hard')}
     for size in ('nano', 'micro', 'small', 'medium'):
       # Those claims are of one size.
-      one = {
-        n: d for n, d in self.runs.items() if d.attrs.get('size', n) == size
-      }
+      one = {n: run for n, run in self.runs.items() if run.size == size}
       if one:
         found[f'precursor RankMe {size}'] = self._rate(one, 'RankMe')
     for measure in _OTHERS:
@@ -171,15 +172,15 @@ class _Precursors:
   def _peaks(self, runs: Runs, measure: str, group: str):
     """Run → peaks of the events of a group that emerge."""
     found = {}
-    for run, data in runs.items():
+    for run, one_run in runs.items():
       one = self.precursors.get(run, {}).get(measure)
       if one is not None:
-        inside = order.in_group(data.task.values, group)[:, None]
+        inside = order.in_group(one_run, group)[:, None]
         found[run] = rates.only(one.checkpoints, one.emerged & inside)
     return found
 
   def _tests(self, run: str, measure: str, group: str) -> precedence.Tests:
-    inside = order.in_group(self.runs[run].task.values, group)
+    inside = order.in_group(self.runs[run], group)
     events = self.changes[run][measure].of_tasks(inside)
     return precedence.test_events(events, draws=self.draws)
 
@@ -190,7 +191,7 @@ class _Precursors:
       return Finding()
     hits, totals = zip(*(rates.counts(p, kind=kind) for p in found.values()))
     tests = [self._tests(run, measure, group) for run in found]
-    return _finding(
+    return finding(
       statistics.shares(hits, totals), {n: runs[n] for n in found}, tests
     )
 
@@ -223,8 +224,8 @@ class _Precursors:
 
     if not sum(t.sum() for _, t in counts[0]):
       return Finding()
-    seeds = [np.arange(self.runs[n].sizes['seed']) for n in names]
-    return _finding(
+    seeds = [np.arange(self.runs[n].data.sizes['seed']) for n in names]
+    return finding(
       statistics.over_runs(seeds, margin), {n: self.runs[n] for n in names}
     )
 
@@ -236,13 +237,13 @@ def _phases(runs: Runs, draws: int) -> dict[str, Finding]:
     ('phases', phases.in_order),
     ('probes first', phases.probes_first),
   ):
-    each = {n: shares_of(d) for n, d in runs.items()}
+    each = {n: shares_of(run.data) for n, run in runs.items()}
     each = {n: one for n, one in each.items() if one is not None}
     if each:
       tests = [
         precedence.test_events(one.events, draws=draws) for one in each.values()
       ]
-      found[key] = _finding(
+      found[key] = finding(
         statistics.shares(
           [one.hits_S for one in each.values()],
           [one.totals_S for one in each.values()],
@@ -253,31 +254,31 @@ def _phases(runs: Runs, draws: int) -> dict[str, Finding]:
 
 
 def _prediction(runs: Runs) -> dict[str, Finding]:
-  ranked = _with(runs, 'rankme')
+  ranked = having(runs, 'rankme')
   if not ranked:
     return {}
-  events = [tables.predicted(d) for d in ranked.values()]
+  events = [tables.predicted(run) for run in ranked.values()]
   found = {
-    'spearman': _finding(
+    'spearman': finding(
       statistics.over_runs([tables.spearman_of(e) for e in events]), ranked
     )
   }
   for name in tables.PAIRS:
     both = [tables.concordance_of(e, name)[:2] for e in events]
-    found[f'concordance {name}'] = _finding(
+    found[f'concordance {name}'] = finding(
       statistics.shares(*zip(*both)), ranked
     )
   if len(events) > 1:
     both = [tables.swaps_of(a, b) for a, b in zip(events, events[1:])]
-    found['swap'] = _finding(statistics.shares(*zip(*both)), ranked)
+    found['swap'] = finding(statistics.shares(*zip(*both)), ranked)
   return found
 
 
 def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
   """Their ratio at the end, and their rank correlation over training."""
   ratios, correlations = [], []
-  for data in runs.values():
-    dims = ('seed', 'task', 'step')
+  for run in runs.values():
+    data, dims = run.data, ('seed', 'task', 'step')
     finite = np.isfinite(data.llc * data.fisher_rank).transpose(*dims)
     known = finite.any(('seed', 'task'))
     # A seed that failed on the way has no part in it; one with estimates that
@@ -286,7 +287,7 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
     if not (known.any() and whole.any()):
       continue
     llc, fisher = (
-      series.usable(data, series.SERIES[name]).transpose(*dims)[whole][
+      series.usable(data, series.of(data)[name]).transpose(*dims)[whole][
         ..., known
       ]
       for name in ('LLC', 'Fisher rank')
@@ -301,9 +302,7 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
     correlations.append(rho.mean('task').values)
   found = {}
   if ratios:
-    found['llc over fisher'] = _finding(statistics.over_runs(ratios), runs)
+    found['llc over fisher'] = finding(statistics.over_runs(ratios), runs)
   if correlations:
-    found['llc with fisher'] = _finding(
-      statistics.over_runs(correlations), runs
-    )
+    found['llc with fisher'] = finding(statistics.over_runs(correlations), runs)
   return found

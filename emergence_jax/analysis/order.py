@@ -1,20 +1,19 @@
 """What moves first in each run: the tests of every measure, and each lead."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from emergence_jax.analysis import emergence, groups, precedence, series
+from emergence_jax.analysis import emergence, precedence, series
 from emergence_jax.analysis.precedence import Events
+from emergence_jax.analysis.runs import Run, Runs
 
-GROUPS = ('all', 'easy', 'hard')
 
-
-def in_group(tasks, group: str) -> np.ndarray:
-  """Bool [K]: tasks of a group of `GROUPS`."""
-  kinds = np.array([groups.group(str(t)) for t in tasks])
+def in_group(run: Run, group: str) -> np.ndarray:
+  """Bool [K]: tasks of one of a run's groups."""
+  kinds = np.array([run.group_of(task) for task in run.tasks])
   return (kinds == group) | (group == 'all')
 
 
@@ -44,16 +43,16 @@ Found = dict[str, dict[str, Events | int]]
 
 
 def find(
-  runs: Mapping[str, xr.Dataset],
+  runs: Runs,
   on_measure: Callable[[str], None] = lambda label: None,
 ) -> Found:
   """Run → measure → what `events_of` found, where it was measured."""
   found: Found = {}
-  for run, data in runs.items():
+  for run, one_run in runs.items():
     found[run] = {}
-    for name, one in series.SERIES.items():
+    for name, one in series.tested(one_run.data).items():
       on_measure(f'{run}: changes of {name}')
-      events = events_of(data, one)
+      events = events_of(one_run.data, one)
       if events is not None:
         found[run][name] = events
   return found
@@ -78,7 +77,7 @@ def _family(head, kind, events, inside_K, draws) -> list[dict]:
 
 
 def tests_table(
-  runs: Mapping[str, xr.Dataset],
+  runs: Runs,
   found: Found,
   *,
   draws: int = precedence.DRAWS,
@@ -90,8 +89,8 @@ def tests_table(
   rows = []
   for run, measures in found.items():
     events = {n: e for n, e in measures.items() if isinstance(e, Events)}
-    for group in GROUPS:
-      inside = in_group(runs[run].task.values, group)
+    for group in runs[run].groups:
+      inside = in_group(runs[run], group)
       if not inside.any():
         continue
       head = {'run': run, 'tasks': group}
@@ -99,11 +98,11 @@ def tests_table(
   return pd.DataFrame(rows)
 
 
-def leads_table(runs: Mapping[str, xr.Dataset], found: Found) -> pd.DataFrame:
+def leads_table(runs: Runs, found: Found) -> pd.DataFrame:
   """Every event: steps and checkpoints by which behaviour follows."""
   rows = []
   for run, measures in found.items():
-    data = runs[run]
+    data = runs[run].data
     for name, events in measures.items():
       if not isinstance(events, Events):
         continue
@@ -119,20 +118,18 @@ def leads_table(runs: Mapping[str, xr.Dataset], found: Found) -> pd.DataFrame:
   return pd.DataFrame(rows)
 
 
-def events_table(
-  runs: Mapping[str, xr.Dataset], *, draws: int = precedence.DRAWS
-) -> pd.DataFrame:
+def events_table(runs: Runs, *, draws: int = precedence.DRAWS) -> pd.DataFrame:
   """The same tests of each of the 13 event metrics.
 
   Series by their largest change, times as they are, against emergence. Holm's
   correction is over the 13.
   """
   rows = []
-  for run, data in runs.items():
-    events = {n: _metric(data, n) for n in series.EVENT_METRICS}
+  for run, one in runs.items():
+    events = {n: _metric(one.data, n) for n in series.EVENT_METRICS}
     events = {n: e for n, e in events.items() if isinstance(e, Events)}
-    for group in GROUPS:
-      inside = in_group(data.task.values, group)
+    for group in one.groups:
+      inside = in_group(one, group)
       if not inside.any():
         continue
       head = {'run': run, 'tasks': group}

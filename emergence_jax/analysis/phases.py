@@ -3,7 +3,6 @@
 Source: arXiv:2602.15997v4, abstract.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from emergence_jax.analysis import emergence, precedence, series, statistics
+from emergence_jax.analysis.runs import Runs
 
 
 class Shares(NamedTuple):
@@ -95,14 +95,12 @@ def probes_first(data: xr.Dataset) -> Shares | None:
   )
 
 
-def phases_table(
-  runs: Mapping[str, xr.Dataset], *, draws: int = precedence.DRAWS
-) -> pd.DataFrame:
+def phases_table(runs: Runs, *, draws: int = precedence.DRAWS) -> pd.DataFrame:
   """Share, interval and tests of each order, per run."""
   rows = []
-  for run, data in runs.items():
-    found = pairs(data)
-    probes = probes_first(data)
+  for run, one_run in runs.items():
+    found = pairs(one_run.data)
+    probes = probes_first(one_run.data)
     if probes is not None:
       found['probe of the answer, then emergence'] = probes
     for name, one in found.items():

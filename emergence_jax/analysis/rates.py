@@ -9,6 +9,7 @@ import xarray as xr
 
 from emergence_jax.analysis import matern, order, peaks, series, statistics
 from emergence_jax.analysis.peaks import Peaks
+from emergence_jax.analysis.runs import Runs
 
 INTERPOLATIONS: dict[str, Callable] = {
   'linear': peaks.by_lines,
@@ -58,7 +59,7 @@ def precursors_of(
 
   Args:
     data: a run's timeseries.
-    one: of `series.SERIES`.
+    one: of `series.tested`.
     interpolation: to even steps, one of `INTERPOLATIONS`.
     stationary_draws: shifts of a null that supposes stationary series.
   """
@@ -103,18 +104,18 @@ def counts(
 
 
 def find(
-  runs: Mapping[str, xr.Dataset],
+  runs: Runs,
   *,
   interpolation: str = 'linear',
   stationary_draws: int = 0,
 ) -> dict[str, dict[str, Precursors]]:
   """Run → measure → its peaks, where it was measured often enough."""
   found: dict[str, dict[str, Precursors]] = {}
-  for run, data in runs.items():
+  for run, one_run in runs.items():
     found[run] = {}
-    for name, one in series.SERIES.items():
+    for name, one in series.tested(one_run.data).items():
       precursors = precursors_of(
-        data, one, interpolation=interpolation,
+        one_run.data, one, interpolation=interpolation,
         stationary_draws=stationary_draws,
       )  # fmt: skip
       if precursors is not None:
@@ -123,15 +124,15 @@ def find(
 
 
 def precursors_table(
-  runs: Mapping[str, xr.Dataset],
+  runs: Runs,
   found: Mapping[str, Mapping[str, Precursors]],
 ) -> pd.DataFrame:
   """Shares of precursors of the events that emerge, and mean lags."""
   rows = []
   for run, measures in found.items():
     for name, one in measures.items():
-      for group in order.GROUPS:
-        inside = order.in_group(runs[run].task.values, group)[:, None]
+      for group in runs[run].groups:
+        inside = order.in_group(runs[run], group)[:, None]
         for axis in ('checkpoints', 'steps'):
           kept = only(getattr(one, axis), one.emerged & inside)
           head = {'run': run, 'measure': name, 'axis': axis, 'tasks': group}

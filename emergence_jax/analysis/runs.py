@@ -1,18 +1,85 @@
 """Reading several runs side by side."""
 
+import dataclasses
 import itertools
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import xarray as xr
 
-from emergence_jax import timeseries
-from emergence_jax.analysis import paper
+from emergence_jax import names, timeseries
+from emergence_jax.reference import REFERENCES, Reference
 from emergence_jax.types import UserError
 
 _LONGEST = 60
+# Of configurations from before they named one.
+_OF_TASK = {'algorithmic': 'algorithmic', 'probe_sets': 'pythia'}
+
+
+def name_of(workdir: pathlib.Path) -> str:
+  """A path as text; bytes that are no text become a mark."""
+  return os.fsencode(workdir).decode('utf-8', 'replace')
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+  """A run as the analysis reads it, finished or not.
+
+  Attributes:
+    label: its name among the runs that are looked at together.
+    data: the timeseries; per-item flags are left on the disk.
+    config: the configuration that it was made by.
+    workdir: its directory.
+    reference: the study that it is set beside, or none.
+    deviations: where it leaves that study's protocol, a text each.
+  """
+
+  label: str
+  data: xr.Dataset
+  config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  workdir: pathlib.Path = pathlib.Path()
+  reference: Reference | None = None
+  deviations: Sequence[str] = ()
+
+  def _of(self, group: str, key: str) -> Any:
+    found = self.config.get(group)
+    return found.get(key) if isinstance(found, Mapping) else None
+
+  @property
+  def size(self) -> str:
+    """Name of the model's size; empty if it has none."""
+    return str(self._of('model', 'size') or '')
+
+  @property
+  def train_steps(self) -> int | None:
+    """How far it was to go, if that is known."""
+    return self._of('train', 'steps')
+
+  @property
+  def is_unfinished(self) -> bool:
+    """Whether it has not come as far as it was to go."""
+    wanted = self.train_steps
+    return bool(wanted and self.data.step.values[-1] < wanted)
+
+  @property
+  def groups(self) -> tuple[str, ...]:
+    """Groups of tasks to look at by themselves; `all` comes first."""
+    return ('all', *(self.reference.groups if self.reference else ()))
+
+  @property
+  def tasks(self) -> list[str]:
+    """Names of the tasks."""
+    return [str(t) for t in self.data.task.values]
+
+  def group_of(self, task: str) -> str:
+    """The group of a task, or `other`."""
+    return self.reference.group(task) if self.reference else 'other'
+
+
+Runs = Mapping[str, Run]
 
 
 def config_of(data: xr.Dataset) -> dict:
@@ -24,21 +91,32 @@ def config_of(data: xr.Dataset) -> dict:
   return found if isinstance(found, dict) else {}
 
 
+def reference_of(config: Mapping[str, Any]) -> Reference | None:
+  """The study that a configuration names, or its task stands for."""
+  named = config.get('reference')
+  if isinstance(named, Mapping):
+    name = named.get('name', '')
+  else:
+    task = config.get('task')
+    name = task.get('name') if isinstance(task, Mapping) else None
+    name = _OF_TASK.get(name, '') if isinstance(name, str) else ''
+  if not name:
+    return None
+  return names.find('config.reference.name', name, REFERENCES)
+
+
 def _label(config: dict, workdir: pathlib.Path) -> str:
   """The size or modulus of a run, or the name of its folder."""
   size = config.get('model', {}).get('size')
   modulus = config.get('task', {}).get('p')
   if size:
     return size
-  return f'mod {modulus}' if modulus else _name(workdir)
+  return f'mod {modulus}' if modulus else _short_name(workdir)
 
 
-def _name(workdir: pathlib.Path) -> str:
-  """A folder's name as text, of a length that a figure has room for.
-
-  Bytes that are no text become a mark.
-  """
-  name = os.fsencode(workdir.resolve().name).decode('utf-8', 'replace')
+def _short_name(workdir: pathlib.Path) -> str:
+  """A folder's name as text, of a length that a figure has room for."""
+  name = name_of(pathlib.Path(workdir.resolve().name))
   return name if len(name) <= _LONGEST else f'{name[: _LONGEST - 1]}…'
 
 
@@ -46,55 +124,55 @@ def _free(label: str, workdir: pathlib.Path, taken) -> str:
   """A label that no other run has, by the folder's name or a number."""
   if label not in taken:
     return label
-  label = f'{label} ({_name(workdir)})'
+  label = f'{label} ({_short_name(workdir)})'
   again = (f'{label} {i}' for i in itertools.count(2))
   return (
     label if label not in taken else next(x for x in again if x not in taken)
   )
 
 
-def load(workdirs: Sequence[str | pathlib.Path]) -> dict[str, xr.Dataset]:
-  """Label → timeseries in memory, from small to large models.
+def _load(workdir: pathlib.Path, taken) -> Run:
+  data = timeseries.load(workdir)
+  if not data.sizes['step']:
+    raise UserError(f'{workdir} has no whole checkpoint yet.')
+  if 'accuracy' not in data:
+    raise UserError(
+      f'{workdir} did not measure behaviour (config.measures.behaviour), '
+      'without which nothing emerges.'
+    )
+  config = config_of(data)
+  label = _free(_label(config, workdir), workdir, taken)
+  reference = reference_of(config)
+  keep = [n for n, v in data.data_vars.items() if 'item' not in v.dims]
+  examples = data.sizes.get('item')
+  data = data[keep].load()
+  # `emergence.corrected` needs it.
+  data.attrs['examples'] = examples
+  return Run(
+    label, data, config, workdir.expanduser(), reference,
+    tuple(reference.deviations(config)) if reference else (),
+  )  # fmt: skip
 
-  Per-item flags are left on the disk. A finished or an unfinished run will do.
-  Attributes: `train_steps`, how far it was to go; `examples` of a task and
-  level that behaviour was measured on; `size`, one of the paper's
-  or empty; `deviations`, where it leaves the paper's protocol; `path`, the
-  run's directory, and `workdir`, its name as text.
+
+def load(workdirs: Sequence[str | pathlib.Path]) -> dict[str, Run]:
+  """Label → run, with its timeseries in memory, from small to large models.
 
   Args:
-    workdirs: run directories, at least one.
+    workdirs: run directories, at least one; finished or not.
 
   Raises:
     UserError: if one holds no run, or nothing was measured yet.
   """
   if not workdirs:
     raise UserError('give at least one --workdir.')
-  runs = {}
+  runs: dict[str, Run] = {}
   # A folder that is given twice is one run.
   folders = {pathlib.Path(w).expanduser().resolve(): w for w in workdirs}
   for workdir in map(pathlib.Path, folders.values()):
-    data = timeseries.load(workdir)
-    if not data.sizes['step']:
-      raise UserError(f'{workdir} has no whole checkpoint yet.')
-    if 'accuracy' not in data:
-      raise UserError(
-        f'{workdir} did not measure behaviour (config.measures.behaviour), '
-        'without which nothing emerges.'
-      )
-    config = config_of(data)
-    label = _free(_label(config, workdir), workdir, runs)
-    keep = [n for n, v in data.data_vars.items() if 'item' not in v.dims]
-    examples = data.sizes.get('item')
-    data = data[keep].load()
-    data.attrs['examples'] = examples
-    data.attrs['train_steps'] = config.get('train', {}).get('steps')
-    data.attrs['size'] = config.get('model', {}).get('size') or ''
-    data.attrs['deviations'] = paper.deviations(config)
-    data.attrs['path'] = str(workdir.expanduser())
-    named = os.fsencode(workdir).decode('utf-8', 'replace')
-    data.attrs['workdir'] = named
-    runs[label] = data
+    run = _load(workdir, runs)
+    runs[run.label] = run
   return dict(
-    sorted(runs.items(), key=lambda item: item[1].attrs.get('parameters', 0))
+    sorted(
+      runs.items(), key=lambda item: item[1].data.attrs.get('parameters', 0)
+    )
   )

@@ -1,13 +1,16 @@
 """Series of geometry for each event (seed, task, level), from a timeseries."""
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 
+from emergence_jax import fields
 from emergence_jax.analysis import collapse
-from emergence_jax.types import Status
+from emergence_jax.types import Field, Status
 
 DIMS = ('seed', 'task', 'level', 'step')
 
@@ -65,40 +68,62 @@ class Series(NamedTuple):
       needs several tasks or layers and there is one.
     status: variable with the status of every estimate, if it has one.
     log: whether it grows by factors, so that its logarithm is looked at.
+    field: what the variable says of itself; None for what is made of several.
   """
 
   variable: str
   take: Callable[[xr.Dataset], xr.DataArray | None]
   status: str = ''
   log: bool = False
+  field: Field | None = None
 
 
-# Name → how it is taken.
-SERIES: dict[str, Series] = {
-  'RankMe': Series('rankme', _last_layer),
-  'Fisher rank': Series(
-    'fisher_rank', lambda d: d.fisher_rank, 'fisher_status'
-  ),
-  'gradient covariance rank': Series(
-    'gradcov_rank', lambda d: d.gradcov_rank, 'gradcov_status'
-  ),
-  'largest Hessian eigenvalue': Series(
-    'hessian_eigenvalues',
-    lambda d: d.hessian_eigenvalues.isel(hessian_index=0),
-    'hessian_status', log=True,
-  ),
-  'Hessian trace': Series(
-    'hessian_trace', lambda d: d.hessian_trace, log=True,
-  ),
-  'LLC': Series('llc', lambda d: d.llc, 'llc_status'),
-  'loss elevation': Series('llc_elevation', lambda d: d.llc_elevation),
-  'loss barrier': Series(
-    'loss_barrier', lambda d: d.loss_barrier, 'loss_barrier_status'
-  ),
-  'probe of the answer': Series(
-    'probe_accuracy', lambda d: d.probe_accuracy.isel(target=0, layer=-1),
-  ),
-}  # fmt: skip
+def _of_field(variable: str, field: Field) -> Series:
+  def take(data: xr.Dataset) -> xr.DataArray:
+    return data[variable].isel(field.pick)
+
+  return Series(variable, take, field.status, field.scale != 'linear', field)
+
+
+@functools.cache
+def _built_in() -> dict[str, Field]:
+  """Fields of this package's measures, for files that do not say theirs."""
+  from emergence_jax import measures
+
+  return measures.fields()
+
+
+def _fields_of(data: xr.Dataset) -> dict[str, Field]:
+  """Variable → field of those with a label, in the order of their places."""
+  found = {}
+  for name, array in data.data_vars.items():
+    dims = tuple(d for d in array.dims if d not in ('seed', 'step'))
+    field = fields.read(dims, array.attrs)
+    if field is not None:
+      found[str(name)] = field
+  if not found:  # of a version whose files said less
+    known = _built_in()
+    found = {n: known[n] for n in data.data_vars if n in known}
+    found = {n: field for n, field in found.items() if field.label}
+  return dict(sorted(found.items(), key=lambda item: item[1].place))
+
+
+def of(data: xr.Dataset) -> dict[str, Series]:
+  """Label → series of every variable that has one, behaviour's included."""
+  found: dict[str, Series] = {}
+  for name, field in _fields_of(data).items():
+    label = (
+      field.label if field.label not in found else f'{field.label}: {name}'
+    )
+    found[label] = _of_field(name, dataclasses.replace(field, label=label))
+  return found
+
+
+def tested(data: xr.Dataset) -> dict[str, Series]:
+  """Those whose changes are tested against behaviour's."""
+  return {n: one for n, one in of(data).items() if one.field.tested}
+
+
 # Those of v1, appendix J, that are series; see `event_times` for the others.
 EVENT_SERIES: dict[str, Series] = {
   'cross-task divergence': Series('rankme', _divergence),
@@ -106,8 +131,10 @@ EVENT_SERIES: dict[str, Series] = {
   'eigenvalue concentration': Series(
     'fisher_top_share', lambda d: d.fisher_top_share, 'fisher_status'
   ),
-  'Fisher effective rank': SERIES['Fisher rank'],
-  'LLC value': SERIES['LLC'],
+  'Fisher effective rank': Series(
+    'fisher_rank', lambda d: d.fisher_rank, 'fisher_status'
+  ),
+  'LLC value': Series('llc', lambda d: d.llc, 'llc_status'),
   'spectral gap': Series('fisher_eigenvalues', _gap, 'fisher_status'),
   'gradient norm divergence': Series('task_grad_norm', _norm_divergence),
   'layer-wise RankMe slope': Series('rankme', _layer_slope),
@@ -213,11 +240,11 @@ def event_times(data: xr.Dataset, name: str) -> np.ndarray | None:
     data: a run's timeseries.
     name: one of `EVENT_TIMES`.
   """
-  variable = 'llc' if name == 'LLC transition time' else 'rankme'
-  if variable not in data:
+  label = 'LLC' if name == 'LLC transition time' else 'RankMe'
+  one = of(data).get(label)
+  if one is None:
     return None
-  name_of = 'LLC' if variable == 'llc' else 'RankMe'
-  series = usable(data, SERIES[name_of])
+  series = usable(data, one)
   values = series.transpose('seed', 'task', 'step').values
   step_C = data.step.values.astype(float)
   return np.array(

@@ -1,15 +1,14 @@
 """Everything that is computed from the timeseries of one or several runs."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
-import xarray as xr
 
+from emergence_jax import names
 from emergence_jax.analysis import (
   align,
   claims,
-  findings,
   order,
   phases,
   precedence,
@@ -18,6 +17,13 @@ from emergence_jax.analysis import (
   tables,
 )
 from emergence_jax.analysis.claims import Finding
+from emergence_jax.analysis.runs import Runs
+from emergence_jax.reference import Claim, Reference
+
+_COLUMNS = (
+  'claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'seeds',
+  'p of precedence', 'range', 'verdict', 'why', 'how',
+)  # fmt: skip
 
 
 @dataclasses.dataclass
@@ -38,10 +44,27 @@ class Study:
   changes: order.Found
 
 
-def claims_table(found: Mapping[str, Finding]) -> pd.DataFrame:
-  """The paper's numbers, ours, and verdicts."""
+def references(runs: Runs) -> list[Reference]:
+  """The studies that runs are set beside, each once."""
+  found = [run.reference for run in runs.values() if run.reference]
+  return list(dict.fromkeys(found))
+
+
+def findings_of(
+  reference: Reference, runs: Runs, changes, precursors, draws: int
+) -> dict[str, Finding]:
+  """Our value of each claim of a reference, from the runs that name it."""
+  theirs = {n: run for n, run in runs.items() if run.reference is reference}
+  find = names.find('the findings of a reference', reference.findings, {})
+  return find(theirs, changes, precursors, draws=draws)
+
+
+def claims_table(
+  claimed: Iterable[Claim], found: Mapping[str, Finding]
+) -> pd.DataFrame:
+  """The numbers of a study, ours, and verdicts."""
   rows = []
-  for claim in claims.CLAIMS:
+  for claim in claimed:
     finding = found.get(claim.key, Finding())
     verdict, why = claims.verdict(claim, finding)
     span = f'{claim.low:.3g} … {claim.high:.3g}'
@@ -53,16 +76,16 @@ def claims_table(found: Mapping[str, Finding]) -> pd.DataFrame:
       'range': span if claim.low == claim.low else '–',
       'verdict': verdict, 'why': why, 'how': claim.how,
     })  # fmt: skip
-  return pd.DataFrame(rows)
+  return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def stages(runs: Mapping[str, xr.Dataset]) -> int:
+def stages(runs: Runs) -> int:
   """How many stages `study` tells of."""
-  return len(runs) * len(series.SERIES) + 5
+  return sum(len(series.tested(run.data)) for run in runs.values()) + 5
 
 
 def study(
-  runs: Mapping[str, xr.Dataset],
+  runs: Runs,
   *,
   draws: int = precedence.DRAWS,
   interpolation: str = 'linear',
@@ -72,7 +95,7 @@ def study(
   """Analyses runs together.
 
   Args:
-    runs: label (a size, for example) → timeseries, loaded.
+    runs: label (a size, for example) → run.
     draws: permutations and flips of the tests, where not all are tried.
     interpolation: of the paper's lags to even steps, one of
       `rates.INTERPOLATIONS`.
@@ -100,7 +123,10 @@ def study(
   found['events'] = order.events_table(runs, draws=draws)
   found['phases'] = phases.phases_table(runs, draws=draws)
   say('claims')
-  ours = findings.findings(runs, changes, precursors, draws=draws)
-  found['claims'] = claims_table(ours)
+  ours: dict[str, Finding] = {}
+  for reference in references(runs):
+    ours |= findings_of(reference, runs, changes, precursors, draws)
+  claimed = [c for reference in references(runs) for c in reference.claims]
+  found['claims'] = claims_table(claimed, ours)
   notes = align.notes(runs) + align.too_few(changes)
   return Study(found, ours, notes, changes)

@@ -10,10 +10,11 @@ from emergence_jax.analysis import (
   collapse,
   concordance,
   emergence,
-  groups,
-  paper,
   statistics,
 )
+from emergence_jax.analysis.runs import Run
+from emergence_jax.reference import ALGORITHMIC
+from emergence_jax.reference import algorithmic as paper
 
 
 def _cells(estimate: statistics.Estimate) -> dict:
@@ -26,7 +27,8 @@ def _cells(estimate: statistics.Estimate) -> dict:
 def emergence_tables(runs) -> dict[str, pd.DataFrame]:
   """Steps of emergence by every rule: over seeds, and seed by seed."""
   summary, each = [], []
-  for run, data in runs.items():
+  for run, one_run in runs.items():
+    data = one_run.data
     for rule in emergence.RULES:
       steps = emergence.by_rule(data, rule)
       for k, task in enumerate(data.task.values):
@@ -50,7 +52,8 @@ def emergence_tables(runs) -> dict[str, pd.DataFrame]:
 def collapse_table(runs) -> pd.DataFrame:
   """Floor, its step, recovery and the rest, per run × task × layer."""
   rows = []
-  for run, data in runs.items():
+  for run, one_run in runs.items():
+    data = one_run.data
     if 'rankme' not in data:
       continue
     rank = data.rankme.transpose('seed', 'task', 'layer', 'step')
@@ -86,7 +89,8 @@ def hits_of(values_SK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def top_down_table(runs) -> pd.DataFrame:
   """Depth gradient and order in time, per run."""
   rows = []
-  for run, data in runs.items():
+  for run, one_run in runs.items():
+    data = one_run.data
     if 'rankme' not in data or data.sizes['layer'] < 2:
       continue
     for name, values in depth_of(data)._asdict().items():
@@ -110,7 +114,8 @@ def floors_of(data: xr.Dataset) -> np.ndarray:
 def floors_by_task(runs) -> dict[str, dict[str, np.ndarray]]:
   """Task → run → floors [S]."""
   floors: dict[str, dict[str, np.ndarray]] = {}
-  for run, data in runs.items():
+  for run, one_run in runs.items():
+    data = one_run.data
     if 'rankme' in data:
       for task, column in zip(data.task.values, floors_of(data).T):
         floors.setdefault(str(task), {})[run] = column
@@ -140,20 +145,20 @@ def invariance_table(runs) -> pd.DataFrame:
   return pd.DataFrame(rows)
 
 
-def predicted(data: xr.Dataset) -> xr.Dataset:
+def predicted(run: Run) -> xr.Dataset:
   """Floor and step of emergence of every event, with the group of its task.
 
   Returns:
     `floor` and `step` (seed, event), and `group` (event); an event is a pair
     of task and level.
   """
-  step = emergence.by_rule(data, emergence.RULE_OF_CLAIMS)
+  step = emergence.by_rule(run.data, emergence.RULE_OF_CLAIMS)
   floor = step.copy(
-    data=np.broadcast_to(floors_of(data)[..., None], step.shape)
+    data=np.broadcast_to(floors_of(run.data)[..., None], step.shape)
   )
   both = xr.Dataset({'floor': floor, 'step': step})
   both = both.stack(event=('task', 'level')).transpose('seed', 'event')
-  kinds = [groups.group(str(t)) for t in both.task.values]
+  kinds = [run.group_of(str(t)) for t in both.task.values]
   return both.assign(group=('event', kinds))
 
 
@@ -203,7 +208,7 @@ def swaps_of(one: xr.Dataset, other: xr.Dataset):
 def prediction_table(runs) -> pd.DataFrame:
   """How the floor orders emergence, per run and between runs."""
   rows = []
-  ready = {n: predicted(d) for n, d in runs.items() if 'rankme' in d}
+  ready = {n: predicted(r) for n, r in runs.items() if 'rankme' in r.data}
   for run, events in ready.items():
     rows.append({
       'run': run, 'quantity': 'spearman', 'ties': 0,
@@ -227,9 +232,9 @@ def prediction_table(runs) -> pd.DataFrame:
 def numbers_table(runs) -> pd.DataFrame:
   """Every number that the paper gives for a size, beside ours."""
   rows = []
-  for run, data in runs.items():
-    size = data.attrs.get('size') or run
-    if size not in paper.SIZES:
+  for run, one_run in runs.items():
+    data, size = one_run.data, one_run.size
+    if one_run.reference is not ALGORITHMIC or size not in paper.SIZES:
       continue
     place = paper.SIZES.index(size)
     for quantity, task, level, theirs, half, ours_S in _numbers(data, place):
@@ -241,7 +246,7 @@ def numbers_table(runs) -> pd.DataFrame:
       slack = (paper.spacing(theirs), 0) if is_step else (half, half)
       ends = statistics.prediction(ours_S)
       word, why = claims.number_verdict(
-        ends, (theirs - slack[0], theirs + slack[1]), align.caveat(data)
+        ends, (theirs - slack[0], theirs + slack[1]), align.caveat(one_run)
       )
       rows.append({
         'run': run, 'quantity': quantity, 'task': task, 'level': level,

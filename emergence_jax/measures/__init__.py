@@ -1,5 +1,8 @@
 """Measures of one seed's model, each a pure function with declared fields."""
 
+import dataclasses
+import sys
+
 from emergence_jax.measures import (
   alignment,
   barrier,
@@ -12,6 +15,7 @@ from emergence_jax.measures import (
   probes,
   rank,
 )
+from emergence_jax.types import Field
 
 # Name in `config.measures` → make(objective, **options) -> Measure.
 MEASURES = {
@@ -27,5 +31,16 @@ MEASURES = {
   'choice': choice.make,
 }
 
-# What a measure needs of the exams, for those that not all exams have.
-NEEDS = {'behaviour': 'exam', 'probes': 'targets', 'choice': 'has_wrong'}
+
+def fields() -> dict[str, Field]:
+  """Variable → field of all of these, with their places.
+
+  Where two measures declare one variable, the first counts.
+  """
+  found: dict[str, Field] = {}
+  for i, make in enumerate(MEASURES.values()):
+    declared = sys.modules[make.__module__].FIELDS
+    for j, (name, field) in enumerate(declared.items()):
+      field = dataclasses.replace(field, place=100 * i + j)
+      found.setdefault(name, field)
+  return found

@@ -14,7 +14,8 @@ _SOURCE = 'arXiv:2602.15997, appendix J'
 FIELDS = {
   'task_grad_norm': Field(
     ('task',), 'float32', "norm of the gradient of a task's loss",
-    'nat / parameter', _SOURCE,
+    'nat / parameter', _SOURCE, label='gradient norm of the task',
+    scale='log', tested=False,
   ),
   'grad_alignment': Field(
     ('task', 'other_task'), 'float32',
@@ -24,22 +25,22 @@ FIELDS = {
 
 
 def make(
-  objective: Objective, *, examples: int = 200, chunk_tasks: int = 0
+  objective: Objective, *, examples: int = 200, tasks_at_once: int | None = None
 ) -> Measure:
   """Gradients of every task's loss on fixed training examples.
 
   Args:
-    objective: model and task.
+    objective: model and exams.
     examples: per task, levels pooled.
-    chunk_tasks: gradients in memory at once; 0 for all.
+    tasks_at_once: gradients in memory at once; None for all.
   """
   options.at_least('alignment', 1, examples=examples)
-  options.at_least('alignment', 0, chunk_tasks=chunk_tasks)
-  task = objective.task
+  options.at_least('alignment', 1, tasks_at_once=tasks_at_once)
+  exams = objective.exams
 
-  def probe(seed):
-    key = prng.probe_key(prng.Probe.ALIGNMENT, 0)
-    return task.by_task(seed, key, examples)
+  def inputs(seed):
+    key = prng.fixed_key(prng.Fixed.ALIGNMENT)
+    return exams.by_task(seed, key, examples)
 
   def measure(params, batch, key):
     del key
@@ -49,7 +50,9 @@ def make(
       return jax.grad(objective.loss)(params, batch)
 
     grad, power = scaled(grad, batch, 1)
-    gram = gradient_gram(grad, batch, chunk=chunk_tasks, at_once=False)[0]
+    gram = gradient_gram(
+      grad, batch, items_at_once=tasks_at_once, vmapped=False
+    )[0]
     norm = jnp.sqrt(jnp.diag(gram))
     cosine = gram / (norm[:, None] * norm)
     return {
@@ -57,11 +60,11 @@ def make(
       'grad_alignment': jnp.clip(cosine, -1, 1),
     }
 
-  names = list(task.task_names)
+  names = list(exams.task_names)
   return Measure(
     fields=FIELDS,
     coords={'task': names, 'other_task': names},
-    probe=probe,
-    probe_per_seed=task.has_table,
+    inputs=inputs,
+    inputs_per_seed=exams.differ_by_seed,
     fn=measure,
   )

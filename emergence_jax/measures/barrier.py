@@ -11,7 +11,8 @@ FIELDS = {
     (), 'float32',
     'height of the training loss on the line from the checkpoint before, '
     'above the line of the losses of its ends', 'nat',
-    'arXiv:1912.05671; arXiv:2602.15997, section 3',
+    'arXiv:1912.05671; arXiv:2602.15997, section 3', label='loss barrier',
+    status='loss_barrier_status',
   ),
   'loss_barrier_status': options.status_field((), 'the barrier'),
 }  # fmt: skip
@@ -22,31 +23,31 @@ def make(
   *,
   points: int = 11,
   examples: int = 1000,
-  chunk_examples: int = 1000,
+  examples_at_once: int = 1000,
 ) -> Measure:
   """Barrier between a checkpoint and the one before it in the schedule.
 
   Args:
-    objective: model and task.
+    objective: model and exams.
     points: on the line, both ends included; at least 3.
     examples: fixed training examples (a table has no more than its own).
-    chunk_examples: examples in one forward pass.
+    examples_at_once: examples in one forward pass.
   """
   options.at_least('barrier', 3, points=points)
   options.at_least(
-    'barrier', 1, examples=examples, chunk_examples=chunk_examples
+    'barrier', 1, examples=examples, examples_at_once=examples_at_once
   )
-  task = objective.task
+  exams = objective.exams
 
-  def probe(seed):
-    key = prng.probe_key(prng.Probe.BARRIER, 0)
-    return task.reference(seed, key, examples)
+  def inputs(seed):
+    key = prng.fixed_key(prng.Fixed.BARRIER)
+    return exams.reference(seed, key, examples)
 
   def measure(params, batch, key, previous):
     del key
     found = loss_barrier(
       objective.loss, previous, params, batch, num_points=points,
-      chunk=chunk_examples, weight=objective.num_tokens,
+      examples_at_once=examples_at_once, weight=objective.num_tokens,
     )  # fmt: skip
     return {
       'loss_barrier': found.barrier,
@@ -56,8 +57,8 @@ def make(
   return Measure(
     fields=FIELDS,
     coords={},
-    probe=probe,
-    probe_per_seed=task.has_table,
+    inputs=inputs,
+    inputs_per_seed=exams.differ_by_seed,
     fn=measure,
     pair=True,
   )

@@ -14,8 +14,8 @@ _PER_LEVEL = ('task', 'level')
 _SOURCE = 'arXiv:2602.15997, section 3'
 
 
-def _fields(has_table: bool) -> dict[str, Field]:
-  which = 'held-out' if has_table else 'fresh'
+def _fields(with_training: bool) -> dict[str, Field]:
+  which = 'held-out' if with_training else 'fresh'
   fields = {
     'accuracy': Field(
       _PER_LEVEL,
@@ -23,6 +23,9 @@ def _fields(has_table: bool) -> dict[str, Field]:
       f'exact-match accuracy on {which} examples',
       '1',
       _SOURCE,
+      label='accuracy',
+      pick={'level': -1},
+      tested=False,
     ),
     'log_prob': Field(
       _PER_LEVEL,
@@ -46,7 +49,7 @@ def _fields(has_table: bool) -> dict[str, Field]:
       _SOURCE,
     ),
   }
-  if has_table:
+  if with_training:
     fields['train_accuracy'] = Field(
       _PER_LEVEL,
       'float32',
@@ -63,25 +66,28 @@ def _fields(has_table: bool) -> dict[str, Field]:
   return fields
 
 
+FIELDS = _fields(with_training=False)
+
+
 def make(
-  objective: Objective, *, examples: int = 1000, chunk_examples: int = 1000
+  objective: Objective, *, examples: int = 1000, examples_at_once: int = 1000
 ) -> Measure:
   """Exact match, answer probability and per-item flags on fixed examples.
 
   Args:
-    objective: model and task.
+    objective: model and exams.
     examples: per task × level; a task with a finite table uses all of it.
-    chunk_examples: examples in one forward pass, which bounds the memory.
+    examples_at_once: examples in one forward pass, which bounds the memory.
   """
-  task = objective.task
+  exams = options.needs('behaviour', objective.exams, 'exam')
   options.at_least(
-    'behaviour', 1, examples=examples, chunk_examples=chunk_examples
+    'behaviour', 1, examples=examples, examples_at_once=examples_at_once
   )
 
-  def probe(seed):
-    return task.exam(seed, examples)
+  def inputs(seed):
+    return exams.exam(seed, examples)
 
-  exam, _ = jax.eval_shape(probe, jax.ShapeDtypeStruct((), jnp.int32))
+  exam, _ = jax.eval_shape(inputs, jax.ShapeDtypeStruct((), jnp.int32))
   shape = exam.query.shape
 
   def mean(values, weights):
@@ -98,7 +104,7 @@ def make(
         objective.answers(params, jax.tree.map(lambda x: x[None], example)),
       ),
       flat,
-      batch_size=min(chunk_examples, math.prod(shape)),
+      batch_size=min(examples_at_once, math.prod(shape)),
     )
     answers = jax.tree.map(lambda x: x.reshape(shape), answers)
     held_out = (~trained).astype(jnp.float32)
@@ -109,19 +115,19 @@ def make(
       'loss': -log_prob / mean(answers.tokens, held_out),
       'correct': answers.correct.astype(jnp.int8),
     }
-    if task.has_table:
+    if exams.includes_training:
       result['train_accuracy'] = mean(answers.correct, trained)
       result['trained_on'] = trained.astype(jnp.int8)
     return result
 
   return Measure(
-    fields=_fields(task.has_table),
+    fields=_fields(exams.includes_training),
     coords={
-      'task': list(task.task_names),
-      'level': list(task.level_names),
+      'task': list(exams.task_names),
+      'level': list(exams.level_names),
       'item': np.arange(shape[2]),
     },
-    probe=probe,
-    probe_per_seed=task.has_table,
+    inputs=inputs,
+    inputs_per_seed=exams.differ_by_seed,
     fn=measure,
   )

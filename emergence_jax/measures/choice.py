@@ -16,7 +16,7 @@ FIELDS = {
     _PER_LEVEL, 'float32',
     'share of items whose right continuation is likelier than every wrong one; '
     'where there are none, whose every token is the likeliest',
-    '1', _SOURCE,
+    '1', _SOURCE, label='accuracy', pick={'level': -1}, tested=False,
   ),
   'log_prob': Field(
     _PER_LEVEL, 'float32', 'mean log-probability of the right continuation',
@@ -46,17 +46,17 @@ def _mean(values, weight):
   return total / jnp.sum(weight, -1)
 
 
-def make(objective: Objective, *, chunk_examples: int = 8) -> Measure:
+def make(objective: Objective, *, examples_at_once: int = 8) -> Measure:
   """Log-probabilities of every item's continuations.
 
   Args:
     objective: model and probe sets.
-    chunk_examples: sequences in one forward pass, which bounds the memory.
+    examples_at_once: sequences in one forward pass, which bounds the memory.
   """
-  options.at_least('choice', 1, chunk_examples=chunk_examples)
-  sets = objective.task
+  options.at_least('choice', 1, examples_at_once=examples_at_once)
+  sets = options.needs('choice', objective.exams, 'wrong')
 
-  def probe(seed):
+  def inputs(seed):
     del seed
     return jax.tree.map(jnp.asarray, (sets.right, sets.wrong))
 
@@ -76,7 +76,9 @@ def make(objective: Objective, *, chunk_examples: int = 8) -> Measure:
       )
       return found.log_prob[0], found.tokens[0], found.correct[0]
 
-    found = jax.lax.map(one, flat, batch_size=min(chunk_examples, places.size))
+    found = jax.lax.map(
+      one, flat, batch_size=min(examples_at_once, places.size)
+    )
     return jax.tree.map(
       lambda x: (
         jnp.zeros(used.size, x.dtype).at[places].set(x).reshape(used.shape)
@@ -109,7 +111,7 @@ def make(objective: Objective, *, chunk_examples: int = 8) -> Measure:
       'level': list(sets.level_names),
       'item': np.arange(sets.there.shape[2]),
     },
-    probe=probe,
-    probe_per_seed=False,
+    inputs=inputs,
+    inputs_per_seed=False,
     fn=measure,
   )

@@ -16,7 +16,8 @@ _OF = 'empirical Fisher matrix of one task, from per-example gradients'
 
 FIELDS = {
   'fisher_rank': Field(
-    ('task',), 'float32', f'effective rank of the {_OF}', 'dimension', _SOURCE
+    ('task',), 'float32', f'effective rank of the {_OF}', 'dimension', _SOURCE,
+    label='Fisher rank', status='fisher_status',
   ),
   'fisher_participation': Field(
     ('task',), 'float32', f'participation ratio of the {_OF}', 'dimension'
@@ -39,30 +40,33 @@ FIELDS = {
 
 
 def make(
-  objective: Objective, *, examples: int = 200, chunk_examples: int = 0
+  objective: Objective,
+  *,
+  examples: int = 200,
+  examples_at_once: int | None = None,
 ) -> Measure:
   """Fisher spectrum of `examples` per-example gradients of each task.
 
   Args:
-    objective: model and task.
+    objective: model and exams.
     examples: per task, at least 2; levels are pooled.
-    chunk_examples: gradients in memory at once; 0 for all, whose Gram matrix
-      is summed leaf by leaf. See `numerics.gram.gradient_gram`.
+    examples_at_once: gradients in memory at once; None for all, whose Gram
+      matrix is summed leaf by leaf. See `numerics.gram.gradient_gram`.
   """
   options.at_least('fisher', 2, examples=examples)
-  options.at_least('fisher', 0, chunk_examples=chunk_examples)
-  task = objective.task
+  options.at_least('fisher', 1, examples_at_once=examples_at_once)
+  exams = objective.exams
 
-  def probe(seed):
-    key = prng.probe_key(prng.Probe.FISHER, 0)
-    return task.by_task(seed, key, examples)
+  def inputs(seed):
+    key = prng.fixed_key(prng.Fixed.FISHER)
+    return exams.by_task(seed, key, examples)
 
   def measure(params, batch, key):
     del key
 
     def one_task(batch):
       found = fisher_effective_rank(
-        objective.example_loss, params, batch, chunk=chunk_examples
+        objective.example_loss, params, batch, examples_at_once=examples_at_once
       )
       # There are no more than N that are not zero.
       top = jnp.pad(found.eigenvalues, (0, _KEPT))[:_KEPT]
@@ -80,10 +84,10 @@ def make(
   return Measure(
     fields=FIELDS,
     coords={
-      'task': list(task.task_names),
+      'task': list(exams.task_names),
       'fisher_index': np.arange(1, _KEPT + 1),
     },
-    probe=probe,
-    probe_per_seed=task.has_table,
+    inputs=inputs,
+    inputs_per_seed=exams.differ_by_seed,
     fn=measure,
   )

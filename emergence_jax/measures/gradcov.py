@@ -14,7 +14,7 @@ _OF = 'covariance of batch gradients'
 FIELDS = {
   'gradcov_rank': Field(
     (), 'float32', f'effective rank of the {_OF}, all parameters', 'dimension',
-    _SOURCE,
+    _SOURCE, label='gradient covariance rank', status='gradcov_status',
   ),
   'gradcov_rank_prefix': Field(
     (), 'float32', f'effective rank of the {_OF}, first parameters alone',
@@ -35,25 +35,25 @@ def make(
   batches: int = 32,
   batch_size: int = 64,
   prefix: int = 50_000,
-  chunk_batches: int = 0,
+  batches_at_once: int | None = None,
 ) -> Measure:
   """Rank of the covariance of `batches` gradients of the training loss.
 
   Args:
-    objective: model and task.
+    objective: model and exams.
     batches: fixed batches, at least 2; the rank is at most one less.
     batch_size: examples of a batch.
     prefix: first parameters of the second variant, from the embedding on.
-    chunk_batches: gradients in memory at once; 0 for all.
+    batches_at_once: gradients in memory at once; None for all.
   """
   options.at_least('gradcov', 2, batches=batches)
   options.at_least('gradcov', 1, batch_size=batch_size, prefix=prefix)
-  options.at_least('gradcov', 0, chunk_batches=chunk_batches)
-  task = objective.task
+  options.at_least('gradcov', 1, batches_at_once=batches_at_once)
+  exams = objective.exams
 
-  def probe(seed):
-    key = prng.probe_key(prng.Probe.GRADCOV, 0)
-    batch = task.draw(task.prepare(seed), key, batches * batch_size)
+  def inputs(seed):
+    key = prng.fixed_key(prng.Fixed.GRADCOV)
+    batch = exams.draw(seed, key, batches * batch_size)
     return jax.tree.map(
       lambda x: x.reshape(batches, batch_size, *x.shape[1:]), batch
     )
@@ -69,7 +69,7 @@ def make(
       objective.model.ordered(params),
       batch,
       prefix=prefix,
-      chunk=chunk_batches,
+      batches_at_once=batches_at_once,
     )
     return {
       'gradcov_rank': found.all.effective_rank,
@@ -81,7 +81,7 @@ def make(
   return Measure(
     fields=FIELDS,
     coords={},
-    probe=probe,
-    probe_per_seed=task.has_table,
+    inputs=inputs,
+    inputs_per_seed=exams.differ_by_seed,
     fn=measure,
   )

@@ -14,18 +14,21 @@ _SOURCE = 'arXiv:2602.15997, section 3'
 _UNITS = 'nat / parameter²'
 
 
-def _field(what: str) -> Field:
+def _field(what: str, **shown) -> Field:
   text = f'{what} of the Hessian of the training loss'
-  return Field(('hessian_index',), 'float32', text, _UNITS, _SOURCE)
+  return Field(('hessian_index',), 'float32', text, _UNITS, _SOURCE, **shown)
 
 
 FIELDS = {
-  'hessian_eigenvalues': _field('largest eigenvalues'),
+  'hessian_eigenvalues': _field(
+    'largest eigenvalues', label='largest Hessian eigenvalue',
+    pick={'hessian_index': 0}, scale='log', status='hessian_status',
+  ),
   'hessian_residuals': _field('residuals of the largest eigenvalues'),
   'hessian_smallest': _field('most negative eigenvalues'),
   'hessian_trace': Field(
     (), 'float32', 'trace of the Hessian of the training loss (Hutchinson)',
-    _UNITS,
+    _UNITS, label='Hessian trace', scale='symlog', error='hessian_trace_stderr',
   ),
   'hessian_trace_stderr': Field(
     (), 'float32', 'standard error of hessian_trace', _UNITS
@@ -54,21 +57,21 @@ def make(
   num_matvecs: int = 60,
   trace_matvecs: int = 16,
   examples: int = 1000,
-  chunk_examples: int = 1000,
+  examples_at_once: int = 1000,
 ) -> Measure:
   """Top `k` eigenvalues by Lanczos, the most negative, and the trace.
 
   Args:
-    objective: model and task.
+    objective: model and exams.
     k: eigenvalues at each end.
     num_matvecs: Lanczos steps, at least k; a quarter more look for repeated
       eigenvalues.
     trace_matvecs: products for the trace, at least 2.
     examples: fixed training examples (a table has no more than its own).
-    chunk_examples: examples in one product, which bounds the memory.
+    examples_at_once: examples in one product, which bounds the memory.
   """
   options.at_least('hessian', 1, k=k, examples=examples)
-  options.at_least('hessian', 1, chunk_examples=chunk_examples)
+  options.at_least('hessian', 1, examples_at_once=examples_at_once)
   options.at_least('hessian', 2, trace_matvecs=trace_matvecs)
   size = objective.num_params()
   if not k <= num_matvecs <= size:
@@ -76,15 +79,17 @@ def make(
       f'config.measures.hessian: num_matvecs={num_matvecs} must be from k={k} '
       f'to the {size:,} parameters.'
     )
-  task = objective.task
+  exams = objective.exams
 
-  def probe(seed):
-    key = prng.probe_key(prng.Probe.HESSIAN, 0)
-    return task.reference(seed, key, examples)
+  def inputs(seed):
+    key = prng.fixed_key(prng.Fixed.HESSIAN)
+    return exams.reference(seed, key, examples)
 
   def measure(params, batch, key):
     key_ends, key_trace = jax.random.split(key)
-    sliced = dict(chunk=chunk_examples, weight=objective.num_tokens)
+    sliced = dict(
+      examples_at_once=examples_at_once, weight=objective.num_tokens
+    )
     ends = numerics.hessian_eigenvalues(
       objective.loss, params, batch, key_ends, k=k, num_matvecs=num_matvecs,
       softmax_floor=numerics.SOFTMAX_FLOOR, **sliced,
@@ -108,7 +113,7 @@ def make(
   return Measure(
     fields=FIELDS,
     coords={'hessian_index': np.arange(1, k + 1)},
-    probe=probe,
-    probe_per_seed=task.has_table,
+    inputs=inputs,
+    inputs_per_seed=exams.differ_by_seed,
     fn=measure,
   )

@@ -12,16 +12,19 @@ from emergence_jax.types import Field, Measure, Status
 _SOURCE = 'arXiv:2308.12108, eq. 8'
 
 
-def _field(text: str, units: str, source: str = '') -> Field:
-  return Field(('task',), 'float32', text, units, source)
+def _field(text: str, units: str, source: str = '', **shown) -> Field:
+  return Field(('task',), 'float32', text, units, source, **shown)
 
 
 FIELDS = {
-  'llc': _field('local learning coefficient, nβ(E[L] − L(w*))', '1', _SOURCE),
+  'llc': _field(
+    'local learning coefficient, nβ(E[L] − L(w*))', '1', _SOURCE, label='LLC',
+    error='llc_stderr', status='llc_status',
+  ),
   'llc_stderr': _field('standard error of llc over its draws', '1'),
   'llc_elevation': _field(
     "mean loss of the draws − L(w*) with the paper's settings (nβ = 1)",
-    'nat', 'arXiv:2602.15997, section 3',
+    'nat', 'arXiv:2602.15997, section 3', label='loss elevation',
   ),
   'llc_elevation_stderr': _field('standard error of llc_elevation', 'nat'),
   'llc_loss': _field('L(w*), the loss that llc starts from', 'nat'),
@@ -58,7 +61,7 @@ def make(
   num_burnin: int = 200,
   num_chains: int = 2,
   localization: float = 10_000.0,
-  nbeta: float = 0.0,
+  nbeta: float | None = None,
   batch_size: int = 64,
   sampler: str = 'sgld',
   descent: int = 0,
@@ -74,14 +77,14 @@ def make(
   your model by `emergence_jax.calibrate_llc`, as `configs/modadd.py` did.
 
   Args:
-    objective: model and task.
+    objective: model and exams.
     examples: n of each task (a table has no more than its own).
     step_size: ε.
     num_draws: draws of a chain that count.
     num_burnin: draws before them.
     num_chains: chains.
     localization: γ.
-    nbeta: nβ; 0 is n / log n.
+    nbeta: nβ; n / log n if None.
     batch_size: of a minibatch; 0 for all examples.
     sampler: `sgld` or `rmsprop`.
     descent: steps of gradient descent on all examples before, to the bottom of
@@ -96,22 +99,21 @@ def make(
   options.at_least('llc', 1, num_chains=num_chains)
   options.at_least(
     'llc', 0, num_burnin=num_burnin, elevation_burnin=elevation_burnin,
-    batch_size=batch_size, nbeta=nbeta, localization=localization,
-    descent=descent,
+    batch_size=batch_size, localization=localization, descent=descent,
   )  # fmt: skip
-  options.above_zero('llc', step_size=step_size)
+  options.above_zero('llc', step_size=step_size, nbeta=nbeta)
   options.one_of('llc', sgld.SAMPLERS, sampler=sampler)
-  task = objective.task
+  exams = objective.exams
 
-  def probe(seed):
-    key = prng.probe_key(prng.Probe.LLC, 0)
-    return task.by_task(seed, key, examples)
+  def inputs(seed):
+    key = prng.fixed_key(prng.Fixed.LLC)
+    return exams.by_task(seed, key, examples)
 
-  shape = jax.eval_shape(probe, jax.ShapeDtypeStruct((), 'int32')).query.shape
+  shape = jax.eval_shape(inputs, jax.ShapeDtypeStruct((), 'int32')).query.shape
   minibatch = min(batch_size, shape[1]) or None
   settings = dict(
     step_size=step_size, num_draws=num_draws, num_burnin=num_burnin,
-    num_chains=num_chains, localization=localization, nbeta=nbeta or None,
+    num_chains=num_chains, localization=localization, nbeta=nbeta,
     sampler=sampler, batch_size=minibatch, descent=descent,
   )  # fmt: skip
 
@@ -151,8 +153,8 @@ def make(
 
   return Measure(
     fields=FIELDS,
-    coords={'task': list(task.task_names)},
-    probe=probe,
-    probe_per_seed=task.has_table,
+    coords={'task': list(exams.task_names)},
+    inputs=inputs,
+    inputs_per_seed=exams.differ_by_seed,
     fn=measure,
   )

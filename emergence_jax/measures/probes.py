@@ -16,6 +16,7 @@ FIELDS = {
     ('task', 'target', 'layer'), 'float32',
     'test accuracy of a linear probe of block outputs at `=`: first character '
     'of the answer, or of an operand', '1', _SOURCE,
+    label='probe of the answer', pick={'target': 0, 'layer': -1},
   ),
   'probe_chance': Field(
     ('task', 'target'), 'float32',
@@ -38,7 +39,7 @@ def make(
   """Probes trained on half of some fixed examples, and tested on the rest.
 
   Args:
-    objective: model and task.
+    objective: model and exams.
     examples: per task, levels pooled; at least 4. Of a table, any pairs
       (trained on or not), as many as there are.
     method: `ridge` or `logistic`.
@@ -47,25 +48,22 @@ def make(
   options.at_least('probes', 4, examples=examples)
   options.at_least('probes', 0, penalty=penalty)
   options.one_of('probes', numerics.METHODS, method=method)
-  task = objective.task
+  exams = options.needs('probes', objective.exams, 'targets')
 
-  def probe(seed):
+  def inputs(seed):
     del seed
-    key = prng.probe_key(prng.Probe.PROBES, 0)
-    if not task.has_table:
-      return task.by_task(0, key, examples)
-    return jax.tree.map(lambda x: x[:, 0], task.fresh(key, examples))
+    return exams.labelled(prng.fixed_key(prng.Fixed.PROBES), examples)
 
   def measure(params, batch, key):
     del key
 
     def one_task(batch):
       features = objective.query_features(params, batch)
-      labels = task.targets(batch)
+      labels = exams.targets(batch)
 
       def decode(features, labels):
         return numerics.linear_probe(
-          features, labels, num_classes=task.vocab_size, method=method,
+          features, labels, num_classes=exams.vocab_size, method=method,
           penalty=penalty,
         )  # fmt: skip
 
@@ -82,11 +80,11 @@ def make(
   return Measure(
     fields=FIELDS,
     coords={
-      'task': list(task.task_names),
-      'target': list(task.target_names),
+      'task': list(exams.task_names),
+      'target': list(exams.target_names),
       'layer': np.arange(1, objective.model.num_layers + 1),
     },
-    probe=probe,
-    probe_per_seed=False,
+    inputs=inputs,
+    inputs_per_seed=False,
     fn=measure,
   )

@@ -15,13 +15,15 @@ _SOURCE = 'arXiv:2210.02885, eq. 1; arXiv:2602.15997, section 3'
 _BY_LAYER = ('task', 'layer')
 
 
-def _field(dims: tuple[str, ...], what: str) -> Field:
+def _field(dims: tuple[str, ...], what: str, **shown) -> Field:
   text = f'RankMe of block outputs at the `=` position, {what}'
-  return Field(dims, 'float32', text, 'dimension', _SOURCE)
+  return Field(dims, 'float32', text, 'dimension', _SOURCE, **shown)
 
 
 FIELDS = {
-  'rankme': _field(_BY_LAYER, 'uncentred, levels pooled'),
+  'rankme': _field(
+    _BY_LAYER, 'uncentred, levels pooled', label='RankMe', pick={'layer': -1}
+  ),
   'rankme_centered': _field(_BY_LAYER, 'centred, levels pooled'),
   'rankme_answer': Field(
     _BY_LAYER, 'float32',
@@ -50,20 +52,20 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
   its convention, so the likely ones stand side by side.
 
   Args:
-    objective: model and task.
+    objective: model and exams.
     examples: examples per task, at least 2.
   """
   options.at_least('rank', 2, examples=examples)
-  task = objective.task
+  exams = objective.exams
 
-  def probe(seed):
+  def inputs(seed):
     del seed
-    return task.fresh(prng.key(prng.Stream.PROBE, prng.Probe.RANK), examples)
+    return exams.fresh(prng.key(prng.Stream.FIXED, prng.Fixed.RANK), examples)
 
-  there = jax.eval_shape(probe, jnp.int32(0)).query.shape[2]
-  counts = pooled_counts(min(examples, there), len(task.level_names))
+  there = jax.eval_shape(inputs, jnp.int32(0)).query.shape[2]
+  counts = pooled_counts(min(examples, there), len(exams.level_names))
   # Sets of uneven numbers of items say which places hold one.
-  masks = task.mask(examples)
+  masks = exams.mask(examples)
 
   def pool(x):
     """[L, N, ...] → the first examples of each level, [N, ...]."""
@@ -119,11 +121,11 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
   return Measure(
     fields=FIELDS,
     coords={
-      'task': list(task.task_names),
-      'level': list(task.level_names),
+      'task': list(exams.task_names),
+      'level': list(exams.level_names),
       'layer': np.arange(1, objective.model.num_layers + 1),
     },
-    probe=probe,
-    probe_per_seed=False,
+    inputs=inputs,
+    inputs_per_seed=False,
     fn=measure,
   )

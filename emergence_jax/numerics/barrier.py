@@ -44,7 +44,7 @@ def loss_barrier(
   batch: PyTree,
   *,
   num_points: int = 11,
-  chunk: int = 0,
+  examples_at_once: int | None = None,
   weight: Callable[[PyTree], jax.Array] | None = None,
 ) -> Barrier:
   """Height of the loss between two models, above the line of their losses.
@@ -63,7 +63,7 @@ def loss_barrier(
     params_b: the same tree.
     batch: pytree, leading axis N.
     num_points: points on the line, at least 3.
-    chunk: examples of one evaluation; 0 takes all.
+    examples_at_once: examples of one evaluation; None takes all.
     weight: slice → its weight in the mean; its examples if absent.
 
   Raises:
@@ -86,7 +86,10 @@ def loss_barrier(
   def at(share):
     params = jax.tree.map(lambda a, b: between(a, b, share), params_a, params_b)
     return operators.batch_mean(
-      lambda part: loss(params, part), batch, chunk=chunk, weight=weight
+      lambda part: loss(params, part),
+      batch,
+      examples_at_once=examples_at_once,
+      weight=weight,
     )
 
   share = jnp.linspace(0, 1, num_points)

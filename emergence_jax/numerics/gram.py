@@ -13,7 +13,7 @@ from jax import lax
 
 from emergence_jax.numerics import leaves, linalg
 from emergence_jax.numerics.operators import (
-  check_chunk,
+  check_at_once,
   check_scalar,
   leading_size,
 )
@@ -104,8 +104,8 @@ def gradient_gram(
   grad: Callable[[PyTree], PyTree],
   items: PyTree,
   *,
-  chunk: int = 0,
-  at_once: bool = True,
+  items_at_once: int | None = None,
+  vmapped: bool = True,
   center: bool = False,
   prefixes: tuple[int, ...] = (),
 ) -> jax.Array:
@@ -119,8 +119,8 @@ def gradient_gram(
   Args:
     grad: item → gradient tree.
     items: pytree, leading axis N.
-    chunk: gradients of a slice; 0 takes all N at once.
-    at_once: compute the gradients of a slice by `vmap`; else one by one.
+    items_at_once: gradients of a slice; None takes all N at once.
+    vmapped: compute the gradients of a slice by `vmap`; else one by one.
     center: subtract the mean gradient first, in another pass if sliced.
     prefixes: also over so many first parameters.
 
@@ -128,16 +128,17 @@ def gradient_gram(
     [1 + number of prefixes, N, N].
   """
   count = leading_size(items)
-  check_chunk(chunk)
-  chunk = min(chunk or count, count)
-  slices = -(-count // chunk)
+  check_at_once(items_at_once, 'items_at_once')
+  items_at_once = min(items_at_once or count, count)
+  slices = -(-count // items_at_once)
   items = jax.tree.map(jnp.asarray, items)
 
   def gradients(i):
     # The last slice is filled up with the last item.
-    places = jnp.minimum(i * chunk + jnp.arange(chunk), count - 1)
+    places = i * items_at_once + jnp.arange(items_at_once)
+    places = jnp.minimum(places, count - 1)
     part = jax.tree.map(lambda x: x[places], items) if slices > 1 else items
-    return jax.vmap(grad)(part) if at_once else lax.map(grad, part)
+    return jax.vmap(grad)(part) if vmapped else lax.map(grad, part)
 
   if slices == 1:
     grads = gradients(0)
@@ -164,7 +165,8 @@ def gradient_gram(
     grads_i = centred(i)
 
     def place(total, block, i, j):
-      return lax.dynamic_update_slice(total, block, (0, i * chunk, j * chunk))
+      start = (0, i * items_at_once, j * items_at_once)
+      return lax.dynamic_update_slice(total, block, start)
 
     def pair(j, total):
       block = tree_gram(grads_i, centred(j), prefixes)
@@ -174,7 +176,7 @@ def gradient_gram(
     own = tree_gram(grads_i, grads_i, prefixes)
     return lax.fori_loop(i + 1, slices, pair, place(total, own, i, i))
 
-  size = slices * chunk
+  size = slices * items_at_once
   dtype = jax.tree.leaves(jax.eval_shape(gradients, 0))[0].dtype
   blank = jnp.zeros((1 + len(prefixes), size, size), dtype)
   return lax.fori_loop(0, slices, against, blank)[:, :count, :count]
@@ -225,7 +227,7 @@ def fisher_effective_rank(
   params: PyTree,
   batch: PyTree,
   *,
-  chunk: int = 0,
+  examples_at_once: int | None = None,
 ) -> GradientSpectrum:
   """Effective rank of the empirical Fisher matrix, mean of g gᵀ.
 
@@ -242,7 +244,8 @@ def fisher_effective_rank(
     example_loss: (params, example) → scalar.
     params: any pytree of floating arrays.
     batch: pytree, leading axis N ≥ 2.
-    chunk: gradients in memory at once, see `gradient_gram`; 0 for all.
+    examples_at_once: gradients in memory at once, see `gradient_gram`; None
+      for all.
 
   Raises:
     ValueError: if N < 2 or the loss is no scalar.
@@ -260,7 +263,7 @@ def fisher_effective_rank(
     return jax.grad(lambda w: example_loss(rebuild(w), example))(moving)
 
   grad, power = scaled(grad, batch, _SCALE_ITEMS)
-  gram_NN = gradient_gram(grad, batch, chunk=chunk)[0]
+  gram_NN = gradient_gram(grad, batch, items_at_once=examples_at_once)[0]
   return spectrum(gram_NN, count, power)
 
 
@@ -304,7 +307,7 @@ def gradient_covariance_rank(
   batches: PyTree,
   *,
   prefix: int = 50_000,
-  chunk: int = 0,
+  batches_at_once: int | None = None,
 ) -> CovarianceRank:
   """Effective rank of the covariance of batch gradients.
 
@@ -324,7 +327,8 @@ def gradient_covariance_rank(
     params: any pytree of floating arrays.
     batches: pytree, leading axis B ≥ 2, then the examples of a batch.
     prefix: number of first parameters.
-    chunk: gradients in memory at once, see `gradient_gram`; 0 for all.
+    batches_at_once: gradients in memory at once, see `gradient_gram`; None
+      for all.
 
   Raises:
     ValueError: if B < 2, `prefix` < 1, or the loss is no scalar.
@@ -345,7 +349,8 @@ def gradient_covariance_rank(
 
   grad, power = scaled(grad, batches, 1)
   both = gradient_gram(
-    grad, batches, chunk=chunk, at_once=False, center=True, prefixes=(prefix,)
-  )
+    grad, batches, items_at_once=batches_at_once, vmapped=False, center=True,
+    prefixes=(prefix,),
+  )  # fmt: skip
   square = sum(jnp.sum(g * g) for g in jax.tree.leaves(grad(first)))
   return CovarianceRank(*(_covariance(g, square, count, power) for g in both))

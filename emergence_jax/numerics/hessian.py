@@ -164,20 +164,25 @@ def _by_magnitude(found: ends_lib.Ends, others: int):
   return values[order_K], residuals[order_K]
 
 
-def _saturated(loss, params, batch, chunk, weight, softmax_floor):
+def _saturated(loss, params, batch, examples_at_once, weight, softmax_floor):
   """Whether the loss is below the floor under which it is not trusted."""
   if not softmax_floor:
     return jnp.bool_(False)
   value = operators.batch_mean(
-    lambda part: loss(params, part), batch, chunk=chunk, weight=weight
+    lambda part: loss(params, part),
+    batch,
+    examples_at_once=examples_at_once,
+    weight=weight,
   )
   return value < softmax_floor
 
 
-def _operator(loss, params, batch, chunk, weight):
+def _operator(loss, params, batch, examples_at_once, weight):
   """The Hessian, the number of parameters and their dtype."""
   flat_P, _ = leaves.ravel(params)
-  product = operators.hessian(loss, params, batch, chunk=chunk, weight=weight)
+  product = operators.hessian(
+    loss, params, batch, examples_at_once=examples_at_once, weight=weight
+  )
   return product, flat_P.size, flat_P.dtype
 
 
@@ -190,7 +195,7 @@ def hessian_eigenvalues(
   k: int = 20,
   num_matvecs: int | None = None,
   tol: float = 1e-3,
-  chunk: int = 0,
+  examples_at_once: int | None = None,
   weight: Callable[[PyTree], jax.Array] | None = None,
   softmax_floor: float = 0.0,
 ) -> Eigenvalues:
@@ -215,7 +220,8 @@ def hessian_eigenvalues(
     k: values at each end, at most P.
     num_matvecs: Lanczos steps; 2·k + 20 (at most P) if absent.
     tol: residual, relative to the largest magnitude, that counts as converged.
-    chunk: examples in one product, which bounds the memory; 0 takes all.
+    examples_at_once: examples in one product, which bounds the memory; None
+      takes all.
     weight: slice → its weight in the mean; its examples if absent.
     softmax_floor: mean loss below which the status is UNTRUSTED; give
       `SOFTMAX_FLOOR` for a cross-entropy in float32.
@@ -224,11 +230,15 @@ def hessian_eigenvalues(
     ValueError: if the loss is no scalar, or k or `num_matvecs` out of range.
     TypeError: if the loss has no forward-mode derivative.
   """
-  product, size, dtype = _operator(loss, params, batch, chunk, weight)
+  product, size, dtype = _operator(
+    loss, params, batch, examples_at_once, weight
+  )
   found = operator_eigenvalues(
     product, size, key, k=k, num_matvecs=num_matvecs, tol=tol, dtype=dtype
   )
-  saturated = _saturated(loss, params, batch, chunk, weight, softmax_floor)
+  saturated = _saturated(
+    loss, params, batch, examples_at_once, weight, softmax_floor
+  )
   doubt = saturated & (found.status != Status.NON_FINITE)
   untrusted = jnp.int8(Status.UNTRUSTED)
   return found._replace(status=jnp.where(doubt, untrusted, found.status))
@@ -289,7 +299,7 @@ def hessian_density(
   num_directions: int = 8,
   bandwidth: float | None = None,
   num_points: int = 512,
-  chunk: int = 0,
+  examples_at_once: int | None = None,
   weight: Callable[[PyTree], jax.Array] | None = None,
 ) -> Density:
   """Density of the Hessian's eigenvalues by stochastic Lanczos quadrature.
@@ -312,10 +322,12 @@ def hessian_density(
     bandwidth: of the smoothing; a hundredth of the range if absent.
     num_points: G. With a bandwidth under about a five-hundredth of the range,
       give more, or the status says that the mass is off.
-    chunk: examples in one product; 0 takes all.
+    examples_at_once: examples in one product; None takes all.
     weight: slice → its weight in the mean; its examples if absent.
   """
-  product, size, dtype = _operator(loss, params, batch, chunk, weight)
+  product, size, dtype = _operator(
+    loss, params, batch, examples_at_once, weight
+  )
   return operator_density(
     product, size, key, num_matvecs=num_matvecs,
     num_directions=num_directions, bandwidth=bandwidth, num_points=num_points,
@@ -331,7 +343,7 @@ def hessian_trace(
   *,
   method: str = 'hutchinson',
   num_matvecs: int = 32,
-  chunk: int = 0,
+  examples_at_once: int | None = None,
   weight: Callable[[PyTree], jax.Array] | None = None,
 ) -> HessianTrace:
   """Trace of a loss's Hessian with its standard error.
@@ -350,7 +362,7 @@ def hessian_trace(
     method: `hutchinson` (any P), or `xtrace` (better where few eigenvalues
       dominate; memory of 3/2 · num_matvecs times the parameters).
     num_matvecs: Hessian-vector products.
-    chunk: examples in one product; 0 takes all.
+    examples_at_once: examples in one product; None takes all.
     weight: slice → its weight in the mean; its examples if absent.
 
   Raises:
@@ -358,7 +370,9 @@ def hessian_trace(
   """
   if method not in trace.METHODS:
     raise ValueError(f'method={method!r} is unknown; known: {trace.METHODS}.')
-  product, size, dtype = _operator(loss, params, batch, chunk, weight)
+  product, size, dtype = _operator(
+    loss, params, batch, examples_at_once, weight
+  )
   estimate = getattr(trace, method)(
     product, size, key, num_matvecs=num_matvecs, dtype=dtype
   )

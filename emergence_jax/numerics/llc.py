@@ -269,14 +269,14 @@ def estimate_llc(
 
   def whole_loss(w_P):
     return operators.batch_mean(
-      lambda part: flat_loss(w_P, part), data, chunk=batch_size or 0
+      lambda part: flat_loss(w_P, part), data, examples_at_once=batch_size
     )
 
   target = sgld.Target(flat_loss, center_P, mask_P, nbeta, localization)
   if descent:
     center_P = local.descend(
       target, data, jax.random.fold_in(key, num_chains + 1), steps=descent,
-      chunk=batch_size or 0,
+      examples_at_once=batch_size,
     )  # fmt: skip
     target = target._replace(center_P=center_P)
 
@@ -295,7 +295,7 @@ def estimate_llc(
   if curvature is None:
     seen = local.look(
       target, draw_batch, ran.end_P, jax.random.fold_in(key, num_chains),
-      data=data, chunk=batch_size or 0, each=each,
+      data=data, examples_at_once=batch_size, each=each,
       steps=local.Steps(step_size * stretch, num_burnin, num_draws),
     )  # fmt: skip
   else:

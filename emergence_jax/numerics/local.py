@@ -117,7 +117,12 @@ def _ritz(target: Target, w_P, batch, start_P, key) -> tuple:
 
 
 def descend(
-  target: Target, data: PyTree, key: jax.Array, *, steps: int, chunk: int
+  target: Target,
+  data: PyTree,
+  key: jax.Array,
+  *,
+  steps: int,
+  examples_at_once: int | None,
 ) -> jax.Array:
   """The point [P] after steps of gradient descent on all of the data.
 
@@ -130,16 +135,20 @@ def descend(
     data: all of the data.
     key: of a random vector.
     steps: how many.
-    chunk: examples at once; 0 for all.
+    examples_at_once: None for all.
   """
   w_P, mask_P = target.center_P, target.mask_P
 
   def slope(w_P):
     return mask_P * operators.batch_mean(
-      lambda part: jax.grad(target.loss)(w_P, part), data, chunk=chunk
+      lambda part: jax.grad(target.loss)(w_P, part),
+      data,
+      examples_at_once=examples_at_once,
     )
 
-  hessian = operators.hessian(target.loss, w_P, data, chunk=chunk)
+  hessian = operators.hessian(
+    target.loss, w_P, data, examples_at_once=examples_at_once
+  )
   t = krylov.lanczos(
     lambda v_P: mask_P * hessian(mask_P * v_P), w_P.size, key,
     num_matvecs=min(_LANCZOS_STEPS, w_P.size), dtype=w_P.dtype,
@@ -162,7 +171,7 @@ def look(
   key: jax.Array,
   *,
   data: PyTree,
-  chunk: int,
+  examples_at_once: int | None,
   each: Callable,
   steps: Steps,
 ) -> Local:
@@ -174,8 +183,7 @@ def look(
     ends_CP: ends of the chains.
     key: of random vectors and batches.
     data: all of the data.
-    chunk: examples at once; 0 where a batch is all of the data, and has no
-      noise.
+    examples_at_once: None where a batch is all of the data, and has no noise.
     each: maps a function over a leading axis.
     steps: of the chains.
   """
@@ -196,10 +204,10 @@ def look(
   signs_XP = jax.random.rademacher(key_spread, points_XP.shape, points_XP.dtype)
   slope_P = target.mask_P * operators.batch_mean(
     lambda part: jax.grad(target.loss)(target.center_P, part), data,
-    chunk=chunk,
+    examples_at_once=examples_at_once,
   )  # fmt: skip
   repeats = 0
-  if chunk:
+  if examples_at_once:
     repeats = _MANY_VECTORS if size <= _FEW_DIMENSIONS else 1
   noisy_NP = jnp.repeat(ends_CP, repeats, 0)
   noise_NP = noisy_NP

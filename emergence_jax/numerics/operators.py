@@ -36,10 +36,10 @@ def leading_size(batch: PyTree) -> int:
   return size
 
 
-def check_chunk(chunk: int) -> None:
-  """Raises a ValueError unless `chunk` is 0 (all at once) or positive."""
-  if chunk < 0:
-    raise ValueError(f'chunk={chunk} must be 0 (all at once) or positive.')
+def check_at_once(count: int | None, name: str = 'examples_at_once') -> None:
+  """Raises a ValueError unless `count` is None (all at once) or positive."""
+  if count is not None and count < 1:
+    raise ValueError(f'{name}={count} must be positive, or None for all.')
 
 
 def check_scalar(name: str, fn: Callable, *args: PyTree) -> None:
@@ -57,7 +57,7 @@ def batch_mean(
   fn: Callable[[PyTree], PyTree],
   batch: PyTree,
   *,
-  chunk: int = 0,
+  examples_at_once: int | None = None,
   weight: Callable[[PyTree], jax.Array] | None = None,
 ) -> PyTree:
   """Weighted mean of `fn(slice)` over slices of a batch.
@@ -65,7 +65,8 @@ def batch_mean(
   Args:
     fn: function of a slice, itself a mean over its examples.
     batch: pytree, leading axis N.
-    chunk: examples in a slice, which bounds the memory; 0 takes all at once.
+    examples_at_once: examples in a slice, which bounds the memory; None takes
+      all.
     weight: slice → its weight; its number of examples if absent.
 
   Returns:
@@ -73,8 +74,8 @@ def batch_mean(
     it, whatever `fn` makes of it.
   """
   size = leading_size(batch)
-  check_chunk(chunk)
-  if not 0 < chunk < size:
+  check_at_once(examples_at_once)
+  if examples_at_once is None or examples_at_once >= size:
     return fn(batch)
   weight = weight or (lambda part: jnp.float32(leading_size(part)))
 
@@ -86,9 +87,9 @@ def batch_mean(
   def add(total, part):
     return jax.tree.map(jnp.add, total, weighted(part)), None
 
-  whole = size // chunk * chunk
+  whole = size // examples_at_once * examples_at_once
   parts = jax.tree.map(
-    lambda x: x[:whole].reshape(-1, chunk, *x.shape[1:]), batch
+    lambda x: x[:whole].reshape(-1, examples_at_once, *x.shape[1:]), batch
   )
   shapes = jax.eval_shape(weighted, jax.tree.map(lambda x: x[0], parts))
   zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
@@ -119,7 +120,7 @@ def hessian(
   params: PyTree,
   batch: PyTree,
   *,
-  chunk: int = 0,
+  examples_at_once: int | None = None,
   weight: Callable[[PyTree], jax.Array] | None = None,
 ) -> Operator:
   """v [P] → Hessian of the mean loss times v, forward over reverse.
@@ -135,7 +136,7 @@ def hessian(
     loss: (params, batch) → scalar, a mean over the batch.
     params: where to take the curvature.
     batch: pytree, leading axis N.
-    chunk: examples in a slice; 0 takes all at once.
+    examples_at_once: examples in a slice; None takes all.
     weight: slice → its weight in the mean; its examples if absent.
 
   Raises:
@@ -151,7 +152,9 @@ def hessian(
       grad = jax.grad(lambda w_P: loss(unravel(w_P), part))
       return _forward(grad, flat_P, v_P)[1]
 
-    return batch_mean(part, batch, chunk=chunk, weight=weight)
+    return batch_mean(
+      part, batch, examples_at_once=examples_at_once, weight=weight
+    )
 
   return product
 
@@ -162,7 +165,7 @@ def gauss_newton(
   params: PyTree,
   batch: PyTree,
   *,
-  chunk: int = 0,
+  examples_at_once: int | None = None,
   weight: Callable[[PyTree], jax.Array] | None = None,
 ) -> Operator:
   """v [P] → generalised Gauss–Newton matrix times v.
@@ -173,7 +176,7 @@ def gauss_newton(
       the outputs.
     params: as for `hessian`, like the other arguments.
     batch: as for `hessian`.
-    chunk: as for `hessian`.
+    examples_at_once: as for `hessian`.
     weight: as for `hessian`.
 
   Source: Schraudolph 2002; Martens, arXiv:1412.1193.
@@ -194,7 +197,9 @@ def gauss_newton(
       curved = _forward(grad, out, tangent)[1]
       return jax.vjp(model, flat_P)[1](curved)[0]
 
-    return batch_mean(part, batch, chunk=chunk, weight=weight)
+    return batch_mean(
+      part, batch, examples_at_once=examples_at_once, weight=weight
+    )
 
   return product
 
@@ -204,7 +209,7 @@ def fisher(
   params: PyTree,
   batch: PyTree,
   *,
-  chunk: int = 0,
+  examples_at_once: int | None = None,
 ) -> Operator:
   """v [P] → empirical Fisher matrix, mean of g gᵀ over examples, times v.
 
@@ -212,7 +217,7 @@ def fisher(
     example_loss: (params, example) → scalar.
     params: as for `hessian`.
     batch: pytree, leading axis N.
-    chunk: as for `hessian`.
+    examples_at_once: as for `hessian`.
   """
   first = jax.tree.map(lambda x: x[0], batch)
   check_scalar('example_loss', example_loss, params, first)
@@ -227,6 +232,6 @@ def fisher(
       slopes_N = _forward(losses, flat_P, v_P)[1]
       return jax.vjp(losses, flat_P)[1](slopes_N / slopes_N.size)[0]
 
-    return batch_mean(part, batch, chunk=chunk)
+    return batch_mean(part, batch, examples_at_once=examples_at_once)
 
   return product

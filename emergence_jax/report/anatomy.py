@@ -11,18 +11,9 @@ import xarray as xr
 from emergence_jax.analysis import emergence, series, statistics
 from emergence_jax.report import style
 
-# Estimates whose own standard error belongs to their band.
-_ERRORS = {'LLC': 'llc_stderr', 'Hessian trace': 'hessian_trace_stderr'}
-_LABELS = {
-  'Fisher rank': 'Fisher rank (dimensions)',
-  'gradient covariance rank': 'gradient covariance rank (dimensions)',
-  'largest Hessian eigenvalue': 'largest Hessian eigenvalue (nat / parameter²)',
-  'Hessian trace': 'Hessian trace (nat / parameter²)',
-  'loss elevation': "loss elevation, paper's SGLD (nat)",
-  'loss barrier': 'loss barrier (nat)',
-  'probe of the answer': 'probe of the answer (accuracy)',
-}
 RANK = 'RankMe (dimensions)'
+# Drawn by level or by layer, and so not by their one series.
+_BY_PART = ('accuracy', 'rankme')
 
 
 class Curve(NamedTuple):
@@ -110,13 +101,14 @@ def curves(data: xr.Dataset, task: str) -> dict[str, list[Curve]]:
       _curve(f'layer {layer}', one.rankme.sel(layer=layer))
       for layer in data.layer.values
     ]
-  for name, source in series.SERIES.items():
-    if name == 'RankMe' or source.variable not in data:
+  for source in series.of(data).values():
+    if source.variable in _BY_PART:
       continue
     every = source.take(one)
     if np.isfinite(every).any():
-      array, error = series.usable(one, source), one.get(_ERRORS.get(name, ''))
-      panels[_LABELS.get(name, name)] = [_curve('median', array, error, every)]
+      array, error = series.usable(one, source), one.get(source.field.error)
+      label = style.label(source.field, data.sizes)
+      panels[label] = [_curve('median', array, error, every)]
   return {label: lines for label, lines in panels.items() if lines}
 
 

@@ -137,7 +137,7 @@ def draw(data: xr.Dataset, folder: pathlib.Path) -> list[pathlib.Path]:
   if 'accuracy' in data and 'rankme' in data:
     paths.append(folder / 'accuracy_rankme.png')
     accuracy_and_rankme(data, paths[-1])
-  if any(panel.name in data for panel in geometry.PANELS):
+  if geometry.panels_of(data):
     paths.append(folder / 'geometry.png')
     one_event = (
       'accuracy' in data and data.accuracy.isel(seed=0, step=0).size == 1

@@ -1,80 +1,14 @@
 """One figure with every measure of a run over its training steps."""
 
 import pathlib
-from typing import NamedTuple
 
 import matplotlib
 import numpy as np
 import xarray as xr
 
-from emergence_jax.analysis import emergence
+from emergence_jax.analysis import emergence, series
+from emergence_jax.analysis.series import Series
 from emergence_jax.report import style
-from emergence_jax.types import Status
-
-
-class Panel(NamedTuple):
-  """A panel: variable, axis label, and how it is drawn.
-
-  Attributes:
-    name: variable of the timeseries.
-    label: of the axis, with units.
-    scale: `linear`, `log` or `symlog`.
-    pick: fixed indices of dimensions beside seed, step and task.
-    band: variable of the standard error, drawn around the median.
-    status: variable with the status of every estimate; those that are not ok
-      are drawn hollow, and have no part in the median.
-  """
-
-  name: str
-  label: str
-  scale: str = 'linear'
-  pick: dict[str, int] = {}
-  band: str = ''
-  status: str = ''
-
-
-PANELS = (
-  Panel('accuracy', 'accuracy', pick={'level': -1}),
-  Panel('rankme', 'RankMe, last layer\n(dimensions)', pick={'layer': -1}),
-  Panel(
-    'fisher_rank', 'Fisher effective rank\n(dimensions)',
-    status='fisher_status',
-  ),
-  Panel(
-    'gradcov_rank', 'gradient covariance\nrank (dimensions)',
-    status='gradcov_status',
-  ),
-  Panel(
-    'hessian_eigenvalues', 'largest Hessian\neigenvalue (nat / parameter²)',
-    'log', {'hessian_index': 0}, status='hessian_status',
-  ),
-  Panel(
-    'hessian_trace', 'Hessian trace\n(nat / parameter²)', 'symlog',
-    band='hessian_trace_stderr',
-  ),
-  Panel('llc', 'LLC', band='llc_stderr', status='llc_status'),
-  Panel('llc_elevation', "loss elevation, the\npaper's SGLD (nat)"),
-  Panel('loss_barrier', 'loss barrier (nat)'),
-  Panel(
-    'probe_accuracy', 'probe of the answer,\nlast layer (accuracy)',
-    pick={'target': 0, 'layer': -1},
-  ),
-  Panel(
-    'task_grad_norm', 'gradient norm of\nthe task (nat / parameter)', 'log',
-  ),
-)  # fmt: skip
-
-
-def _series(data: xr.Dataset, panel: Panel) -> xr.DataArray:
-  return data[panel.name].isel(panel.pick)
-
-
-def _usable(data: xr.Dataset, panel: Panel) -> xr.DataArray:
-  """The same, nan where the status is not ok."""
-  series = _series(data, panel)
-  if panel.status not in data:
-    return series
-  return series.where(data[panel.status] == Status.OK)
 
 
 def _measured(series: xr.DataArray) -> xr.DataArray:
@@ -83,46 +17,66 @@ def _measured(series: xr.DataArray) -> xr.DataArray:
   return series.isel(step=np.isfinite(series).any(others).values)
 
 
-def _draw(axis, data: xr.Dataset, panel: Panel) -> None:
+def _draw(axis, data: xr.Dataset, panel: Series) -> None:
   # All of them say where the measure was due, the usable ones what it is.
-  every = _measured(_series(data, panel))
-  series = _usable(data, panel).sel(step=every.step)
-  if 'task' not in series.dims:
-    groups = {'all tasks': series}
-  else:
-    groups = {str(t): series.sel(task=t) for t in series.task.values}
+  every = _measured(panel.take(data))
+  series_ = series.usable(data, panel).sel(step=every.step)
+  by_task = 'task' in series_.dims
+  groups = {'all tasks': series_}
+  if by_task:
+    groups = {str(t): series_.sel(task=t) for t in series_.task.values}
   for colour, (name, one) in zip(
     style.task_colours(len(groups)), groups.items()
   ):
-    if len(groups) == 1 and 'task' not in series.dims:
+    if not by_task:
       colour = 'black' if data.sizes.get('task', 1) > 1 else style.BLUE
     style.curves(axis, one, colour, name, seeds=len(groups) == 1)
     if len(groups) == 1:
-      raw = every if 'task' not in every.dims else every.sel(task=name)
-      flagged = raw.where(np.isnan(one)).transpose('step', 'seed')
-      axis.plot(
-        flagged.step, flagged, 'o', mfc='none', color=colour, ms=3, alpha=0.4
-      )
-    if panel.band and len(groups) == 1:
-      error = data[panel.band].sel(step=one.step.values)
-      if 'task' in error.dims:
-        error = error.isel(task=0)
-      middle, half = one.median('seed'), error.median('seed')
-      axis.fill_between(
-        one.step, middle - half, middle + half, color=colour, alpha=0.25, lw=0,
-        label='± standard error',
-      )  # fmt: skip
-  axis.set_ylabel(panel.label)
-  if panel.scale == 'symlog':
+      raw = every.sel(task=name) if by_task else every
+      _flagged(axis, raw.where(np.isnan(one)), colour)
+      _band(axis, data, panel, one, colour)
+  axis.set_ylabel(style.label(panel.field, data.sizes, wrapped=True))
+  if panel.field.scale == 'symlog':
     largest = float(np.nanmax(np.abs(every.values)))
     axis.set_yscale('symlog', linthresh=max(largest * 1e-3, 1e-12))
   else:
-    axis.set_yscale(panel.scale)
+    axis.set_yscale(panel.field.scale)
+
+
+def _flagged(axis, flagged: xr.DataArray, colour) -> None:
+  """Estimates that are not ok, hollow."""
+  flagged = flagged.transpose('step', 'seed')
+  axis.plot(
+    flagged.step, flagged, 'o', mfc='none', color=colour, ms=3, alpha=0.4
+  )
+
+
+def _band(axis, data: xr.Dataset, panel: Series, one, colour) -> None:
+  """The standard error about the median."""
+  if panel.field.error not in data:
+    return
+  error = data[panel.field.error].sel(step=one.step.values)
+  if 'task' in error.dims:
+    error = error.isel(task=0)
+  middle, half = one.median('seed'), error.median('seed')
+  axis.fill_between(
+    one.step, middle - half, middle + half, color=colour, alpha=0.25, lw=0,
+    label='± standard error',
+  )  # fmt: skip
 
 
 def _emergence(axis, step: float | None) -> None:
   if step is not None and np.isfinite(step):
     axis.axvline(step, color='grey', lw=1, ls='--')
+
+
+def panels_of(data: xr.Dataset) -> list[Series]:
+  """The series that a run has anything of."""
+  return [
+    one
+    for one in series.of(data).values()
+    if _measured(one.take(data)).sizes['step']
+  ]
 
 
 def geometry(
@@ -135,8 +89,7 @@ def geometry(
     path: PNG file to write.
     emerged: step to mark by a dashed line.
   """
-  panels = [p for p in PANELS if p.name in data]
-  panels = [p for p in panels if _measured(_series(data, p)).sizes['step']]
+  panels = panels_of(data)
   columns = min(3, len(panels))
   rows = -(-len(panels) // columns)
   with matplotlib.rc_context(style.RC):

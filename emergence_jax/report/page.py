@@ -13,6 +13,7 @@ import xarray as xr
 from emergence_jax import files, progress
 from emergence_jax.analysis import emergence
 from emergence_jax.analysis import runs as runs_lib
+from emergence_jax.analysis.runs import Run, Runs
 from emergence_jax.analysis.study import Study
 from emergence_jax.report import anatomy, text
 from emergence_jax.types import BAD_ROWS, Status
@@ -58,11 +59,11 @@ def _task(data: xr.Dataset, task: str) -> dict:
   }
 
 
-def _payload(runs: dict[str, xr.Dataset]) -> dict:
+def _payload(runs: Runs) -> dict:
   """Run → task → what is drawn of it."""
   return {
-    run: {str(t): _task(data, str(t)) for t in data.task.values}
-    for run, data in runs.items()
+    name: {task: _task(run.data, task) for task in run.tasks}
+    for name, run in runs.items()
   }
 
 
@@ -83,9 +84,11 @@ def _folded(summary: str, frame: pd.DataFrame) -> str:
 
 def _claims(frame: pd.DataFrame) -> str:
   """The claims; folded where there is nothing to say on any."""
+  if not len(frame):
+    return '<p>No run is set beside a study (config.reference.name).</p>'
   if (frame.verdict == 'not measured').all():
-    table = _folded("The paper's numbers", frame)
-    return f'<p>No claim of the paper is about these runs.</p>{table}'
+    table = _folded("The study's numbers", frame)
+    return f'<p>Nothing was measured that decides a claim.</p>{table}'
   return _html_table(frame)
 
 
@@ -98,14 +101,13 @@ def _image(path: pathlib.Path, title: str) -> str:
   )
 
 
-def _json_of(data: xr.Dataset, name: str) -> dict:
+def _json_of(run: Run, name: str) -> dict:
   """A file of the run's directory; empty if it is not there, or broken."""
-  folder = data.attrs.get('path', data.attrs['workdir'])
-  return files.read_json(pathlib.Path(folder) / name) or {}
+  return files.read_json(run.workdir / name) or {}
 
 
-def _time(data: xr.Dataset) -> str:
-  sessions = _json_of(data, 'times.json').get('sessions', [])
+def _time(run: Run) -> str:
+  sessions = _json_of(run, 'times.json').get('sessions', [])
   try:
     spent = progress.duration(sum(s['seconds'] for s in sessions))
   except (TypeError, KeyError):  # of an older version, and damaged
@@ -121,34 +123,34 @@ def _devices(names: list[str]) -> str:
   return ', '.join(f'{names.count(n)} × {n}' for n in dict.fromkeys(names))
 
 
-def _what_was_run(runs: dict[str, xr.Dataset]) -> pd.DataFrame:
+def _what_was_run(runs: Runs) -> pd.DataFrame:
   rows = []
-  for run, data in runs.items():
-    env = _json_of(data, 'env.json')
+  for name, run in runs.items():
+    env, data = _json_of(run, 'env.json'), run.data
     versions = env.get('versions', {})
     versions = versions if isinstance(versions, dict) else {}
-    done, wanted = int(data.step.values[-1]), data.attrs.get('train_steps')
+    done = f'{int(data.step.values[-1]):,}'
     rows.append({
-      'run': run, 'parameters': f'{data.attrs.get("parameters", 0):,}',
+      'run': name, 'parameters': f'{data.attrs.get("parameters", 0):,}',
+      'set beside': run.reference.title if run.reference else '–',
       'seeds': data.sizes['seed'],
-      'steps': f'{done:,}' if done == wanted else f'{done:,} of {wanted:,}',
+      'steps': f'{done} of {run.train_steps:,}' if run.is_unfinished else done,
       'checkpoints': data.sizes['step'],
-      'time': _time(data),
+      'time': _time(run),
       'devices': _devices(env.get('devices', [])) or '–',
       'versions': ', '.join(f'{n} {versions[n]}' for n in _VERSIONS
                             if versions.get(n)),
       'commit': str(env.get('git_commit') or '–')[:10],
-      'directory': data.attrs['workdir'],
+      'directory': runs_lib.name_of(run.workdir),
     })  # fmt: skip
   return pd.DataFrame(rows)
 
 
-def _configs(runs: dict[str, xr.Dataset]) -> str:
+def _configs(runs: Runs) -> str:
   """Each run's configuration, folded."""
   parts = []
-  for run, data in runs.items():
-    config = runs_lib.config_of(data)
-    words = html.escape(json.dumps(config, indent=1))
+  for run, one in runs.items():
+    words = html.escape(json.dumps(one.config, indent=1))
     name = html.escape(run)
     parts.append(
       f'<details><summary>Configuration of {name}</summary><pre>{words}</pre>'
@@ -157,10 +159,11 @@ def _configs(runs: dict[str, xr.Dataset]) -> str:
   return ''.join(parts)
 
 
-def problems(runs: dict[str, xr.Dataset]) -> pd.DataFrame:
+def problems(runs: Runs) -> pd.DataFrame:
   """Rows whose status is not ok, and estimates that say they are not."""
   rows = []
-  for run, data in runs.items():
+  for run, one_run in runs.items():
+    data = one_run.data
     for state in BAD_ROWS:
       bad = (data.status == state).values
       for s in np.flatnonzero(bad.any(1)):
@@ -185,14 +188,14 @@ def problems(runs: dict[str, xr.Dataset]) -> pd.DataFrame:
 
 def build(
   found: Study,
-  runs: dict[str, xr.Dataset],
+  runs: Runs,
   figures: dict[str, pathlib.Path],
 ) -> str:
   """The page as one string of HTML.
 
   Args:
     found: the study.
-    runs: label → timeseries, from `analysis.runs.load`.
+    runs: label → run, from `analysis.runs.load`.
     figures: title → PNG file, from `panels.draw`.
   """
   notes = ''.join(f'<li>{html.escape(n)}</li>' for n in found.notes)

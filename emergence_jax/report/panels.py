@@ -10,19 +10,16 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
-from emergence_jax.analysis import (
-  emergence,
-  paper,
-  precedence,
-  statistics,
-  tables,
-)
+from emergence_jax.analysis import emergence, precedence, statistics, tables
 from emergence_jax.analysis.precedence import Events
+from emergence_jax.analysis.runs import Run, Runs
 from emergence_jax.analysis.study import Study
+from emergence_jax.reference import ALGORITHMIC
+from emergence_jax.reference import algorithmic as paper
 from emergence_jax.report import anatomy, style
 
 
-def emergence_strip(found: Study, runs: dict[str, xr.Dataset]):
+def emergence_strip(found: Study, runs: Runs):
   """Steps of emergence of every seed by every rule, where events are few."""
   frame = found.tables['emergence_by_seed']
   events = frame.run + ', ' + frame.task + ' ' + frame.level
@@ -44,13 +41,13 @@ def emergence_strip(found: Study, runs: dict[str, xr.Dataset]):
   axis.set_ylim(rows - 0.5, -0.5)
   axis.set(xscale='log', xlabel='step of emergence')
   if not np.isfinite(frame.step).any():  # a logarithmic axis needs an extent
-    last = max(int(data.step.values[-1]) for data in runs.values())
+    last = max(int(run.data.step.values[-1]) for run in runs.values())
     axis.set_xlim(1, last + 1)
   axis.set_title('When each seed got there, by every rule', fontsize=10)
   return figure
 
 
-def emergence_map(found: Study, runs: dict[str, xr.Dataset]):
+def emergence_map(found: Study, runs: Runs):
   """Median steps of emergence: task × level down, runs across."""
   frame = found.tables['emergence']
   frame = frame[frame.rule == emergence.RULE_OF_EVENTS]
@@ -133,37 +130,45 @@ def depth_map(run: str, data: xr.Dataset):
   return figure
 
 
-def floors(runs: dict[str, xr.Dataset]):
+def floors(runs: Runs):
   """Floors of RankMe across runs, the paper's beside them."""
-  names = list(runs)
-  sizes = [data.attrs.get('size') or name for name, data in runs.items()]
   figure, axis = style.subplots(figsize=(7.5, 4), layout='constrained')
-  tasks = list(dict.fromkeys(
-    str(t) for data in runs.values() for t in data.task.values
-  ))  # fmt: skip
-  for i, (task, colour) in enumerate(
-    zip(tasks, style.task_colours(len(tasks)))
-  ):
-    for j, data in enumerate(runs.values()):
-      if task not in data.task.values or 'rankme' not in data:
-        continue
-      values = tables.floors_of(data)[:, list(data.task.values).index(task)]
-      x = j + (i - len(tasks) / 2) * 0.06
-      axis.plot(
-        np.full(values.size, x), values, 'o', color=colour, ms=4, alpha=0.6
-      )
-      if task in paper.FLOORS and sizes[j] in paper.SIZES:
-        theirs = paper.FLOORS[task][paper.SIZES.index(sizes[j])]
-        axis.plot(x, theirs, 'x', color=colour, ms=9, mew=2)
+  tasks = list(dict.fromkeys(t for run in runs.values() for t in run.tasks))
+  colours = style.task_colours(len(tasks))
+  for j, run in enumerate(runs.values()):
+    found = tables.floors_of(run.data)
+    for i, (task, colour) in enumerate(zip(tasks, colours)):
+      if task in run.tasks:
+        x = j + (i - len(tasks) / 2) * 0.06
+        _floor(axis, run, task, found[:, run.tasks.index(task)], x, colour)
+  for task, colour in zip(tasks, colours):
     axis.plot([], [], 'o', color=colour, ms=4, label=task)
-  if set(sizes) & set(paper.SIZES):
+  if any(_paper_floors(run) for run in runs.values()):
     axis.plot([], [], 'kx', ms=9, mew=2, label='the paper')
-  axis.set_xticks(range(len(names)), names)
-  axis.set_xlim(-0.5, len(names) - 0.5)
+  axis.set_xticks(range(len(runs)), list(runs))
+  axis.set_xlim(-0.5, len(runs) - 0.5)
   axis.set_ylabel('floor of RankMe, last layer (dimensions)')
   figure.legend(loc='outside right upper', fontsize=9)
   axis.set_title('Floors across sizes; a dot is a seed', fontsize=10)
   return figure
+
+
+def _paper_floors(run: Run) -> dict[str, float]:
+  """Task → the paper's floor at the size of a run, if it has one."""
+  if run.reference is not ALGORITHMIC or run.size not in paper.SIZES:
+    return {}
+  place = paper.SIZES.index(run.size)
+  return {task: values[place] for task, values in paper.FLOORS.items()}
+
+
+def _floor(axis, run: Run, task: str, values_S, x: float, colour) -> None:
+  """A dot for each seed, and a cross for the paper."""
+  axis.plot(
+    np.full(values_S.size, x), values_S, 'o', color=colour, ms=4, alpha=0.6
+  )
+  theirs = _paper_floors(run).get(task)
+  if theirs is not None:
+    axis.plot(x, theirs, 'x', color=colour, ms=9, mew=2)
 
 
 def _strip(axis, events: Events, row: int, rng) -> None:
@@ -320,14 +325,15 @@ def prediction(found: Study, run: str, data: xr.Dataset):
   return figure
 
 
-def makers(found: Study, runs: dict[str, xr.Dataset]):
+def makers(found: Study, runs: Runs):
   """Title → function that makes the figure."""
-  events = {n: d.chance.size for n, d in runs.items()}
-  emerging = emergence_strip if max(events.values()) == 1 else emergence_map
+  every = {name: run.data for name, run in runs.items()}
+  events = max(data.chance.size for data in every.values())
+  emerging = emergence_strip if events == 1 else emergence_map
   made = {'Emergence': lambda: emerging(found, runs)}
-  ranked = {n: d for n, d in runs.items() if 'rankme' in d}
+  ranked = {n: data for n, data in every.items() if 'rankme' in data}
   if ranked:
-    made['Floors across sizes'] = lambda: floors(ranked)
+    made['Floors across sizes'] = lambda: floors({n: runs[n] for n in ranked})
   for run, data in ranked.items():
     if data.sizes['layer'] > 1:
       made[f'Depth: {run}'] = lambda r=run, d=data: depth_map(r, d)
@@ -336,8 +342,8 @@ def makers(found: Study, runs: dict[str, xr.Dataset]):
   for run, measures in found.changes.items():
     if measures:
       made[f'Leads: {run}'] = lambda r=run: leads(found, r)
-  for run, data in runs.items():
-    for task in map(str, data.task.values):
+  for run, data in every.items():
+    for task in runs[run].tasks:
       made[f'Anatomy: {run}: {task}'] = lambda r=run, d=data, t=task: (
         anatomy.figure(r, d, t)
       )

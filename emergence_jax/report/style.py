@@ -2,6 +2,8 @@
 
 import copy
 import pathlib
+import textwrap
+from collections.abc import Mapping
 
 import matplotlib
 import numpy as np
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatterSciNotation
 
 from emergence_jax import files
+from emergence_jax.types import Field
 
 # Okabe and Ito's colours, which colour-blind people can tell apart.
 BLUE, ORANGE, GREEN, PURPLE = '#0072B2', '#D55E00', '#009E73', '#CC79A7'
@@ -100,3 +103,21 @@ def step_axis(axis, data: xr.Dataset) -> None:
   """Logarithmic steps behind the first checkpoint, linear before it."""
   linear = float(data.step.values[1]) if data.sizes['step'] > 1 else 1.0
   axis.set_xscale('symlog', linthresh=linear)
+
+
+def label(
+  field: Field, sizes: Mapping[str, int], *, wrapped: bool = False
+) -> str:
+  """A series as an axis says it: its name, which of several, and its units.
+
+  >>> rank = Field(
+  ...   ('layer',), '', '', 'dimension', label='a', pick={'layer': -1}
+  ... )
+  >>> label(rank, {'layer': 2})
+  'a, last layer (dimensions)'
+  """
+  last = (d for d, i in field.pick.items() if i == -1 and sizes.get(d, 0) > 1)
+  words = [field.label, *(f'last {d}' for d in last)]
+  units = {'dimension': 'dimensions', '1': ''}.get(field.units, field.units)
+  text = ', '.join(words) + (f' ({units})' if units else '')
+  return textwrap.fill(text, 26) if wrapped else text

@@ -202,8 +202,11 @@ def study(found: Study, width: int = 170) -> str:
       )
     )
   table = found.tables['claims']
+  if not len(table):
+    console.print('No run is set beside a study (config.reference.name).')
+    return out.getvalue()
   if (table.verdict == 'not measured').all():
-    console.print('No claim of the paper is about these runs.')
+    console.print('Nothing was measured that decides a claim of the study.')
     return out.getvalue()
   columns = ['claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'seeds',
              'p of precedence', 'range', 'verdict', 'why']  # fmt: skip

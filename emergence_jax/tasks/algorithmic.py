@@ -268,7 +268,6 @@ class AlgorithmicTask(base.Task):
 
   vocab_size = VOCAB_SIZE
   length = LENGTH
-  num_scored = None
   task_names = TASKS
   level_names = tuple(str(level) for level in LEVELS)
 
@@ -283,11 +282,12 @@ class AlgorithmicTask(base.Task):
 
   def train_batch(self, prepared, key):
     """Examples of uniform task and level, [B, ...]."""
-    return self.draw(prepared, key, self.batch_size)
-
-  def draw(self, prepared, key, count):
-    """`count` examples of uniform task and level, [count, ...]."""
     del prepared
+    return self.draw((), key, self.batch_size)
+
+  def draw(self, seed, key, count):
+    """`count` examples of uniform task and level, [count, ...]."""
+    del seed
     key_task, key_level, key_sample = jax.random.split(key, 3)
     task_B = jax.random.randint(key_task, (count,), 0, len(TASKS))
     level_B = jax.random.randint(key_level, (count,), 0, len(LEVELS))
@@ -331,5 +331,5 @@ class AlgorithmicTask(base.Task):
   def exam(self, seed, count):
     """The same fresh examples for every seed; none is a training example."""
     del seed
-    batch = self.fresh(prng.key(prng.Stream.PROBE, prng.Probe.EXAM), count)
+    batch = self.fresh(prng.key(prng.Stream.FIXED, prng.Fixed.EXAM), count)
     return batch, jnp.zeros(batch.query.shape, bool)

@@ -10,30 +10,68 @@ import numpy as np
 from emergence_jax.types import Batch, PyTree
 
 
-class Task(abc.ABC):
-  """A source of sequences; frozen, and all its methods are pure.
+class Exams(abc.ABC):
+  """What a model is examined on; frozen, and all its methods are pure.
+
+  Every measure can be had of these. Some need more, and say so
+  (`measures.options.needs`): `exam`, for what is right and wrong of a single
+  answer; `labelled` and `targets`, for linear probes; `wrong`, for a choice.
 
   Attributes:
     vocab_size: number of tokens.
     length: tokens in every sequence, padding included.
     num_scored: if not None, only so many last positions of the model's output
-      are ever scored in training, and the last block may skip the others.
+      are ever scored, and the last block may skip the others.
     task_names: K names.
     level_names: L names.
     chance_KxL: accuracy of the best constant answer.
-    has_table: whether training examples come from a finite table, so that
-      there is a training accuracy beside the held-out one.
-    target_names: R names of what linear probes decode; the answer first.
-    epoch_steps: steps of one pass over the table; None without one.
+    differ_by_seed: whether what a seed is trained on, and so its reference
+      examples, are its own, as a split of a finite table is.
   """
 
   vocab_size: int
   length: int
-  num_scored: int | None
+  num_scored: int | None = None
   task_names: Sequence[str]
   level_names: Sequence[str]
   chance_KxL: np.ndarray
-  has_table: bool = False
+  differ_by_seed: bool = False
+
+  @abc.abstractmethod
+  def draw(self, seed: jax.Array, key: jax.Array, count: int) -> Batch:
+    """`count` independent draws from what is trained on, [count, ...]."""
+
+  @abc.abstractmethod
+  def reference(self, seed: jax.Array, key: jax.Array, count: int) -> Batch:
+    """A fixed sample of what a seed trains on, [N, ...].
+
+    N is `count`, or as many as there are where that is less.
+    """
+
+  @abc.abstractmethod
+  def by_task(self, seed: jax.Array, key: jax.Array, count: int) -> Batch:
+    """The same of each task, its levels pooled and mixed, [K, N, ...]."""
+
+  @abc.abstractmethod
+  def fresh(self, key: jax.Array, count: int) -> Batch:
+    """`count` examples of every task × level, [K, L, count, ...]."""
+
+  def mask(self, count: int) -> jax.Array | None:
+    """Which places of `fresh` hold examples, bool [K, L, N]; None if all."""
+    del count
+
+
+class Task(Exams):
+  """What a model is trained on, too.
+
+  Attributes:
+    includes_training: whether an exam holds what was trained on, marked, so
+      that there is a training accuracy beside the held-out one.
+    target_names: R names of what linear probes decode; the answer first.
+    epoch_steps: steps of one pass over a finite table; None without one.
+  """
+
+  includes_training: bool = False
   epoch_steps: int | None = None
   target_names: Sequence[str] = ('answer', 'operand_1', 'operand_2')
 
@@ -47,31 +85,12 @@ class Task(abc.ABC):
     """The examples of one training step, [B, ...]."""
 
   @abc.abstractmethod
-  def draw(self, prepared: PyTree, key: jax.Array, count: int) -> Batch:
-    """`count` independent draws from what is trained on, [count, ...]."""
-
-  @abc.abstractmethod
-  def reference(self, seed: jax.Array, key: jax.Array, count: int) -> Batch:
-    """A fixed sample of what a seed trains on, [N, ...].
-
-    N is `count`, or the size of the table where that is less.
-    """
-
-  @abc.abstractmethod
-  def by_task(self, seed: jax.Array, key: jax.Array, count: int) -> Batch:
-    """The same of each task, its levels pooled and mixed, [K, N, ...]."""
-
-  @abc.abstractmethod
   def targets(self, batch: Batch) -> jax.Array:
     """Tokens that linear probes decode at the query, int32 [..., R]."""
 
-  @abc.abstractmethod
-  def fresh(self, key: jax.Array, count: int) -> Batch:
-    """`count` examples of every task × level, [K, L, count, ...]."""
-
-  def mask(self, count: int) -> jax.Array | None:
-    """Which places of `fresh` hold examples, bool [K, L, N]; None if all."""
-    del count
+  def labelled(self, key: jax.Array, count: int) -> Batch:
+    """Examples for linear probes, the same for every seed, [K, N, ...]."""
+    return self.by_task(jnp.int32(0), key, count)
 
   @abc.abstractmethod
   def exam(self, seed: jax.Array, count: int) -> tuple[Batch, jax.Array]:

@@ -37,7 +37,8 @@ class ModularAddition(base.Task):
   num_scored = 1
   task_names = ('MODADD',)
   level_names = ('1',)
-  has_table = True
+  differ_by_seed = True
+  includes_training = True
 
   def __post_init__(self):
     if not 3 <= self.p <= 1000:
@@ -125,12 +126,15 @@ class ModularAddition(base.Task):
     """All training pairs, or `batch_size` of them drawn with replacement."""
     if not self.batch_size:
       return self.examples(prepared)
-    return self.draw(prepared, key, self.batch_size)
+    return self._draw(prepared, key, self.batch_size)
 
-  def draw(self, prepared, key, count):
-    """`count` training pairs, drawn with replacement."""
+  def _draw(self, prepared, key, count):
     pick = jax.random.randint(key, (count,), 0, self.num_train)
     return self.examples(prepared[pick])
+
+  def draw(self, seed, key, count):
+    """`count` training pairs, drawn with replacement."""
+    return self._draw(self.prepare(seed), key, count)
 
   def reference(self, seed, key, count):
     """`count` distinct training pairs, or all, in random order."""
@@ -141,6 +145,10 @@ class ModularAddition(base.Task):
     """The same, [1, N, ...]."""
     batch = self.reference(seed, key, count)
     return jax.tree.map(lambda x: x[None], batch)
+
+  def labelled(self, key, count):
+    """`count` distinct pairs, trained on or not, [1, N, ...]."""
+    return jax.tree.map(lambda x: x[:, 0], self.fresh(key, count))
 
   def targets(self, batch):
     """The sum and the two summands, [..., 3]."""

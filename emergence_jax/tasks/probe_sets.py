@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emergence_jax.tasks.base import Exams
 from emergence_jax.types import Batch, UserError
 
 _FOLDER = pathlib.Path(__file__).parents[1] / 'probe_sets'
@@ -147,7 +148,7 @@ def choose(names: Sequence[str]) -> dict[str, list[Item]]:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class ProbeSets:
+class ProbeSets(Exams):
   """Tokenised sets, as exams of a model that is trained elsewhere.
 
   A set takes the place of a task; there is one level. Sets have their own
@@ -173,9 +174,6 @@ class ProbeSets:
   has_wrong: np.ndarray
 
   level_names = ('1',)
-  num_scored = None
-  has_table = False
-  epoch_steps = None
 
   @property
   def chance_KxL(self) -> np.ndarray:
@@ -187,11 +185,6 @@ class ProbeSets:
 
   def _alike(self, count: int) -> int:
     return min(count, int(self.there.sum((1, 2)).min()))
-
-  def prepare(self, seed):
-    """Nothing: no training depends on a seed here."""
-    del seed
-    return ()
 
   def fresh(self, key, count):
     """The first `count` places of every set, [K, 1, count, ...]."""
@@ -219,9 +212,9 @@ class ProbeSets:
     order = jax.random.permutation(key, len(self.task_names) * each)
     return jax.tree.map(lambda x: x[order][:count], batch)
 
-  def draw(self, prepared, key, count):
+  def draw(self, seed, key, count):
     """`count` random items of random sets, [count, ...]."""
-    del prepared
+    del seed
     key_set, key_item = jax.random.split(key)
     sets = jax.random.randint(key_set, (count,), 0, len(self.task_names))
     sizes = jnp.asarray(self.there.sum((1, 2)))[sets]

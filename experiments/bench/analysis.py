@@ -11,7 +11,10 @@ import xarray as xr
 from rich import box, console, table
 from scipy import signal
 
-from emergence_jax.analysis import groups, peaks, precedence, study
+from emergence_jax.analysis import peaks, precedence, study
+from emergence_jax.analysis.runs import Run
+from emergence_jax.reference import ALGORITHMIC
+from emergence_jax.reference import algorithmic as paper
 
 _STEPS, _LAYERS, _DRAWS = 200, 4, precedence.DRAWS
 
@@ -19,7 +22,7 @@ _STEPS, _LAYERS, _DRAWS = 200, 4, precedence.DRAWS
 def made_up(seeds: int) -> xr.Dataset:
   """A timeseries of eight tasks and nine measures, all of them random walks."""
   rng = np.random.default_rng(0)
-  tasks = [*groups.EASY, *groups.HARD]
+  tasks = [*paper.EASY, *paper.HARD]
   step = np.arange(_STEPS) * 100
 
   def walk(*shape):
@@ -47,9 +50,7 @@ def made_up(seeds: int) -> xr.Dataset:
     'seed': np.arange(seeds), 'step': step, 'task': tasks,
     'level': ['1', '2', '3'], 'layer': np.arange(1, _LAYERS + 1),
   }  # fmt: skip
-  return xr.Dataset(
-    variables, coords, attrs={'train_steps': int(step[-1]), 'size': 'small'}
-  )
+  return xr.Dataset(variables, coords)
 
 
 def _scipy_seconds(x_NC, y_NC) -> float:
@@ -68,7 +69,8 @@ def run(folder, seeds: int, with_peers: bool) -> None:
   del folder
   data = made_up(seeds)
   began = time.monotonic()
-  study.study({'small': data}, draws=_DRAWS)
+  run = Run('small', data, {'model': {'size': 'small'}}, reference=ALGORITHMIC)
+  study.study({'small': run}, draws=_DRAWS)
   whole = time.monotonic() - began
   rank = np.moveaxis(data.rankme.values[..., -1], 1, -1)
   accuracy = np.moveaxis(data.accuracy.values, 1, -1)

@@ -55,7 +55,7 @@ def _flops(config) -> float:
   import jax
 
   objective = config.objective
-  task = objective.task
+  task = objective.exams
 
   def gradient(key):
     params = objective.init(key)

@@ -33,7 +33,7 @@ def sgld(request: dict) -> float:
     })  # fmt: skip
     objective = config.objective
     params = objective.init(jax.random.key(0))
-    data = objective.task.reference(0, jax.random.key(1), 10**6)
+    data = objective.exams.reference(0, jax.random.key(1), 10**6)
     loss = objective.mean_example_loss
   else:
     keys = jax.random.split(jax.random.key(0), 4)
@@ -69,7 +69,7 @@ def _nano_problem(batch_size: int):
   })  # fmt: skip
   objective = config.objective
   params = objective.init(jax.random.key(0))
-  batch = objective.task.reference(0, jax.random.key(1), batch_size)
+  batch = objective.exams.reference(0, jax.random.key(1), batch_size)
   return objective.loss, params, batch
 
 
@@ -131,13 +131,14 @@ def nano() -> dict:
 
   from configs import algorithmic
   from emergence_jax import config as config_lib
+  from emergence_jax import specs
 
   config = config_lib.from_mapping(algorithmic.get_config('nano'))
   params = jax.jit(config.objective.init)(jax.random.key(0))
   found = {}
   for name, spec in config.measures.items():
-    measure = config_lib.build_measure(config, name, spec)
-    probe = jax.jit(measure.probe)(jnp.int32(0))
+    measure = specs.make(config.objective, name, spec)
+    probe = jax.jit(measure.inputs)(jnp.int32(0))
     if name == 'llc':
       name = 'llc, one task of eight'
       probe = jax.tree.map(lambda x: x[:1], probe)

@@ -1,0 +1,150 @@
+"""A running training as a source: asked for a step, it trains up to there."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import jax
+import numpy as np
+
+from emergence_jax import checkpoints as checkpoints_lib
+from emergence_jax import config as config_lib
+from emergence_jax import files, rundir, stopping, train
+from emergence_jax import programs as programs_lib
+from emergence_jax import progress as progress_lib
+from emergence_jax import rows as rows_lib
+from emergence_jax.sources.base import Snapshot
+from emergence_jax.types import Population, PyTree, Status
+
+# A call trains for about so long, so that signals and progress get their turn.
+_SEGMENT_SECONDS = 0.5
+
+
+class Pacer:
+  """Chooses segment lengths of about `_SEGMENT_SECONDS`.
+
+  Lengths do not change results, only when the host is asked.
+  """
+
+  def __init__(self):
+    self._steps = 1
+
+  def next(self, remaining: int) -> int:
+    """Steps of the next segment."""
+    return min(self._steps, remaining, train.MAX_SEGMENT)
+
+  def record(self, steps: int, seconds: float) -> None:
+    """Learns from a segment that took `seconds`."""
+    fitting = int(steps * _SEGMENT_SECONDS / max(seconds, 1e-6))
+    self._steps = max(1, min(fitting, 4 * steps))
+
+
+@dataclasses.dataclass
+class Training:
+  """A `Source` that trains, and saves its population behind every row.
+
+  Attributes:
+    config: of the run.
+    programs: all that is compiled.
+    writer: of the timeseries; the history of every update goes there.
+    checkpoints: where populations are saved.
+    progress: shown to a person.
+    stop: whether a signal asked to stop.
+    clock: how long the run took.
+    lock: of its folder.
+    population: where the training stands; consumed.
+    step: its step.
+  """
+
+  config: config_lib.Config
+  programs: programs_lib.Programs
+  writer: rows_lib.Writer
+  checkpoints: checkpoints_lib.Checkpoints
+  progress: progress_lib.Progress
+  stop: stopping.StopRequest
+  clock: rundir.Clock
+  lock: files.Lock
+  population: Population
+  step: int
+  _pacer: Pacer = dataclasses.field(default_factory=Pacer)
+
+  def __post_init__(self):
+    self._finite = np.ones(self.config.seeds.count, bool)
+    self._previous = self._before()
+
+  @property
+  def seeds(self) -> Sequence[int]:
+    """Numbers of the seeds."""
+    seeds = self.config.seeds
+    return range(seeds.first, seeds.first + seeds.count)
+
+  def left(self) -> list[int]:
+    """Steps of the rows to come; that of a new run's beginning, too."""
+    begun = self.step in self.checkpoints.steps()
+    return [
+      s for s in self.config.steps.tolist() if s > self.step - (not begun)
+    ]
+
+  def _before(self) -> PyTree | None:
+    """Parameters at the newest row up to here, for measures of pairs."""
+    if not self.programs.pairs:
+      return None
+    steps = self.config.steps
+    row = int(steps[steps <= self.step][-1])
+    if row == self.step:
+      written = self.step in self.checkpoints.steps()
+      return self.programs.copy(self.population.params) if written else None
+    found = self.checkpoints.restore(row, self.programs.abstract_population)
+    if found is not None:
+      return found.params
+    names = ', '.join(sorted(self.programs.pairs))
+    self.progress.say(
+      f'the checkpoint of step {row:,} is gone, so {names} cannot be measured '
+      'at the next one; keep at least two (config.checkpoints.keep).'
+    )
+    return None
+
+  def _train_until(self, target: int) -> None:
+    """Trains to `target`, or to where a stop was requested."""
+    start, losses, norms = self.step, [], []
+    while self.step < target and not self.stop.name:
+      count = self._pacer.next(target - self.step)
+      began = time.monotonic()
+      self.population, history = self.programs.segment(self.population, count)
+      history = jax.device_get(history)
+      self._pacer.record(count, time.monotonic() - began)
+      losses.append(history.loss[:, :count])
+      norms.append(history.grad_norm[:, :count])
+      self.step += count
+      self.progress.update(self.step, float(np.median(losses[-1][:, -1])))
+    self.lock.check()
+    self._finite = np.ones(self.config.seeds.count, bool)
+    if losses:
+      loss, norm = np.concatenate(losses, 1), np.concatenate(norms, 1)
+      self._finite = np.isfinite(loss).all(1)
+      self.writer.write_history(start, {'train_loss': loss, 'grad_norm': norm})
+
+  def at(self, step, names):
+    """All seeds at a step; None if a stop was requested before."""
+    del names
+    self._train_until(step)
+    if self.step < step:
+      return None
+    everyone = np.arange(self.config.seeds.count)
+    return iter([Snapshot(everyone, self.population, self._previous)])
+
+  def status(self, step):
+    """Whether the loss was finite since the row before."""
+    del step
+    return np.where(self._finite, Status.OK, Status.NON_FINITE)
+
+  def after(self, step):
+    """Saves the population; whether nobody asked to stop."""
+    if self.programs.pairs and self.step == step:
+      self._previous = self.programs.copy(self.population.params)
+    self.lock.check()
+    # One that was stopped before its first step is there already.
+    if self.step not in self.checkpoints.steps():
+      self.checkpoints.save(self.population)
+    self.clock.record(self.step)
+    return not self.stop.name
