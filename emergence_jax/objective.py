@@ -12,6 +12,10 @@ from emergence_jax.models.base import Model, Output
 from emergence_jax.tasks.base import Exams
 from emergence_jax.types import Batch, PyTree
 
+# Logits of more bytes are never in memory at once, where the model can make
+# them row by row (`Model.unembed`).
+LOGITS_BYTES = 2**28
+
 
 class Answers(NamedTuple):
   """How a model answers; leading axes as in the batch.
@@ -25,6 +29,12 @@ class Answers(NamedTuple):
   correct: jax.Array
   log_prob: jax.Array
   tokens: jax.Array
+
+
+def _against(logits, target):
+  """Cross-entropy against the target, and whether it is the likeliest."""
+  nats = optax.softmax_cross_entropy_with_integer_labels(logits, target)
+  return nats, jnp.argmax(logits, -1) == target
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,21 +59,37 @@ class Objective:
     """The model on the inputs of tokens [B, T], that is on [B, T - 1]."""
     return self.model.apply(params, tokens[:, :-1], num_queries)
 
-  def _cross_entropy(self, params, batch, num_queries):
-    """Cross-entropy at each predicted token, and which count, [B, Q]."""
-    logits = self.apply(params, batch.tokens, num_queries).logits
-    places = slice(-logits.shape[1], None)
-    nats = optax.softmax_cross_entropy_with_integer_labels(
-      logits, batch.tokens[:, places]
-    )
-    return nats, batch.scored[:, places].astype(nats.dtype)
+  def _predicted(self, params, batch):
+    """Cross-entropy and rightness of each predicted token, and its place.
+
+    Returns:
+      nats [B, Q], bool [B, Q] (it is the likeliest), scored bool [B, Q].
+    """
+    output = self.apply(params, batch.tokens, self.exams.num_scored)
+    places = slice(-output.final.shape[1], None)
+    target = batch.tokens[:, places]
+    unembed = getattr(self.model, 'unembed', None)
+    row_bytes = self.model.vocab_size * output.final.dtype.itemsize
+    if unembed is None or target.size * row_bytes <= LOGITS_BYTES:
+      nats, right = _against(output.logits, target)
+    else:
+      # Made again for the gradient, so that no slice outlives its own.
+      one = jax.checkpoint(
+        lambda row: _against(unembed(params, row[0]), row[1])
+      )
+      rows = output.final.reshape(target.size, -1), target.ravel()
+      at_once = max(1, LOGITS_BYTES // row_bytes)
+      nats, right = jax.lax.map(one, rows, batch_size=at_once)
+    nats, right = nats.reshape(target.shape), right.reshape(target.shape)
+    return nats, right, batch.scored[:, places]
 
   def loss(self, params: PyTree, batch: Batch) -> jax.Array:
     """Mean cross-entropy of the scored tokens of a batch [B], in nats.
 
     Source: arXiv:2602.15997, section 3: tokens after `=` only.
     """
-    nats, counts = self._cross_entropy(params, batch, self.exams.num_scored)
+    nats, _, scored = self._predicted(params, batch)
+    counts = scored.astype(nats.dtype)
     return jnp.sum(nats * counts) / jnp.sum(counts)
 
   def example_loss(self, params: PyTree, example: Batch) -> jax.Array:
@@ -76,7 +102,8 @@ class Objective:
     Other than `loss` it weighs examples and not tokens, so that the mean over
     a random minibatch is unbiased.
     """
-    nats, counts = self._cross_entropy(params, batch, self.exams.num_scored)
+    nats, _, scored = self._predicted(params, batch)
+    counts = scored.astype(nats.dtype)
     return jnp.mean(jnp.sum(nats * counts, 1) / jnp.sum(counts, 1))
 
   @staticmethod
@@ -111,11 +138,7 @@ class Objective:
     Teacher forcing suffices for exact match: the greedy answer is right if
     and only if every token is the likeliest one after a right beginning.
     """
-    logits = self.apply(params, batch.tokens, self.exams.num_scored).logits
-    places = slice(-logits.shape[1], None)
-    target, scored = batch.tokens[:, places], batch.scored[:, places]
-    nats = optax.softmax_cross_entropy_with_integer_labels(logits, target)
-    right = jnp.argmax(logits, -1) == target
+    nats, right, scored = self._predicted(params, batch)
     return Answers(
       # A model whose output is not finite answers nothing.
       correct=jnp.all((right & jnp.isfinite(nats)) | ~scored, -1),

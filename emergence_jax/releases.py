@@ -14,7 +14,7 @@ from emergence_jax import programs as programs_lib
 from emergence_jax import specs as specs_lib
 from emergence_jax.models import released
 from emergence_jax.objective import Objective
-from emergence_jax.sources import folders
+from emergence_jax.sources import folders, hub
 from emergence_jax.sources.base import Say
 from emergence_jax.sources.revisions import Revisions
 from emergence_jax.tasks import probe_sets
@@ -29,18 +29,21 @@ class ReleaseConfig:
     name: of the model, for tables; the folder's own if empty.
     sets: probe sets by name or path, separated by commas; all if empty.
     dtype: of the parameters, `float32` or `bfloat16`.
+    delete: whether what was fetched from the hub leaves the cache once it is
+      measured.
   """
 
   name: str = ''
   sets: str = ''
   dtype: str = 'float32'
+  delete: bool = False
 
 
 class Release(NamedTuple):
   """A release that is about to be measured.
 
   Attributes:
-    revisions: seed → step → folder.
+    revisions: seed → step → where.
     subject: what is measured of them.
     dtype: of the parameters.
   """
@@ -50,12 +53,25 @@ class Release(NamedTuple):
   dtype: str
 
 
+def _find(root: str, delete: bool) -> folders.Revisions:
+  if root.startswith(hub.PREFIX):
+    return hub.find(root.removeprefix(hub.PREFIX), delete=delete)
+  return folders.find(root)
+
+
+def _name(root: str) -> str:
+  """The last word of a path or of a repository's name."""
+  first = root.partition(',')[0].removeprefix(hub.PREFIX)
+  return first.rpartition('/')[2] or pathlib.Path(root).resolve().name
+
+
 def _first_readable(revisions: folders.Revisions) -> pathlib.Path:
   """A revision whose model and tokenizer can be read."""
   problem = ''
   for steps in revisions.values():
-    for _, folder in sorted(steps.items(), reverse=True):
+    for _, place in sorted(steps.items(), reverse=True):
       try:
+        folder = place.describe()
         released.read_model(folder)
       except UserError as error:
         problem = problem or str(error)
@@ -86,7 +102,7 @@ def _encode(folder: pathlib.Path) -> Callable[[str], list[int]]:
 
 def prepare(
   given: Mapping[str, Any],
-  root: pathlib.Path,
+  root: str | pathlib.Path,
   steps: str = '',
   say: Say = print,
 ) -> Release:
@@ -94,7 +110,7 @@ def prepare(
 
   Args:
     given: groups `release` (see `ReleaseConfig`) and `measures`.
-    root: folder of the checkpoints.
+    root: folder of the checkpoints, or `hub:ORG/NAME,…`.
     steps: range of steps, see `folders.select`.
     say: takes lines of text for the user.
 
@@ -113,7 +129,7 @@ def prepare(
       f'{", ".join(released.DTYPES)}.'
     )
   specs, _ = specs_lib.parse(raw.get('measures', {}))
-  revisions = folders.select(folders.find(root), steps)
+  revisions = folders.select(_find(str(root), options.delete), steps)
   folder = _first_readable(revisions)
   model = released.read_model(folder)
   names = [n for n in options.sets.split(',') if n]
@@ -136,7 +152,7 @@ def prepare(
     **raw,
     'task': {'name': 'probe_sets'},
     'model': {
-      'size': options.name or root.resolve().name,
+      'size': options.name or _name(str(root)),
       'parameters': objective.num_params(),
     },
     'train': {'steps': there[-1]},
@@ -148,7 +164,7 @@ def prepare(
 
 def measure(
   given: Mapping[str, Any],
-  root: pathlib.Path,
+  root: str | pathlib.Path,
   workdir: pathlib.Path,
   *,
   steps: str = '',
@@ -158,7 +174,7 @@ def measure(
 
   Args:
     given: the configuration, see `prepare`.
-    root: folder of the checkpoints.
+    root: folder of the checkpoints, or `hub:ORG/NAME,…`.
     workdir: where the timeseries is to be.
     steps: range of steps, see `folders.select`.
     say: takes lines of text for the user.

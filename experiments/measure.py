@@ -37,7 +37,10 @@ _CONFIG = flags.DEFINE_string(
   'argument.',
 )  # fmt: skip
 _CHECKPOINTS = flags.DEFINE_string(
-  'checkpoints', None, 'Folder of released checkpoints, by step or by seed.'
+  'checkpoints',
+  None,
+  'Folder of released checkpoints, by step or by seed; or '
+  'hub:ORG/NAME, with more names behind commas.',
 )
 _STEPS = flags.DEFINE_string(
   'steps', '', 'Of a release: FIRST:LAST, both included.'
@@ -100,7 +103,9 @@ def _of_release(arguments: list[str]) -> None:
       name: names.choose('--measures', name, known) for name in _MEASURES.value
     }
   workdir = apps.path('workdir', _WORKDIR.value)
-  root = apps.path('checkpoints', _CHECKPOINTS.value)
+  root = _CHECKPOINTS.value
+  if not root.startswith('hub:'):
+    root = apps.path('checkpoints', root)
   count = releases.measure(
     given, root, workdir, steps=_STEPS.value, say=apps.say
   )

@@ -18,6 +18,8 @@ from experiments import config_flag
 NAN, INF = math.nan, math.inf
 COUNTS = (0, -3, 2**31, 10**12, 1.5, NAN, INF, '8', True, None, [1], {})
 NOT_NEGATIVE = (-1, 2**31, 10**12, 2.5, NAN, INF, 'x', True, None, [0])
+# None is what is chosen automatically.
+AT_ONCE = (0, -1, 2**31, 10**12, 2.5, NAN, INF, 'x', True, [0])
 POSITIVE = (0.0, -1.0, NAN, INF, -INF, 1e300, 'x', True, None, [1.0], {})
 REAL_FROM_0 = (-1e-9, NAN, INF, -INF, 1e39, 'x', True, None, [1.0])
 BOOLS = (0, 1, 'yes', None, 0.0)
@@ -26,8 +28,8 @@ WORDS = ('', 'x', None, 3, 1.5, ['gelu'], {}, 'GELU ')
 BAD = {
   'seeds.count': (*COUNTS, 10**9),
   'seeds.first': (*NOT_NEGATIVE, 2**32, 2**32 + 1, 2**31 - 2),
-  'seeds.devices': (*NOT_NEGATIVE, 3, 4096),
-  'seeds.at_once': (*NOT_NEGATIVE, 3),
+  'seeds.devices': (*AT_ONCE, 3, 4096),
+  'seeds.at_once': (*AT_ONCE, 3),
   'train.steps': COUNTS,
   'optimizer.rate': REAL_FROM_0,
   'optimizer.warmup': (*NOT_NEGATIVE, 10**11),
@@ -81,11 +83,11 @@ BAD = {
   'measures.behaviour.examples_at_once': COUNTS,
   'measures.rank.examples': (*COUNTS, 1),
   'measures.rank.every': COUNTS,
-  'measures.rank.seeds_at_once': (*NOT_NEGATIVE, 3),
+  'measures.rank.seeds_at_once': (*AT_ONCE, 3),
   'measures.rank.from_step': NOT_NEGATIVE,
   'measures.rank.on': BOOLS,
   'measures.fisher.examples': (*COUNTS, 1),
-  'measures.fisher.examples_at_once': NOT_NEGATIVE,
+  'measures.fisher.examples_at_once': AT_ONCE,
   'measures.gradcov.batches': (*COUNTS, 1),
   'measures.gradcov.batch_size': COUNTS,
   'measures.gradcov.prefix': COUNTS,
@@ -94,7 +96,7 @@ BAD = {
   'measures.hessian.trace_matvecs': (*COUNTS, 1),
   'measures.llc.step_size': POSITIVE,
   'measures.llc.localization': REAL_FROM_0,
-  'measures.llc.nbeta': REAL_FROM_0,
+  'measures.llc.nbeta': tuple(x for x in POSITIVE if x is not None),
   'measures.llc.num_draws': (*COUNTS, 7),
   'measures.llc.num_burnin': NOT_NEGATIVE,
   'measures.llc.num_chains': COUNTS,

@@ -33,7 +33,7 @@ def entropy_rank(values):
   return np.exp(stats.entropy(np.clip(values, 0, None)))
 
 
-@pytest.mark.parametrize('examples_at_once', [0, 25, 7, 1])
+@pytest.mark.parametrize('examples_at_once', [None, 25, 7, 1])
 def test_fisher_against_the_dense_matrix(examples_at_once):
   objective, params, batch, grads = transformer()
   fisher = grads.T @ grads / 25
@@ -80,8 +80,8 @@ def test_fisher_of_linear_regression_in_closed_form():
   )
 
 
-@pytest.mark.parametrize('examples_at_once', [0, 2])
-def test_covariance_against_the_dense_matrix(examples_at_once):
+@pytest.mark.parametrize('batches_at_once', [None, 2])
+def test_covariance_against_the_dense_matrix(batches_at_once):
   objective, params, batch, grads = transformer()
   batches = jax.tree.map(lambda x: x.reshape(5, 5, *x.shape[1:]), batch)
   means = grads.reshape(5, 5, -1).mean(1)
@@ -91,7 +91,7 @@ def test_covariance_against_the_dense_matrix(examples_at_once):
       params,
       batches,
       prefix=100,
-      examples_at_once=examples_at_once,
+      batches_at_once=batches_at_once,
     )
   )(params)
   for spectrum, rows in ((found.all, means), (found.prefix, means[:, :100])):
@@ -126,23 +126,23 @@ def test_a_mean_that_dwarfs_the_covariance():
 def test_slices_do_not_matter(seed, count, size, center):
   x = np.random.default_rng(seed).normal(size=(count, size))
 
-  def grams(examples_at_once):
+  def grams(items_at_once):
     return gram.gradient_gram(
       lambda item: {'a': item, 'b': 2 * item[:1]}, jnp.float32(x),
-      examples_at_once=examples_at_once, center=center, prefixes=(3,),
+      items_at_once=items_at_once, center=center, prefixes=(3,),
     )  # fmt: skip
 
   full = np.concatenate([x, 2 * x[:, :1]], 1)
   if center:
     full = full - full.mean(0)
-  whole = grams(0)
+  whole = grams(None)
   np.testing.assert_allclose(whole[0], full @ full.T, atol=1e-4)
   np.testing.assert_allclose(
     whole[1], full[:, : min(3, size)] @ full[:, : min(3, size)].T
     if size >= 3 else full[:, : size + 1] @ full[:, : size + 1].T, atol=1e-4,
   )  # fmt: skip
-  for examples_at_once in (1, count - 1):
-    np.testing.assert_allclose(grams(examples_at_once), whole, atol=1e-4)
+  for items_at_once in (1, count - 1):
+    np.testing.assert_allclose(grams(items_at_once), whole, atol=1e-4)
 
 
 def test_long_rows_keep_their_digits():
@@ -228,7 +228,7 @@ def test_other_leaves_and_keys_in_the_batch():
   expected = ej.fisher_effective_rank(
     inner, {'w': jnp.zeros(5)}, GRADIENTS * np.float32(params['on'])
   )
-  for examples_at_once in (0, 5):
+  for examples_at_once in (None, 5):
     found = ej.fisher_effective_rank(
       loss, params, (GRADIENTS, keys), examples_at_once=examples_at_once
     )
@@ -263,7 +263,7 @@ def test_more_bad_input():
     ej.gradient_covariance_rank(
       lambda w, x: jnp.mean(x @ w), jnp.zeros(5), GRADIENTS[:, None], prefix=0
     )
-  with pytest.raises(ValueError, match='examples_at_once=-1'):
+  with pytest.raises(ValueError, match='items_at_once=-1'):
     ej.fisher_effective_rank(
       inner, {'w': jnp.zeros(5)}, GRADIENTS, examples_at_once=-1
     )

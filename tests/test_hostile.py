@@ -1,5 +1,6 @@
 """Names, bytes, encodings and settings that a user's machine may have."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -9,7 +10,6 @@ import sys
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from emergence_jax import config, loop
 from emergence_jax.analysis import runs as runs_lib
@@ -34,8 +34,9 @@ def finished(tmp_path_factory):
   return workdir
 
 
-def rename_task(data: xr.Dataset, name: str) -> xr.Dataset:
-  return data.assign_coords(task=np.array([name], object))
+def rename_task(run: runs_lib.Run, name: str) -> runs_lib.Run:
+  data = run.data.assign_coords(task=np.array([name], object))
+  return dataclasses.replace(run, data=data, label=name)
 
 
 @pytest.fixture(scope='module')
@@ -45,11 +46,11 @@ def reported(finished, tmp_path_factory):
   for name in NAMES:
     path = root / name.replace('/', '∕')
     path.symlink_to(finished, target_is_directory=True)
-  data = runs_lib.load([finished])['mod 5']
+  run = runs_lib.load([finished])['mod 5']
   given = {}
   for name in NAMES:
     label = os.fsencode(name).decode('utf-8', 'replace')
-    given[label] = rename_task(data, label)
+    given[label] = rename_task(run, label)
   original = write.runs_lib.load
   write.runs_lib.load = lambda workdirs: given
   try:

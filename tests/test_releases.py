@@ -250,7 +250,8 @@ def test_the_layout_of_the_hubs_cache(tmp_path):
   (tmp_path / 'snapshots' / 'abc').mkdir(parents=True)
   (tmp_path / 'refs' / 'step1000').write_text('abc\n', encoding='utf-8')
   found = folders.find(tmp_path)
-  assert found == {0: {1000: tmp_path / 'snapshots' / 'abc'}}
+  there = folders.Local(tmp_path / 'snapshots' / 'abc')
+  assert found == {0: {1000: there}}
 
 
 def test_folders_that_are_refused(tmp_path):

@@ -10,6 +10,7 @@ from emergence_jax.analysis import (
   order,
   precedence,
   rates,
+  series,
   statistics,
 )
 from emergence_jax.analysis.claims import Finding
@@ -36,11 +37,12 @@ def pythia(
   Returns:
     Key of a claim → our value.
   """
+  del changes  # those of all steps are those of the early collapse
   ranked = having(runs, 'rankme')
   found = {}
   if ranked:
     found |= _collapse(ranked) | _order(ranked)
-  return found | _precursor(runs, precursors) | _lead(runs, changes, draws)
+  return found | _precursor(runs, precursors) | _lead(runs, draws)
 
 
 def _rank(run: Run) -> tuple[np.ndarray, np.ndarray]:
@@ -129,13 +131,15 @@ def _precursor(runs: Runs, precursors) -> dict[str, Finding]:
   return {'pythia precursor': finding(estimate, {n: runs[n] for n in names})}
 
 
-def _lead(runs: Runs, changes: order.Found, draws: int) -> dict[str, Finding]:
+def _lead(runs: Runs, draws: int) -> dict[str, Finding]:
   """By how many steps RankMe leads in logical deduction, at 2.8B."""
   leads, tests, used = [], [], {}
   for name, run in runs.items():
-    events = changes.get(name, {}).get('RankMe')
     if paper.size_of(run.config) != paper.LEAD_SIZE:
       continue
+    late = run.data.sel(step=run.data.step > paper.LEAD_AFTER)
+    rank = series.of(late).get('RankMe')
+    events = None if rank is None else order.events_of(late, rank)
     if not isinstance(events, precedence.Events):
       continue
     inside = np.array([task == paper.LEAD_SET for task in run.tasks])

@@ -29,6 +29,10 @@ class Output(NamedTuple):
 class Model(Protocol):
   """A causal language model as pure functions of its parameters.
 
+  One with a large vocabulary may have a method `unembed` besides: (params,
+  final state [..., D]) → logits [..., V]. With it, losses need not have the
+  logits of all tokens in memory.
+
   Attributes:
     num_layers: blocks, and so hidden states.
     vocab_size: tokens in and out.
@@ -142,6 +146,11 @@ class FlaxModel:
   def apply(self, params, tokens, num_queries=None) -> Output:
     """Logits and hidden states of int tokens [B, T]."""
     return self.module.apply({'params': params}, tokens, num_queries)
+
+  def unembed(self, params: PyTree, final: jax.Array) -> jax.Array:
+    """Logits [..., V] of final states [..., D]."""
+    matrix = params['unembed'] if 'unembed' in params else params['embed'].T
+    return final @ matrix
 
   def ordered(self, params: PyTree) -> list[PyTree]:
     """Embeddings, blocks, final LayerNorm, output matrix."""

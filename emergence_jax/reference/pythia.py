@@ -18,8 +18,9 @@ FINAL_ORDER = (
 )  # fmt: skip
 # The steps by which RankMe is said to have collapsed.
 COLLAPSED = (32, 256)
-# The size and the set in which version 4 finds a lead.
-LEAD_SIZE, LEAD_SET = '2.8b', 'logic'
+# The size and the set in which version 4 finds a lead, and the step by which
+# the early collapse is over, whose change would be the largest.
+LEAD_SIZE, LEAD_SET, LEAD_AFTER = '2.8b', 'logic', 1000
 _EMBEDDING = 50_304
 
 
@@ -93,7 +94,8 @@ CLAIMS = (
   Claim(
     'pythia lead', 'at 2.8B RankMe leads in logical deduction', '–',
     'by 49K steps', 20_000, 100_000,
-    'mean over seeds of the lead of RankMe in the set "logic", in steps', True,
+    'steps from the largest change of RankMe to that of accuracy in the set '
+    '"logic", both after step 1,000, mean over seeds', True,
   ),
 )  # fmt: skip
 

@@ -1,27 +1,91 @@
 """Folders of released checkpoints: which revisions of which seeds there are."""
 
+import dataclasses
 import pathlib
 import re
 from collections.abc import Mapping
+from typing import Protocol
 
+from emergence_jax.models import released
 from emergence_jax.types import UserError
 
 _STEP = re.compile(r'(?:revision=)?step[-_]?(\d+)')
 _SEED = re.compile(r'seed[-_]?(\d+)')
 PATTERNS = 'step1000, step-1000, step_1000, revision=step1000'
 
-# seed → step → folder
-Revisions = dict[int, dict[int, pathlib.Path]]
+
+class Place(Protocol):
+  """Where a revision is; its text names it."""
+
+  def describe(self) -> pathlib.Path:
+    """A folder with the model's description and tokenizer, at least."""
+    ...
+
+  def fetch(self) -> pathlib.Path:
+    """A folder with the weights, too."""
+    ...
+
+  def drop(self) -> None:
+    """Called when the revision is measured."""
+    ...
+
+  def fingerprints(self) -> dict[str, str]:
+    """Name of each file of weights → SHA-256 of its contents."""
+    ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Local:
+  """A revision on the disk.
+
+  Attributes:
+    path: its folder.
+  """
+
+  path: pathlib.Path
+
+  def __str__(self) -> str:
+    return str(self.path)
+
+  def describe(self) -> pathlib.Path:
+    """The folder."""
+    return self.path
+
+  def fetch(self) -> pathlib.Path:
+    """The folder."""
+    return self.path
+
+  def drop(self) -> None:
+    """What is there stays there."""
+
+  def fingerprints(self) -> dict[str, str]:
+    """Of the files in the folder."""
+    return released.fingerprints(self.path)
+
+
+# seed → step → where
+Revisions = dict[int, dict[int, Place]]
+
+
+def step_of(name: str) -> int | None:
+  """The step that a revision's name says."""
+  match = _STEP.fullmatch(name)
+  return int(match[1]) if match else None
+
+
+def seed_of(name: str) -> int:
+  """The seed that a model's name says; 0 if none."""
+  match = _SEED.search(name)
+  return int(match[1]) if match else 0
 
 
 def _steps(folder: pathlib.Path) -> dict[int, pathlib.Path]:
   """Step → folder of the revisions right in a folder."""
   found: dict[int, pathlib.Path] = {}
   for path in sorted(folder.iterdir()):
-    match = _STEP.fullmatch(path.name)
-    if match is None or not path.is_dir():
+    step = step_of(path.name)
+    if step is None or not path.is_dir():
       continue
-    step = int(match[1])
     if step in found:
       raise UserError(
         f'{found[step]} and {path} are both of step {step:,}; keep one.'
@@ -34,15 +98,16 @@ def _snapshots(folder: pathlib.Path) -> dict[int, pathlib.Path]:
   """The same in the layout of the hub's cache: refs name snapshots."""
   found = {}
   for ref in sorted((folder / 'refs').glob('*')):
-    match = _STEP.fullmatch(ref.name)
-    if match and ref.is_file():
+    step = step_of(ref.name)
+    if step is not None and ref.is_file():
       commit = ref.read_text(encoding='utf-8', errors='replace').strip()
-      found[int(match[1])] = folder / 'snapshots' / commit
+      found[step] = folder / 'snapshots' / commit
   return found
 
 
-def _of_one_seed(folder: pathlib.Path) -> dict[int, pathlib.Path]:
-  return _steps(folder) or _snapshots(folder)
+def _of_one_seed(folder: pathlib.Path) -> dict[int, Place]:
+  found = _steps(folder) or _snapshots(folder)
+  return {step: Local(path) for step, path in found.items()}
 
 
 def find(root: str | pathlib.Path) -> Revisions:
@@ -68,8 +133,7 @@ def find(root: str | pathlib.Path) -> Revisions:
     steps = _of_one_seed(folder)
     if not steps:
       continue
-    match = _SEED.search(folder.name)
-    seed = int(match[1]) if match else 0
+    seed = seed_of(folder.name)
     if seed in found:
       raise UserError(
         f'{names[seed]} and {folder} are both of seed {seed}; name them by '
@@ -113,7 +177,7 @@ def select(revisions: Revisions, steps: str) -> Revisions:
   return kept
 
 
-def union(revisions: Mapping[int, Mapping[int, pathlib.Path]]) -> list[int]:
+def union(revisions: Mapping[int, Mapping[int, Place]]) -> list[int]:
   """All steps that any seed has, increasing."""
   return sorted({step for steps in revisions.values() for step in steps})
 

@@ -1,4 +1,4 @@
-"""Released checkpoints as a source: one folder a revision, one seed at a time.
+"""Released checkpoints as a source, one seed at a time.
 
 A revision that cannot be read, or whose weights another step has, leaves its
 row blank, says so and does not stop the others.
@@ -13,7 +13,7 @@ from emergence_jax import files, rundir
 from emergence_jax import programs as programs_lib
 from emergence_jax.models import released
 from emergence_jax.models.base import FlaxModel
-from emergence_jax.sources import folders
+from emergence_jax.sources import folders, hub
 from emergence_jax.sources.base import Say, Snapshot
 from emergence_jax.types import Population, PyTree, Status, UserError
 
@@ -26,7 +26,7 @@ class Revisions:
 
   Args:
     workdir: of the timeseries; the fingerprints are kept there.
-    there: seed → step → folder.
+    there: seed → step → where.
     model: that all of them have to be.
     dtype: of the parameters.
     programs: compiled measures.
@@ -46,6 +46,7 @@ class Revisions:
     self._there, self._model, self._dtype, self._say = there, model, dtype, say
     self._steps = folders.union(there)
     self._clock = rundir.Clock(workdir)
+    self._held: dict[int, int] = {}
     self._marks = self._repeats(workdir / FINGERPRINTS)
 
   @property
@@ -63,12 +64,14 @@ class Revisions:
     known = files.read_json(path) or {}
     for seed, steps in self._there.items():
       shards = {}
-      for step, folder in steps.items():
+      for step, place in steps.items():
         key = f'{seed}/{step}'
         try:
           if key not in known:
-            known[key] = released.fingerprints(folder)
+            known[key] = place.fingerprints()
           shards[step] = known[key]
+        except hub.Unreachable:
+          raise
         except (UserError, OSError) as error:
           self._leave_out(seed, step, Status.MISSING, error)
       for step, (other, file) in folders.repeated(shards).items():
@@ -79,15 +82,17 @@ class Revisions:
 
   def _load(self, seed: int, step: int) -> PyTree | None:
     """Parameters of a revision; None, with a mark, if there are none."""
-    folder = self._there[seed].get(step)
-    if folder is None:
+    place = self._there[seed].get(step)
+    if place is None:
       self._marks.setdefault((step, seed), Status.MISSING)
     if (step, seed) in self._marks:
       return None
     try:
-      model, params = released.load_checkpoint(folder, dtype=self._dtype)
+      model, params = released.load_checkpoint(place.fetch(), dtype=self._dtype)
       if model.module != self._model.module:
-        raise UserError(f'{folder} is of another shape than the others.')
+        raise UserError(f'{place} is of another shape than the others.')
+    except hub.Unreachable:
+      raise  # the same command goes on when it answers
     except UserError as error:
       self._leave_out(seed, step, Status.MISSING, error)
       return None
@@ -127,6 +132,15 @@ class Revisions:
     return np.array(marks)
 
   def after(self, step):
-    """Notes the time; there is more to come."""
+    """Notes the time, and lets go what is not needed; there is more to come."""
     self._clock.record(step)
+    for seed, steps in self._there.items():
+      if step in steps and (step, seed) not in self._marks:
+        # The last usable one is read again by measures of pairs.
+        held = self._held.get(seed)
+        if held is not None:
+          steps[held].drop()
+        self._held[seed] = step
+      if step == self._steps[-1] and seed in self._held:
+        steps[self._held.pop(seed)].drop()
     return True

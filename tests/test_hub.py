@@ -1,0 +1,83 @@
+"""Released checkpoints by the hub's own library, from a hub on loopback."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+import xarray as xr
+
+from emergence_jax import timeseries
+from emergence_jax.sources import folders, hub
+from emergence_jax.types import Status, UserError
+from tests import hub_server, release, small
+
+ROOT = pathlib.Path(__file__).parents[1]
+WEIGHTS = 'model.safetensors'
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+  """Two seeds of three revisions; one of them is another's again."""
+  folder = tmp_path_factory.mktemp('hub')
+  release.train(folder, [1, 2], [0, 1, 2])
+  first = folder / 'tiny-seed1'
+  shutil.copy(first / 'step2' / WEIGHTS, first / 'step1' / WEIGHTS)
+  return folder
+
+
+def measure(checkpoints, workdir, url, cache):
+  """The app, in an environment that knows of one hub alone."""
+  return subprocess.run(
+    [
+      sys.executable, '-m', 'experiments.measure',
+      '--config=configs/pythia.py:tiny', f'--checkpoints={checkpoints}',
+      f'--workdir={workdir}', '--measures=choice,barrier',
+      '--config.release.sets=patterns', '--config.release.delete=true',
+    ],
+    cwd=ROOT, capture_output=True, text=True,
+    env={
+      **os.environ, **small.QUICK, 'HF_ENDPOINT': url,
+      'HF_HUB_CACHE': str(cache), 'HF_HUB_DISABLE_TELEMETRY': '1',
+    },
+  )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_fetched_one_by_one_and_let_go(root, tmp_path):
+  cache, both = tmp_path / 'cache', 'hub:org/tiny-seed1,org/tiny-seed2'
+  with hub_server.serving(root) as (url, asked):
+    done = measure(both, tmp_path / 'far', url, cache)
+  assert done.returncode == 0, done.stderr
+  assert f'seed 1, step 1 is left out: its {WEIGHTS} is that' in done.stdout
+  fetched = [r for r in asked if r.startswith('GET') and WEIGHTS in r]
+  # The repeat is known without its weights.
+  assert len(set(fetched)) == 5
+  assert not list(cache.rglob('*.safetensors'))
+  near = measure(root, tmp_path / 'near', 'http://127.0.0.1:9', cache)
+  assert near.returncode == 0, near.stderr
+  far = timeseries.load(tmp_path / 'far').load()
+  xr.testing.assert_equal(far, timeseries.load(tmp_path / 'near').load())
+  assert far.status.sel(seed=1, step=1) == Status.REPEATED
+  # Nothing is marked where the hub does not answer.
+  lost = measure(both, tmp_path / 'lost', 'http://127.0.0.1:9', cache)
+  assert lost.returncode == 1 and 'cannot be had from the hub' in lost.stderr
+  assert 'Traceback' not in lost.stderr and not (tmp_path / 'lost').exists()
+
+
+def test_what_is_refused(monkeypatch):
+  with pytest.raises(UserError, match='names no repository'):
+    hub.find(' , ')
+  monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
+  with pytest.raises(UserError, match=r"pip install 'emergence_jax\[hub\]'"):
+    hub.find('org/name')
+
+
+@pytest.mark.parametrize(
+  'name,step',
+  [('step1000', 1000), ('step-5', 5), ('main', None), ('step1x', None)],
+)
+def test_steps_of_names(name, step):
+  assert folders.step_of(name) == step
