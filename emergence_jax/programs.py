@@ -13,6 +13,34 @@ from emergence_jax import optim, prng, specs, train
 from emergence_jax.types import Measure, Population, PyTree
 
 
+def _peak(program) -> int | None:
+  """Bytes that a compiled program needs at once, if it can be known."""
+  stats = program.memory_analysis()
+  if stats is None:
+    return None
+  return (
+    stats.argument_size_in_bytes
+    + stats.output_size_in_bytes
+    + stats.temp_size_in_bytes
+    - stats.alias_size_in_bytes
+  )
+
+
+def peak_bytes(measure: Measure, params: PyTree) -> int | None:
+  """Bytes that a measure of one seed needs at once, by shapes alone.
+
+  Args:
+    measure: the measure.
+    params: shapes and types of the parameters.
+  """
+  seed = jax.ShapeDtypeStruct((), jnp.int32)
+  inputs = jax.eval_shape(measure.inputs, seed)
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  before = (params,) if measure.pair else ()
+  lowered = jax.jit(measure.fn).lower(params, inputs, key, *before)
+  return _peak(lowered.compile())
+
+
 class Programs:
   """Everything of a run that is compiled, ahead of time and once each.
 
@@ -142,17 +170,8 @@ class Programs:
 
   def memory(self) -> dict[str, int]:
     """Peak bytes of each compiled program on one device, by its analysis."""
-    peaks = {}
-    for name, program in self._compiled.items():
-      stats = program.memory_analysis()
-      if stats is not None:
-        peaks[name] = (
-          stats.argument_size_in_bytes
-          + stats.output_size_in_bytes
-          + stats.temp_size_in_bytes
-          - stats.alias_size_in_bytes
-        )
-    return peaks
+    peaks = {name: _peak(p) for name, p in self._compiled.items()}
+    return {name: peak for name, peak in peaks.items() if peak is not None}
 
 
 class OneSeed:

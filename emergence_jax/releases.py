@@ -5,16 +5,19 @@ Rows are steps, and seeds are the folders' seeds.
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import jax
+import numpy as np
+
 from emergence_jax import config as config_lib
-from emergence_jax import limits, recording
+from emergence_jax import limits, progress, recording
 from emergence_jax import programs as programs_lib
 from emergence_jax import specs as specs_lib
 from emergence_jax.models import released
 from emergence_jax.objective import Objective
-from emergence_jax.sources import folders, hub
+from emergence_jax.sources import base, folders, hub
 from emergence_jax.sources.base import Say
 from emergence_jax.sources.revisions import Revisions
 from emergence_jax.tasks import probe_sets
@@ -194,3 +197,44 @@ def measure(
     )
 
   return recording.record(workdir, release.subject, source_of, say)
+
+
+def describe(
+  given: Mapping[str, Any],
+  root: str | pathlib.Path,
+  *,
+  steps: str = '',
+) -> Iterator[str]:
+  """What measuring a release would take: lines of text; nothing is loaded.
+
+  Weights need not be there. Memory is what the compiler plans for this
+  machine, parameters included; on an accelerator it differs somewhat.
+
+  Args:
+    given: the configuration, see `prepare`.
+    root: folder of the checkpoints, or `hub:ORG/NAME,…`.
+    steps: range of steps, see `folders.select`.
+  """
+  lines: list[str] = []
+  release = prepare(given, root, steps, lines.append)
+  subject, exams = release.subject, release.subject.objective.exams
+  yield from lines
+  number = subject.objective.num_params()
+  dtype = np.dtype(released.DTYPES[release.dtype])
+  there = sum(map(len, release.revisions.values()))
+  items = ', '.join(
+    f'{name} {int(n)}'
+    for name, n in zip(exams.task_names, exams.there.sum((1, 2)))
+  )
+  yield f'parameters    {number:,}, {progress.size(number * dtype.itemsize)}'
+  yield f'revisions     {there} of {len(subject.seeds)} seeds'
+  yield f'items         {items}; {exams.length} tokens'
+  yield f'  {"":12}{"memory":>10}{"revisions":>12}'
+  shapes = jax.eval_shape(subject.objective.init, jax.random.key(0))
+  params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), shapes)
+  due = [n for names in base.due(subject.specs, set(), subject.steps).values()
+         for n in names]  # fmt: skip
+  for name, measure in subject.measures().items():
+    peak = programs_lib.peak_bytes(measure, params)
+    size = progress.size(peak) if peak else 'unknown'
+    yield f'  {name:<12}{size:>10}{due.count(name):>12,}'

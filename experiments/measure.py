@@ -45,6 +45,9 @@ _CHECKPOINTS = flags.DEFINE_string(
 _STEPS = flags.DEFINE_string(
   'steps', '', 'Of a release: FIRST:LAST, both included.'
 )
+_DRY_RUN = flags.DEFINE_bool(
+  'dry_run', False, 'Of a release: print what it takes, and measure nothing.'
+)
 _PREFIX = '--config.measures.'
 
 
@@ -99,13 +102,21 @@ def _of_release(arguments: list[str]) -> None:
   config_flag.apply(given, config_flag.overrides(arguments))
   if _MEASURES.value is not None:
     known = given.get('measures') or {}
-    given['measures'] = {
+    chosen = {
       name: names.choose('--measures', name, known) for name in _MEASURES.value
+    }
+    given['measures'] = {
+      name: {k: v for k, v in options.items() if k != 'on'}
+      for name, options in chosen.items()
     }
   workdir = apps.path('workdir', _WORKDIR.value)
   root = _CHECKPOINTS.value
   if not root.startswith('hub:'):
     root = apps.path('checkpoints', root)
+  if _DRY_RUN.value:
+    for line in releases.describe(given, root, steps=_STEPS.value):
+      apps.say(line)
+    return
   count = releases.measure(
     given, root, workdir, steps=_STEPS.value, say=apps.say
   )

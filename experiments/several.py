@@ -20,8 +20,9 @@ _DRAWS = flags.DEFINE_integer(
   lower_bound=20,
 )
 _INTERPOLATION = flags.DEFINE_enum(
-  'interpolation', 'linear', ['linear', 'matern'],
-  "Of the paper's lags in steps: by lines, or by a Gaussian process.",
+  'interpolation', None, ['linear', 'matern'],
+  "Of the paper's lags in steps: by lines, or by a Gaussian process; as in the "
+  'study that a run is set beside, if absent.',
 )  # fmt: skip
 _STATIONARY = flags.DEFINE_integer(
   'assume_stationary', 0,
@@ -35,7 +36,7 @@ def options() -> dict:
   """Keyword arguments of the analysis."""
   return {
     'draws': _DRAWS.value,
-    'interpolation': _INTERPOLATION.value,
+    'interpolation': _INTERPOLATION.value or '',
     'stationary_draws': _STATIONARY.value,
   }
 

@@ -1,18 +1,13 @@
 """Gaussian-process interpolation: its kernel, draws from it, real curves."""
 
-import pathlib
-
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emergence_jax.analysis import matern, peaks
+from emergence_jax.analysis import matern, peaks, published
 
-PYTHIA = pd.read_csv(
-  pathlib.Path(__file__).parent / 'data/pythia_evals.csv', comment='#'
-)
+PYTHIA = published.read()
 UNEVEN = np.array(
   [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 3000, 9000.0]
 )

@@ -1,5 +1,7 @@
 """What runs are set beside: claims, groups, and our side of each."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,7 +9,7 @@ import xarray as xr
 from configs import algorithmic as algorithmic_config
 from configs import modadd
 from configs import pythia as pythia_config
-from emergence_jax.analysis import order, rates, runs, study
+from emergence_jax.analysis import order, published, rates, runs, study
 from emergence_jax.analysis.runs import Run
 from emergence_jax.reference import (
   ALGORITHMIC,
@@ -16,6 +18,7 @@ from emergence_jax.reference import (
   algorithmic,
   pythia,
 )
+from emergence_jax.report import panels
 from emergence_jax.types import UserError
 from tests.test_findings import with_more
 from tests.test_study import as_run
@@ -161,3 +164,34 @@ def test_keys_and_groups():
     assert all(claim.low < claim.high for claim in reference.claims)
   assert ALGORITHMIC.group('MUL') == 'hard' and PYTHIA.group('MUL') == 'other'
   assert algorithmic.spacing(12_000) == 500
+
+
+def test_published_accuracies_are_another_axis():
+  """Leads over benchmarks, of the planted change; of seed 0 alone."""
+  run = released(size='410m')
+  # A measure that steps up at 512, on a schedule with the published steps.
+  step = run.data.step.values
+  data = run.data.assign_coords(step=step)
+  data['rankme'] = data.rankme.copy(data=np.broadcast_to(
+    np.where(step >= 512, 9.0, 3.0)[:, None, None], data.rankme.shape
+  ))  # fmt: skip
+  run = dataclasses.replace(run, data=data)
+  table = published.leads_table({run.label: run}).set_index('benchmark')
+  assert len(table) == 8 and set(table.measure) == {'RankMe'}
+  assert (table['largest change of it'] == 512).all()
+  sciq = table.loc['sciq']
+  assert sciq['emerged at'] >= 1000 and sciq.lead_steps > 0
+  assert sciq.lead_steps == sciq['largest change of accuracy'] - 512
+  # What never leaves chance has no lead that counts.
+  assert np.isnan(table.loc['wsc', 'emerged at'])
+  other = dataclasses.replace(run, data=data.sel(seed=[1, 2]))
+  assert not len(published.leads_table({'x': other}))
+  found = study.study({run.label: run}, draws=20)
+  assert len(found.tables['published']) == 8
+  moving = released(size='410m')
+  both = study.study({moving.label: moving}, draws=20)
+  axes = set(both.tables['precursors'].axis)
+  assert 'checkpoints 1,000 to 142,000' in axes
+  title = f'Leads: {run.label} and benchmarks'
+  figure = panels.makers(found, {run.label: run})[title]()
+  assert len(figure.axes) == 2

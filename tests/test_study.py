@@ -1,13 +1,16 @@
 """Emergence rules, claims and the whole study, on series made up for it."""
 
-import pathlib
-
 import numpy as np
-import pandas as pd
 import pytest
 import xarray as xr
 
-from emergence_jax.analysis import claims, emergence, series, study
+from emergence_jax.analysis import (
+  claims,
+  emergence,
+  published,
+  series,
+  study,
+)
 from emergence_jax.analysis.claims import Finding
 from emergence_jax.analysis.runs import Run
 from emergence_jax.analysis.statistics import Estimate
@@ -15,9 +18,7 @@ from emergence_jax.reference import ALGORITHMIC, Claim
 from emergence_jax.reference import algorithmic as paper
 
 TASKS = (*paper.EASY, *paper.HARD)
-PYTHIA = pd.read_csv(
-  pathlib.Path(__file__).parent / 'data/pythia_evals.csv', comment='#'
-)
+PYTHIA = published.read()
 
 
 def smooth_step(step, at, width):

@@ -24,6 +24,9 @@ class Precursors(NamedTuple):
     checkpoints: over checkpoints.
     steps: over as many evenly spaced steps.
     stride: steps between the points of `steps`.
+    even: over the longest evenly spaced part of the checkpoints alone, where
+      not all are; None if that is too short.
+    even_span: first and last step of that part.
     emerged: bool [S, K, L], whether a capability emerged.
     stationary_shifts: precursor rates [D] over checkpoints of shifted
       measures, of the events that emerged, or empty; they suppose what
@@ -33,8 +36,34 @@ class Precursors(NamedTuple):
   checkpoints: Peaks
   steps: Peaks
   stride: float
+  even: Peaks | None
+  even_span: tuple[int, int]
   emerged: np.ndarray
   stationary_shifts: np.ndarray
+
+  def axes(self) -> dict[str, Peaks]:
+    """Name of an axis → peaks over it."""
+    found = {'checkpoints': self.checkpoints, 'steps': self.steps}
+    if self.even is not None:
+      first, last = self.even_span
+      found[f'checkpoints {first:,} to {last:,}'] = self.even
+    return found
+
+
+def even_part(step_C: np.ndarray) -> slice:
+  """The longest evenly spaced part, by its number of checkpoints.
+
+  >>> even_part(np.array([0, 1, 2, 4, 8, 16, 1000, 2000, 3000, 4000]))
+  slice(6, 10, None)
+  """
+  stride = np.diff(step_C)
+  first, best = 0, slice(0, min(1, len(step_C)))
+  for i in range(1, len(stride) + 1):
+    if i == len(stride) or stride[i] != stride[i - 1]:
+      if i + 1 - first > best.stop - best.start:
+        best = slice(first, i + 1)
+      first = i
+  return best
 
 
 def _reach(data: xr.Dataset, stride: float) -> int:
@@ -78,10 +107,15 @@ def precursors_of(
   if stationary_draws:
     counted = np.where(emerged[..., None], x, np.nan)
     shifted = peaks.stationary_shift_rates(counted, y, draws=stationary_draws)
+  part, even = even_part(step), None
+  if peaks.LEAST < part.stop - part.start < len(step):
+    even = peaks.peaks(x[..., part], y[..., part])
   return Precursors(
     peaks.peaks(x, y),
     peaks.peaks(grid_x, grid_y, max_lag=_reach(data, stride)),
     stride,
+    even,
+    (int(step[part][0]), int(step[part][-1])),
     emerged,
     shifted,
   )
@@ -106,16 +140,20 @@ def counts(
 def find(
   runs: Runs,
   *,
-  interpolation: str = 'linear',
+  interpolation: str = '',
   stationary_draws: int = 0,
 ) -> dict[str, dict[str, Precursors]]:
-  """Run → measure → its peaks, where it was measured often enough."""
+  """Run → measure → its peaks, where it was measured often enough.
+
+  An empty interpolation is that of the study that a run is set beside.
+  """
   found: dict[str, dict[str, Precursors]] = {}
   for run, one_run in runs.items():
     found[run] = {}
+    own = one_run.reference.interpolation if one_run.reference else 'linear'
     for name, one in series.tested(one_run.data).items():
       precursors = precursors_of(
-        one_run.data, one, interpolation=interpolation,
+        one_run.data, one, interpolation=interpolation or own,
         stationary_draws=stationary_draws,
       )  # fmt: skip
       if precursors is not None:
@@ -133,8 +171,8 @@ def precursors_table(
     for name, one in measures.items():
       for group in runs[run].groups:
         inside = order.in_group(runs[run], group)[:, None]
-        for axis in ('checkpoints', 'steps'):
-          kept = only(getattr(one, axis), one.emerged & inside)
+        for axis, found_ in one.axes().items():
+          kept = only(found_, one.emerged & inside)
           head = {'run': run, 'measure': name, 'axis': axis, 'tasks': group}
           rows += [
             head | {'threshold': t} | _cells(kept, t) for t in peaks.THRESHOLDS

@@ -12,6 +12,7 @@ from emergence_jax.analysis import (
   order,
   phases,
   precedence,
+  published,
   rates,
   series,
   tables,
@@ -88,7 +89,7 @@ def study(
   runs: Runs,
   *,
   draws: int = precedence.DRAWS,
-  interpolation: str = 'linear',
+  interpolation: str = '',
   stationary_draws: int = 0,
   say: Callable[[str], None] = lambda label: None,
 ) -> Study:
@@ -98,7 +99,7 @@ def study(
     runs: label (a size, for example) → run.
     draws: permutations and flips of the tests, where not all are tried.
     interpolation: of the paper's lags to even steps, one of
-      `rates.INTERPOLATIONS`.
+      `rates.INTERPOLATIONS`; if empty, that of the study beside a run.
     stationary_draws: shifts of the null of `peaks.stationary_shift_rates`,
       which supposes stationary series; none if 0.
     say: told what comes next, for a person who waits.
@@ -113,6 +114,7 @@ def study(
     runs, interpolation=interpolation, stationary_draws=stationary_draws
   )
   found['precursors'] = rates.precursors_table(runs, precursors)
+  found['published'] = published.leads_table(runs)
   say('collapse and prediction')
   found['collapse'] = tables.collapse_table(runs)
   found['top_down'] = tables.top_down_table(runs)

@@ -45,6 +45,7 @@ class Reference:
       `analysis.findings`.
     groups: group → names of its tasks; "all" is always there.
     measures: labels of the measures that its claims are about.
+    interpolation: of its lags to even steps, `linear` or `matern`.
     deviations: a run's configuration → where it leaves the protocol, a text
       each; a run that does decides nothing.
   """
@@ -54,6 +55,7 @@ class Reference:
   findings: str
   groups: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
   measures: Sequence[str] = ()
+  interpolation: str = 'linear'
   deviations: Callable[[Mapping[str, Any]], list[str]] = _no_deviations
 
   def group(self, task: str) -> str:

@@ -107,5 +107,6 @@ PYTHIA = Reference(
     'RankMe', 'Fisher rank', 'gradient covariance rank',
     'largest Hessian eigenvalue', 'LLC', 'loss barrier',
   ),
+  interpolation='matern',
   deviations=deviations,
 )  # fmt: skip

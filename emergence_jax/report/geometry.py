@@ -6,7 +6,8 @@ import matplotlib
 import numpy as np
 import xarray as xr
 
-from emergence_jax.analysis import emergence, series
+from emergence_jax.analysis import emergence, published, series
+from emergence_jax.analysis.runs import Run
 from emergence_jax.analysis.series import Series
 from emergence_jax.report import style
 
@@ -121,3 +122,41 @@ def geometry(
       title += f'\ndashed: median step {rule}, {int(emerged):,}'
     figure.suptitle(title, fontsize=11)
     style.save(figure, path, dpi=130)
+
+
+def beside_benchmarks(run: Run):
+  """Published accuracies of the same model, and its measures, over steps."""
+  curves = published.curves(run)
+  measures = {
+    label: published.over_sets(run.data, one)
+    for label, one in series.tested(run.data).items()
+  }
+  measures = {n: x for n, x in measures.items() if x is not None}
+  figure, axes = style.subplots(
+    1 + len(measures), 1, sharex=True, squeeze=False, layout='constrained',
+    figsize=(8, 2.2 + 1.7 * len(measures)),
+  )  # fmt: skip
+  top, *others = axes[:, 0]
+  for (name, curve), colour in zip(
+    curves.items(), style.task_colours(len(curves))
+  ):
+    top.errorbar(
+      curve.step_C, curve.value_C, yerr=curve.stderr_C, color=colour, lw=1.5,
+      label=name,
+    )  # fmt: skip
+  top.set_ylabel('published accuracy')
+  top.legend(fontsize=8, ncols=2)
+  for axis, (name, values) in zip(others, measures.items()):
+    one = series.of(run.data)[name]
+    known = np.isfinite(values.values)
+    axis.plot(values.step.values[known], values.values[known], color=style.BLUE)
+    words = style.label(one.field, run.data.sizes, wrapped=True)
+    axis.set_ylabel(f'log of\n{words}' if one.log else words)
+  for axis in axes[:, 0]:
+    style.step_axis(axis, run.data)
+  axes[-1, 0].set_xlabel('training step')
+  figure.suptitle(
+    f'{run.label}: published zero-shot accuracies (bars: standard errors), and '
+    'the measures of seed 0, mean over sets', fontsize=10,
+  )  # fmt: skip
+  return figure

@@ -225,6 +225,13 @@ def build(
       "Table: precursors, the paper's way", text.precursors_summary(found)
     ),
     'phases': _html_table(tables['phases'], ''),
+    'published': _folded(
+      'Table: leads over published accuracies, which are of one seed and are '
+      'not tested',
+      tables['published'],
+    )
+    if len(tables['published'])
+    else '',
     'events': _folded('Table: the 13 event metrics', tables['events']),
     'prediction': _html_table(prediction, 'No pairs of events to order.'),
     'invariance': _html_table(tables['invariance']),

@@ -10,13 +10,17 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
-from emergence_jax.analysis import emergence, precedence, statistics, tables
+from emergence_jax.analysis import (
+  emergence,
+  precedence,
+  published,
+  statistics,
+  tables,
+)
 from emergence_jax.analysis.precedence import Events
-from emergence_jax.analysis.runs import Run, Runs
+from emergence_jax.analysis.runs import Runs
 from emergence_jax.analysis.study import Study
-from emergence_jax.reference import ALGORITHMIC
-from emergence_jax.reference import algorithmic as paper
-from emergence_jax.report import anatomy, style
+from emergence_jax.report import anatomy, floors, geometry, style
 
 
 def emergence_strip(found: Study, runs: Runs):
@@ -128,47 +132,6 @@ def depth_map(run: str, data: xr.Dataset):
   axes[0, 0].set_ylabel('layer')
   figure.suptitle(f'{run}: RankMe (dimensions) by layer, median over seeds')
   return figure
-
-
-def floors(runs: Runs):
-  """Floors of RankMe across runs, the paper's beside them."""
-  figure, axis = style.subplots(figsize=(7.5, 4), layout='constrained')
-  tasks = list(dict.fromkeys(t for run in runs.values() for t in run.tasks))
-  colours = style.task_colours(len(tasks))
-  for j, run in enumerate(runs.values()):
-    found = tables.floors_of(run.data)
-    for i, (task, colour) in enumerate(zip(tasks, colours)):
-      if task in run.tasks:
-        x = j + (i - len(tasks) / 2) * 0.06
-        _floor(axis, run, task, found[:, run.tasks.index(task)], x, colour)
-  for task, colour in zip(tasks, colours):
-    axis.plot([], [], 'o', color=colour, ms=4, label=task)
-  if any(_paper_floors(run) for run in runs.values()):
-    axis.plot([], [], 'kx', ms=9, mew=2, label='the paper')
-  axis.set_xticks(range(len(runs)), list(runs))
-  axis.set_xlim(-0.5, len(runs) - 0.5)
-  axis.set_ylabel('floor of RankMe, last layer (dimensions)')
-  figure.legend(loc='outside right upper', fontsize=9)
-  axis.set_title('Floors across sizes; a dot is a seed', fontsize=10)
-  return figure
-
-
-def _paper_floors(run: Run) -> dict[str, float]:
-  """Task → the paper's floor at the size of a run, if it has one."""
-  if run.reference is not ALGORITHMIC or run.size not in paper.SIZES:
-    return {}
-  place = paper.SIZES.index(run.size)
-  return {task: values[place] for task, values in paper.FLOORS.items()}
-
-
-def _floor(axis, run: Run, task: str, values_S, x: float, colour) -> None:
-  """A dot for each seed, and a cross for the paper."""
-  axis.plot(
-    np.full(values_S.size, x), values_S, 'o', color=colour, ms=4, alpha=0.6
-  )
-  theirs = _paper_floors(run).get(task)
-  if theirs is not None:
-    axis.plot(x, theirs, 'x', color=colour, ms=9, mew=2)
 
 
 def _strip(axis, events: Events, row: int, rng) -> None:
@@ -333,12 +296,19 @@ def makers(found: Study, runs: Runs):
   made = {'Emergence': lambda: emerging(found, runs)}
   ranked = {n: data for n, data in every.items() if 'rankme' in data}
   if ranked:
-    made['Floors across sizes'] = lambda: floors({n: runs[n] for n in ranked})
+    made['Floors across sizes'] = lambda: floors.figure(
+      {n: runs[n] for n in ranked}
+    )
   for run, data in ranked.items():
     if data.sizes['layer'] > 1:
       made[f'Depth: {run}'] = lambda r=run, d=data: depth_map(r, d)
     if data.sizes['task'] > 1:
       made[f'Prediction: {run}'] = lambda r=run, d=data: prediction(found, r, d)
+  for run in runs.values():
+    if published.curves(run):
+      made[f'Leads: {run.label} and benchmarks'] = lambda r=run: (
+        geometry.beside_benchmarks(r)
+      )
   for run, measures in found.changes.items():
     if measures:
       made[f'Leads: {run}'] = lambda r=run: leads(found, r)
