@@ -26,7 +26,7 @@ def get_config(size: str = '160m') -> ConfigDict:
     barrier=dict(every=1, points=5, examples=64, examples_at_once=8),
     # An accelerator's work; had by naming them in --measures.
     hessian=dict(
-      on=False, every=4, k=10, num_matvecs=40, trace_matvecs=8, examples=64,
+      on=False, every=4, k=5, num_matvecs=16, trace_matvecs=4, examples=64,
       examples_at_once=8,
     ),
     llc=dict(

@@ -9,7 +9,7 @@ import numpy as np
 
 from emergence_jax import files, limits, mesh, names, optim, schedule
 from emergence_jax import specs as specs_lib
-from emergence_jax.models import gpt
+from emergence_jax.models import MODELS
 from emergence_jax.objective import Objective
 from emergence_jax.reference import REFERENCES
 from emergence_jax.tasks import TASKS
@@ -83,7 +83,7 @@ class Config:
 
   Attributes:
     task: the task.
-    model: the decoder's shape.
+    model: its shape, of `MODELS` or of one's own.
     optimizer: the optimiser's options.
     train: training length.
     seeds: the population.
@@ -94,7 +94,7 @@ class Config:
   """
 
   task: Any
-  model: gpt.GPTConfig
+  model: Any
   optimizer: optim.OptimizerConfig
   train: TrainConfig
   seeds: SeedsConfig
@@ -106,7 +106,7 @@ class Config:
   @property
   def objective(self) -> Objective:
     """The model under the task."""
-    return Objective(gpt.model(self.model, self.task.vocab_size), self.task)
+    return Objective(self.model.build(self.task.vocab_size), self.task)
 
   @property
   def steps(self) -> np.ndarray:
@@ -170,17 +170,18 @@ def reference(raw: Mapping[str, Any]) -> None:
     names.find('config.reference.name', found.name, REFERENCES)
 
 
-def _model(given: Mapping[str, Any]) -> gpt.GPTConfig:
+def _model(given: Mapping[str, Any]) -> Any:
   """A shape from `size`, single values overriding it, or all of them."""
   given = dict(given)
+  kind = names.find('config.model.name', given.pop('name', 'gpt'), MODELS)
   size = given.pop('size', None)
   if size is not None:
-    row = names.choose('config.model.size', size, gpt.SIZES)
-    keys = ('num_layers', 'd_model', 'num_heads', 'd_ff')
-    given = {**dict(zip(keys, row)), **given}
-  known = {f.name for f in dataclasses.fields(gpt.GPTConfig)} | {'size'}
-  specs_lib.check_keys('config.model', given, known)
-  return build('config.model', gpt.GPTConfig, given)
+    sizes = getattr(kind, 'SIZES', {})
+    given = {**names.choose('config.model.size', size, sizes), **given}
+  if dataclasses.is_dataclass(kind):
+    known = {f.name for f in dataclasses.fields(kind)} | {'name', 'size'}
+    specs_lib.check_keys('config.model', given, known)
+  return build('config.model', kind, given)
 
 
 def plain(value: Any) -> Any:
@@ -240,9 +241,10 @@ def _check_ranges(config: Config) -> None:
     if spec.seeds_at_once is not None:
       path = f'config.measures.{name}.seeds_at_once'
       limits.check(path, spec.seeds_at_once, 1, config.seeds.count)
-  if config.task.length - 1 > config.model.num_positions:
+  positions = getattr(config.model, 'num_positions', config.task.length)
+  if config.task.length - 1 > positions:
     raise UserError(
-      f'config.model.num_positions={config.model.num_positions} is less than '
+      f'config.model.num_positions={positions} is less than '
       f'the {config.task.length - 1} tokens of a sequence; raise it.'
     )
   _ = config.steps  # raises for a bad schedule
@@ -267,21 +269,23 @@ def check_devices(config: Config) -> None:
   seeds, model = config.seeds, config.model
   mesh.seed_mesh(seeds.count, seeds.devices)
   # Parameters and the optimiser's two moments, in float32.
-  weights = model.num_weights(config.task.vocab_size)
+  if hasattr(model, 'num_weights'):
+    weights = model.num_weights(config.task.vocab_size)
+  else:
+    weights = config.objective.num_params()
   limits.check_memory(
-    f'{seeds.count:,} seeds of {weights:,} parameters or more '
-    f'(config.model.num_layers={model.num_layers}, d_model={model.d_model}, '
-    f'd_ff={model.d_ff})', 3 * 4 * weights * seeds.count,
-    'lower them, or --config.seeds.count.',
+    f'{seeds.count:,} seeds of {weights:,} parameters or more (config.model: '
+    f'{model})', 3 * 4 * weights * seeds.count,
+    'lower its numbers, or --config.seeds.count.',
   )  # fmt: skip
   if hasattr(config.task, 'batch_size'):
-    # Of one seed: the activations that its gradient needs.
+    # Of one seed: the activations that its gradient needs, or more.
     tokens = config.task.batch_size * config.task.length
+    wide = getattr(model, 'num_layers', 0) * getattr(model, 'd_model', 0)
     limits.check_memory(
       f'config.task.batch_size={config.task.batch_size}',
-      4 * tokens * (model.num_layers * model.d_model + model.d_ff),
-      'lower it.',
-    )
+      4 * tokens * (1 + wide + getattr(model, 'd_ff', 0)), 'lower it.',
+    )  # fmt: skip
   for name, spec in config.measures.items():
     specs_lib.check_inputs(config.objective, name, spec, seeds.count)
 

@@ -31,8 +31,55 @@ def test_a_task_and_a_measure_of_ones_own(tmp_path, monkeypatch):
   assert np.isfinite(data.rankme).all()
 
 
+@pytest.mark.slow
+def test_a_model_of_ones_own(tmp_path, monkeypatch):
+  monkeypatch.chdir(ROOT)
+  raw = config_flag.load('examples/own_config.py')
+  raw['model']['name'] = 'examples.mean_model:Shape'
+  raw['measures'] |= {
+    'gradcov': {'batches': 4, 'batch_size': 8, 'prefix': 64, 'every': 10},
+    'hessian': {'k': 2, 'num_matvecs': 6, 'trace_matvecs': 2, 'every': 20},
+  }
+  config = config_lib.from_mapping(raw)
+  config_lib.check_devices(config)
+  assert loop.run(config, tmp_path / 'run') is loop.Outcome.FINISHED
+  data = timeseries.load(tmp_path / 'run').load()
+  assert data.part.values.tolist() == ['embed', 'blocks', 'out']
+  assert (data.accuracy.isel(step=-1) > 0.9).all()
+  assert np.isfinite(data.gradcov_rank.isel(step=0)).all()
+  assert data.sizes['layer'] == 1
+
+
+@pytest.mark.parametrize(
+  'given,words',
+  [
+    ({'name': 'gtp'}, "config.model.name='gtp' is unknown; did you mean 'gpt'"),
+    ({'name': 'examples.mean_model:Shape', 'size': 'x'}, 'config.model.size'),
+    (
+      {'name': 'examples.mean_model:Shape', 'width': 3},
+      'width=3 is an unknown',
+    ),
+    ({'name': 'json:dumps'}, 'is no dataclass'),
+    ({'name': 3}, 'config.model.name=3'),
+  ],
+)
+def test_models_that_are_refused(given, words, monkeypatch):
+  monkeypatch.chdir(ROOT)
+  raw = config_flag.load('examples/own_config.py')
+  with pytest.raises(UserError) as caught:
+    config_lib.from_mapping({**raw, 'model': given})
+  assert words in str(caught.value)
+
+
+def test_gpt_neox_is_trained_too():
+  raw = config_flag.load(str(ROOT / 'examples/own_config.py'))
+  raw['model']['name'] = 'gpt_neox'
+  config = config_lib.from_mapping({**raw, 'measures': {'rank': {}}})
+  assert type(config.objective.model.module).__name__ == 'NeoX'
+
+
 def test_examples_stay_short():
-  for name, most in (('majority', 60), ('weight_norm', 30)):
+  for name, most in (('majority', 60), ('weight_norm', 30), ('mean_model', 60)):
     text = (ROOT / 'examples' / f'{name}.py').read_text(encoding='utf-8')
     assert len(text.splitlines()) <= most
 

@@ -6,6 +6,7 @@ positions, which gives the smallest size exactly 405,248 parameters.
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,7 @@ SIZES = {
   'large': (12, 768, 12, 3072),
   'xlarge': (12, 1024, 16, 4096),
 }
+_KEYS = ('num_layers', 'd_model', 'num_heads', 'd_ff')
 # Each is traced on its own.
 _MOST_LAYERS = 1000
 _ACTIVATIONS = {'gelu': nn.gelu, 'relu': nn.relu}
@@ -65,6 +67,8 @@ class GPTConfig:
   norm_epsilon: float = 1e-6
   init_std: float = 0.02
 
+  SIZES: ClassVar = {n: dict(zip(_KEYS, row)) for n, row in SIZES.items()}
+
   def __post_init__(self):
     for name in ('num_layers', 'd_model', 'num_heads', 'd_ff', 'num_positions'):
       most = _MOST_LAYERS if name == 'num_layers' else limits.LARGEST_INT
@@ -82,6 +86,10 @@ class GPTConfig:
         f'config.model.activation={self.activation!r} is unknown; choose from '
         f'{sorted(_ACTIVATIONS)}.'
       )
+
+  def build(self, vocab_size: int) -> FlaxModel:
+    """The decoder."""
+    return model(self, vocab_size)
 
   def num_weights(self, vocab_size: int) -> int:
     """Entries of all matrices: nearly all parameters, in no time."""

@@ -77,6 +77,16 @@ class NeoXConfig:
         f'{sorted(_ACTIVATIONS)}.'
       )
 
+  def build(self, vocab_size: int) -> FlaxModel:
+    """The decoder."""
+    return model(self, vocab_size)
+
+  def num_weights(self, vocab_size: int) -> int:
+    """Entries of all matrices: nearly all parameters, in no time."""
+    block = 4 * self.d_model**2 + 2 * self.d_model * self.d_ff
+    tables = vocab_size * (1 if self.tied else 2)
+    return self.num_layers * block + tables * self.d_model
+
   @property
   def rotary_size(self) -> int:
     """Features of a head that turn, an even number."""

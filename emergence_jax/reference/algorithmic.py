@@ -91,6 +91,7 @@ _STEPS_AND_RATE = {
 _PROTOCOL = {
   'task.name': 'algorithmic',
   'task.batch_size': 64,
+  'model.name': 'gpt',
   'optimizer.warmup': 1000,
   'optimizer.decay': 'cosine',
   'optimizer.b1': 0.9,

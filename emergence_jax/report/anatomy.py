@@ -136,8 +136,13 @@ def figure(run: str, data: xr.Dataset, task: str):
     rows, columns, sharex=True, squeeze=False, layout='constrained',
     figsize=(11, 2.3 * rows + 1),
   )  # fmt: skip
+  scales = {
+    style.label(one.field, data.sizes): one.field.scale
+    for one in series.of(data).values()
+  }
   for axis, (label, lines) in zip(axes.flat, panels.items()):
     _panel(axis, label, lines, at)
+    style.value_axis(axis, scales.get(label, 'linear'), _largest(lines))
     style.step_axis(axis, data)
   for axis in axes.flat[len(panels) :]:
     axis.set_axis_off()
@@ -155,6 +160,11 @@ def figure(run: str, data: xr.Dataset, task: str):
     fontsize=10,
   )
   return fig
+
+
+def _largest(lines: list[Curve]) -> float:
+  """The largest absolute value that is drawn."""
+  return max((np.abs(one.mid).max(initial=0) for one in lines), default=0)
 
 
 def _panel(axis, label: str, lines: list[Curve], at: Marks) -> None:

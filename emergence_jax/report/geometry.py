@@ -37,11 +37,9 @@ def _draw(axis, data: xr.Dataset, panel: Series) -> None:
       _flagged(axis, raw.where(np.isnan(one)), colour)
       _band(axis, data, panel, one, colour)
   axis.set_ylabel(style.label(panel.field, data.sizes, wrapped=True))
-  if panel.field.scale == 'symlog':
-    largest = float(np.nanmax(np.abs(every.values)))
-    axis.set_yscale('symlog', linthresh=max(largest * 1e-3, 1e-12))
-  else:
-    axis.set_yscale(panel.field.scale)
+  style.value_axis(
+    axis, panel.field.scale, float(np.nanmax(np.abs(every.values)))
+  )
 
 
 def _flagged(axis, flagged: xr.DataArray, colour) -> None:
@@ -145,7 +143,7 @@ def beside_benchmarks(run: Run):
       label=name,
     )  # fmt: skip
   top.set_ylabel('published accuracy')
-  top.legend(fontsize=8, ncols=2)
+  figure.legend(loc='outside right upper', fontsize=8)
   for axis, (name, values) in zip(others, measures.items()):
     one = series.of(run.data)[name]
     known = np.isfinite(values.values)
@@ -156,7 +154,7 @@ def beside_benchmarks(run: Run):
     style.step_axis(axis, run.data)
   axes[-1, 0].set_xlabel('training step')
   figure.suptitle(
-    f'{run.label}: published zero-shot accuracies (bars: standard errors), and '
-    'the measures of seed 0, mean over sets', fontsize=10,
+    f'{run.label}: published zero-shot accuracies (bars: standard errors),\n'
+    'and the measures of seed 0, mean over sets', fontsize=10,
   )  # fmt: skip
   return figure

@@ -253,7 +253,7 @@ def _floors_and_steps(axis, found: Study, run: str, data: xr.Dataset) -> None:
     axis.plot([], [], 'k^', mfc='none', ms=4.5, label='not within the run')
   axis.set(
     xlabel='floor of RankMe (dimensions)', ylabel='step of emergence',
-    yscale='symlog',
+    yscale='symlog', ylim=(1, 2 * end),
   )  # fmt: skip
 
 
@@ -272,7 +272,11 @@ def _concordance(axis, found: Study, run: str) -> None:
   axis.axhline(0.5, color='grey', ls=':', lw=1)
   axis.set(ylim=(0, 1), ylabel='pairs in the order of their floors')
   if not names:
-    axis.text(0.5, 0.5, 'no pairs that are not tied', ha='center')
+    axis.set_xticks([])
+    axis.text(
+      0.5, 0.55, 'no pairs that are not tied', ha='center',
+      transform=axis.transAxes,
+    )  # fmt: skip
 
 
 def prediction(found: Study, run: str, data: xr.Dataset):
@@ -283,7 +287,7 @@ def prediction(found: Study, run: str, data: xr.Dataset):
   _floors_and_steps(left, found, run, data)
   _concordance(right, found, run)
   handles = left.get_legend_handles_labels()
-  figure.legend(*handles, loc='outside lower center', ncols=9, fontsize=8)
+  figure.legend(*handles, loc='outside lower center', ncols=5, fontsize=8)
   figure.suptitle(f'{run}: does the floor tell when a task emerges?')
   return figure
 

@@ -121,3 +121,18 @@ def label(
   units = {'dimension': 'dimensions', '1': ''}.get(field.units, field.units)
   text = ', '.join(words) + (f' ({units})' if units else '')
   return textwrap.fill(text, 26) if wrapped else text
+
+
+def value_axis(axis, scale: str, largest: float) -> None:
+  """Sets the scale of the values that a field asks for.
+
+  Args:
+    axis: of a figure.
+    scale: one of `types.SCALES`.
+    largest: absolute value that is drawn; a symmetric scale is linear within
+      a thousandth of it.
+  """
+  if scale == 'symlog':
+    axis.set_yscale('symlog', linthresh=max(largest * 1e-3, 1e-12))
+  else:
+    axis.set_yscale(scale)
