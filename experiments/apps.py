@@ -31,6 +31,14 @@ def path(flag: str, value: str) -> pathlib.Path:
     raise UserError(f'--{flag}={value}: {error}') from error
 
 
+def define_compile_cache() -> flags.FlagHolder:
+  """The flag that says where compiled programs are kept."""
+  return flags.DEFINE_string(
+    'compile_cache', None, "Folder of compiled programs, or 'off'; one in the "
+    "user's cache if absent, so that the next start takes seconds.",
+  )  # fmt: skip
+
+
 def _start() -> None:
   """Makes output and figures independent of where a program is started."""
   for stream in (sys.stdout, sys.stderr):

@@ -48,6 +48,7 @@ _STEPS = flags.DEFINE_string(
 _DRY_RUN = flags.DEFINE_bool(
   'dry_run', False, 'Of a release: print what it takes, and measure nothing.'
 )
+_COMPILE_CACHE = apps.define_compile_cache()
 _PREFIX = '--config.measures.'
 
 
@@ -70,7 +71,7 @@ def _options(arguments: list[str], names: list[str]) -> dict[str, dict]:
 
 def _of_run(arguments: list[str]) -> None:
   """Measures the saved populations of a run."""
-  from emergence_jax import config, offline, rundir
+  from emergence_jax import compiling, config, offline, rundir
   from emergence_jax.types import UserError
 
   workdir, names = apps.path('workdir', _WORKDIR.value), _MEASURES.value or []
@@ -78,6 +79,7 @@ def _of_run(arguments: list[str]) -> None:
     raise UserError('--measures is empty; give names, by commas.')
   options = _options(arguments, names)
   config.start_devices(rundir.read_config(workdir))
+  compiling.keep(_COMPILE_CACHE.value)
   done = offline.measure(
     workdir, names, apps.say, options=options, overwrite=_OVERWRITE.value,
     wait=_WAIT.value,
@@ -90,7 +92,7 @@ def _of_run(arguments: list[str]) -> None:
 
 def _of_release(arguments: list[str]) -> None:
   """Measures the revisions of a released model."""
-  from emergence_jax import names, releases
+  from emergence_jax import compiling, names, releases
   from emergence_jax.types import UserError
   from experiments import config_flag
 
@@ -113,6 +115,7 @@ def _of_release(arguments: list[str]) -> None:
   root = _CHECKPOINTS.value
   if not root.startswith('hub:'):
     root = apps.path('checkpoints', root)
+  compiling.keep(_COMPILE_CACHE.value)
   if _DRY_RUN.value:
     for line in releases.describe(given, root, steps=_STEPS.value):
       apps.say(line)

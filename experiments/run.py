@@ -32,6 +32,8 @@ _OVERWRITE = flags.DEFINE_bool(
   'Erase the run in --workdir, its rows and populations, and begin again.',
 )  # fmt: skip
 
+_COMPILE_CACHE = apps.define_compile_cache()
+
 # JAX and the package are imported inside functions: --help answers at once.
 
 
@@ -107,8 +109,8 @@ _STOPPED = 75
 
 
 def _run(config) -> None:
+  from emergence_jax import compiling, loop, rundir
   from emergence_jax import config as config_lib
-  from emergence_jax import loop, rundir
 
   if _WORKDIR.value is not None:
     workdir = apps.path('workdir', _WORKDIR.value)
@@ -116,7 +118,10 @@ def _run(config) -> None:
     config_lib.check_devices(config)
     workdir = rundir.new_workdir(_name(config))
   apps.say(f'run directory: {workdir}')
+  compiles = compiling.Compiles()
   outcome = loop.run(config, workdir, apps.say, overwrite=_OVERWRITE.value)
+  if compiles.count:
+    apps.say(compiles.text())
   if outcome is loop.Outcome.STOPPED:
     sys.exit(_STOPPED)
   if outcome is loop.Outcome.ALREADY_FINISHED:
@@ -132,11 +137,15 @@ def _run(config) -> None:
 def main(argv):
   """Checks the configuration and runs it; exits with 1 on a user's error."""
   with apps.errors():
+    from emergence_jax import compiling
     from emergence_jax import config as config_lib
 
     given = _given(argv[1:])
     config_lib.start_devices(given)
+    compiling.keep(_COMPILE_CACHE.value)
     config = config_lib.from_mapping(given)
+    for sentence in config.left_out.values():
+      apps.say(f'left out: {sentence}')
     if _DRY_RUN.value:
       _dry_run(config)
     else:

@@ -10,14 +10,14 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # Within a floor, a file may import the ones before it.
 FLOORS = [
-  ['types', 'fields', 'prng', 'names', 'limits', 'schedule', 'mesh', 'files',
-   'stopping'],
+  ['types', 'fields', 'compiling', 'prng', 'names', 'limits', 'schedule',
+   'mesh', 'files', 'stopping'],
   ['numerics', 'tasks', 'models', 'optim', 'store', 'damage', 'timeseries',
    'rows', 'export', 'checkpoints', 'progress'],
   ['objective', 'train', 'measures', 'reference', 'specs', 'config', 'rundir',
    'programs', 'loading'],
   ['dry_run', 'sources', 'loop', 'offline', 'recording', 'releases',
-   'analysis'],
+   'merging', 'analysis'],
   ['report'],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]

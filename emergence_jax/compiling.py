@@ -1,0 +1,76 @@
+"""Compiled programs: kept between processes, counted and timed."""
+
+import os
+import pathlib
+import platform
+import zlib
+
+import jax
+
+_SECONDS = '/jax/core/compile/backend_compile_duration'
+_HITS = '/jax/compilation_cache/cache_hits'
+OFF = 'off'
+# Lines of /proc/cpuinfo that say what a processor can do (x86, Arm).
+_FLAGS = ('flags', 'Features')
+
+
+def _machine() -> str:
+  """A word for this kind of processor.
+
+  What was compiled for one with more instructions would crash on another, and
+  a home may be shared by several.
+  """
+  try:
+    lines = pathlib.Path('/proc/cpuinfo').read_text(encoding='utf-8')
+    kind = next(x for x in lines.splitlines() if x.startswith(_FLAGS))
+  except (OSError, StopIteration):
+    kind = platform.processor()
+  return f'{platform.machine()}-{zlib.crc32(kind.encode()):08x}'
+
+
+def default_folder() -> pathlib.Path:
+  """Where compiled programs are kept, in the user's cache folder."""
+  root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  return pathlib.Path(root) / 'emergence_jax' / 'compiled' / _machine()
+
+
+def keep(folder: str | None = None) -> None:
+  """Keeps compiled programs between processes.
+
+  JAX's own setting (JAX_COMPILATION_CACHE_DIR), if there is one, stays.
+
+  Args:
+    folder: where; the user's cache if None, nowhere if `off`.
+  """
+  if folder == OFF:
+    jax.config.update('jax_compilation_cache_dir', None)
+  elif folder is not None:
+    jax.config.update('jax_compilation_cache_dir', folder)
+  elif jax.config.jax_compilation_cache_dir is None:
+    jax.config.update('jax_compilation_cache_dir', str(default_folder()))
+
+
+class Compiles:
+  """Counts what is compiled from its construction on."""
+
+  def __init__(self):
+    self.count, self.hits, self.seconds = 0, 0, 0.0
+    jax.monitoring.register_event_duration_secs_listener(self._took)
+    jax.monitoring.register_event_listener(self._happened)
+
+  def _took(self, name: str, seconds: float, **details) -> None:
+    del details
+    if name == _SECONDS:
+      self.count += 1
+      self.seconds += seconds
+
+  def _happened(self, name: str, **details) -> None:
+    del details
+    if name == _HITS:
+      self.hits += 1
+
+  def text(self) -> str:
+    """A sentence on how many there were, and how long they took."""
+    fresh = self.count - self.hits
+    kept = f', and had {self.hits} from the cache' if self.hits else ''
+    return f'compiled {fresh} programs{kept}, in {self.seconds:.0f} s.'

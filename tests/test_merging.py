@@ -1,0 +1,96 @@
+"""Runs of different seeds become one timeseries."""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from emergence_jax import config as config_lib
+from emergence_jax import loop, merging, offline, timeseries
+from emergence_jax.types import UserError
+from tests import small
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def quiet(line):
+  """Says nothing."""
+
+
+def make(workdir, first, count, steps=6, **groups):
+  config = small.modadd_config(steps=steps, count=count, **groups)
+  config.seeds.first = first
+  loop.run(config_lib.from_mapping(config), workdir, quiet)
+  return workdir
+
+
+@pytest.fixture(scope='module')
+def parts(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('parts')
+  return [make(folder / 'b', 2, 2), make(folder / 'a', 0, 2)]
+
+
+@pytest.mark.slow
+def test_two_runs_are_one_of_all_seeds(parts, tmp_path):
+  whole = timeseries.load(make(tmp_path / 'whole', 0, 4)).load()
+  assert merging.merge(parts, tmp_path / 'both', quiet) == [0, 1, 2, 3]
+  both = timeseries.load(tmp_path / 'both').load()
+  assert both.sizes == whole.sizes and set(both) == set(whole)
+  xr.testing.assert_allclose(both, whole, rtol=1e-4, atol=1e-6)
+  # To the bit what each of them has, and saying the same of itself.
+  for seeds, part in (([2, 3], parts[0]), ([0, 1], parts[1])):
+    mine = timeseries.load(part).load()
+    xr.testing.assert_equal(both.sel(seed=seeds), mine)
+    assert both.rankme.attrs == mine.rankme.attrs
+  with pytest.raises(UserError, match='holds a timeseries'):
+    merging.merge(parts, tmp_path / 'both', quiet)
+  done = subprocess.run(
+    [
+      sys.executable, '-m', 'experiments.analyze', '--draws=20',
+      f'--workdir={tmp_path / "both"}',
+    ],
+    cwd=ROOT, capture_output=True, text=True,
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr
+
+
+def test_other_lengths_and_measures_are_named(parts, tmp_path):
+  copy = tmp_path / 'a'
+  shutil.copytree(parts[1], copy)
+  offline.measure(copy, ['alignment'], quiet)
+  lines = []
+  merging.merge([parts[0], copy], tmp_path / 'both', lines.append)
+  assert 'left out, since not all of them have it: grad_alignment' in lines[0]
+  assert 'task_grad_norm' not in timeseries.load(tmp_path / 'both')
+  # One that has not come as far.
+  from emergence_jax import rows
+
+  rows.Writer(copy).drop_after(2)
+  merging.merge([parts[0], copy], tmp_path / 'short', lines.append)
+  assert 'joined up to 2.' in lines[-1]
+  short = timeseries.load(tmp_path / 'short').load()
+  assert short.step.values.tolist() == [0, 2]
+  assert np.isfinite(short.train_loss).all() and short.sizes['train_step'] == 2
+
+
+def test_what_is_refused(parts, tmp_path):
+  with pytest.raises(UserError, match='at least two'):
+    merging.merge(parts[:1], tmp_path / 'out', quiet)
+  with pytest.raises(UserError, match='both have seed 2'):
+    merging.merge([parts[0], parts[0]], tmp_path / 'out', quiet)
+  other = make(
+    tmp_path / 'other', 7, 1, checkpoints=dict(schedule='3'),
+    optimizer=dict(rate=0.5),
+  )  # fmt: skip
+  with pytest.raises(UserError) as caught:
+    merging.merge([parts[0], other], tmp_path / 'out', quiet)
+  message = str(caught.value)
+  assert "config.checkpoints.schedule='2' and '3'" in message
+  assert 'config.optimizer.rate=' in message
+  with pytest.raises(UserError, match='holds no timeseries'):
+    merging.merge([parts[0], tmp_path / 'nowhere'], tmp_path / 'out', quiet)
+  assert not (tmp_path / 'out').exists()
