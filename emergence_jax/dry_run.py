@@ -1,19 +1,32 @@
-"""What a run would take: parameters, schedule, memory and disk."""
+"""What a run would take: parameters, schedule, disk, memory and time.
 
+Within about a minute at any size: what is cheap is compiled and timed for one
+seed; the rest is told from its floating-point operations, counted without
+compiling, at the rate of a matrix product on this machine. Each line says
+which.
+"""
+
+import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from emergence_jax import config as config_lib
-from emergence_jax import specs
-from emergence_jax.programs import Programs
+from emergence_jax import flops, limits, mesh, optim, prng, specs, train
 from emergence_jax.progress import duration, size
+from emergence_jax.types import Measure
 
-_TIMED_STEPS = 10
+# Seconds: a call that would take longer is not timed, and after so many no
+# more programs are compiled.
+_LONGEST_CALL, _BUDGET = 3.0, 25.0
+# Of a matrix product's rate, by what programs of a small decoder reach.
+_REACHED = 0.6
+_SIDE = 1024
 
 
 def _schedule(steps: np.ndarray) -> str:
@@ -58,62 +71,229 @@ def saved_count(config: config_lib.Config) -> int:
   return len(kept)
 
 
-def _rows(config: config_lib.Config, programs: Programs, name: str) -> int:
-  """Checkpoints at which a measure is due."""
-  due = config.measures[name].due(config.steps)
-  # The first checkpoint has none before it.
-  return len(due) - (name in programs.pairs and 0 in due)
+class _Rate(NamedTuple):
+  """How fast matrix products are here, in operations a second.
+
+  Attributes:
+    one: on one device alone.
+    every: of all used devices together.
+  """
+
+  one: float
+  every: float
 
 
-def _seconds(call: Callable[[], Any]) -> float:
-  """Time of a call, warm."""
-  jax.block_until_ready(call())
+def _rate(devices) -> _Rate:
+  """Times a product on one device, and on all at once."""
+  product = jax.jit(lambda x: x @ x)
+  inputs = [jax.device_put(jnp.ones((_SIDE, _SIDE)), d) for d in devices]
+  each = 2.0 * _SIDE**3
+
+  def seconds(some) -> float:
+    jax.block_until_ready([product(x) for x in some])
+    best = math.inf
+    for _ in range(5):
+      began = time.monotonic()
+      jax.block_until_ready([product(x) for x in some])
+      best = min(best, time.monotonic() - began)
+    return best
+
+  return _Rate(each / seconds(inputs[:1]), len(inputs) * each / seconds(inputs))
+
+
+class _Work(NamedTuple):
+  """A program of one seed.
+
+  Attributes:
+    name: in the table.
+    fn: the program.
+    arguments: their shapes.
+    times: how often it is called in the run.
+    flops: operations of one call.
+  """
+
+  name: str
+  fn: Callable
+  arguments: tuple
+  times: int
+  flops: float
+
+
+def _with_layers(config: config_lib.Config, layers: int) -> config_lib.Config:
+  model = dataclasses.replace(config.model, num_layers=layers)
+  return dataclasses.replace(config, model=model)
+
+
+def _counted(config: config_lib.Config, build: Callable) -> float:
+  """Operations of a program; of a deep model from one and two of its layers.
+
+  Every layer costs the same, and tracing all of them takes long.
+
+  Args:
+    config: of the run.
+    build: configuration → program and shapes of its arguments.
+  """
+  layers = getattr(config.model, 'num_layers', 0)
+  if layers <= 2:
+    fn, arguments = build(config)
+    return flops.count(fn, *arguments)
+  one, two = (
+    flops.count(fn, *arguments)
+    for fn, arguments in (build(_with_layers(config, n)) for n in (1, 2))
+  )
+  return one + (layers - 1) * (two - one)
+
+
+def _params(config: config_lib.Config):
+  key = jax.random.key(0)
+  return jax.eval_shape(config.objective.init, key)
+
+
+def _step(config: config_lib.Config):
+  """One update of one seed, and shapes of its arguments."""
+  optimizer = optim.make(config.optimizer, config.train.steps)
+  init = train.make_init(config.objective, optimizer)
+  segment = train.make_segment(config.objective, optimizer)
+  member = jax.eval_shape(init, jax.ShapeDtypeStruct((), jnp.int32))
+  return segment, (member, jax.ShapeDtypeStruct((), jnp.int32))
+
+
+def _gradient(config: config_lib.Config):
+  """What nearly all of an update's operations are in."""
+  task, seed = config.task, jax.ShapeDtypeStruct((), jnp.int32)
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  batch = jax.eval_shape(
+    lambda s, k: task.train_batch(task.prepare(s), k), seed, key
+  )
+  return jax.grad(config.objective.loss), (_params(config), batch)
+
+
+def _measured(name: str, spec) -> Callable:
+  """Configuration → a measure's program and shapes of its arguments."""
+
+  def build(config: config_lib.Config):
+    measure: Measure = specs.make(config.objective, name, spec)
+    seed = jax.ShapeDtypeStruct((), jnp.int32)
+    inputs = jax.eval_shape(measure.inputs, seed)
+    key = jax.eval_shape(lambda: prng.measure_key(name, 0, 0))
+    params = _params(config)
+    before = (params,) if measure.pair else ()
+    return measure.fn, (params, inputs, key, *before)
+
+  return build
+
+
+def _works(config: config_lib.Config) -> Iterator[_Work]:
+  """Training and every measure, with their operations."""
+  fn, arguments = _step(config)
+  each = _counted(config, _gradient)
+  yield _Work('training', fn, arguments, config.train.steps, each)
+  for name, spec in config.measures.items():
+    build = _measured(name, spec)
+    fn, arguments = build(config)
+    rows = len(spec.due(config.steps))
+    pair = specs.make(config.objective, name, spec).pair
+    rows -= pair and spec.is_due(0, 0)  # the first has none before it
+    yield _Work(name, fn, arguments, rows, _counted(config, build))
+
+
+def _example(shape) -> Any:
+  """A value of a shape: zeros, or a key."""
+  if jax.dtypes.issubdtype(shape.dtype, jax.dtypes.prng_key):
+    return jax.random.key(0)
+  return jnp.zeros(shape.shape, shape.dtype)
+
+
+class _Timed(NamedTuple):
+  """Attributes: seconds of one call, and bytes that it needs at once."""
+
+  seconds: float
+  peak: int | None
+
+
+def _time(config: config_lib.Config, work: _Work) -> _Timed:
+  """Compiles a program for one seed and calls it, warm if that is short."""
+  from emergence_jax.programs import peak_of
+
+  compiled = jax.jit(work.fn).lower(*work.arguments).compile()
+  arguments = list(jax.tree.map(_example, work.arguments))
+  # Random weights, since those of zeros may leave work undone.
+  key = jax.random.key(1)
+  if work.name == 'training':
+    params = jax.jit(config.objective.init)(key)
+    arguments[0] = arguments[0]._replace(params=params)
+    arguments[1] = jnp.int32(1)
+  else:
+    arguments[0] = jax.jit(config.objective.init)(key)
+    if len(arguments) > 3:
+      arguments[3] = arguments[0]
+    made = specs.make(config.objective, work.name, config.measures[work.name])
+    arguments[1] = jax.jit(made.inputs)(jnp.int32(0))
+  best = math.inf
+  for _ in range(2):
+    began = time.monotonic()
+    jax.block_until_ready(compiled(*arguments))
+    best = min(best, time.monotonic() - began)
+    if best > _LONGEST_CALL / 2:
+      break
+  return _Timed(best, peak_of(compiled))
+
+
+def costs(config: config_lib.Config) -> Iterator[str]:
+  """Lines of a table: what training and each measure take, cheap ones first."""
   began = time.monotonic()
-  jax.block_until_ready(call())
-  return time.monotonic() - began
+  seeds = mesh.seed_mesh(config.seeds.count, config.seeds.devices)
+  rate = _rate(list(seeds.devices.flat))
+  # Seeds share the devices, which together are faster than one.
+  shared = config.seeds.count * rate.one / rate.every
+  yield f'  {"":<12}{"memory":>10}{"seconds":>10}{"times":>10}{"in all":>14}'
+  total, largest = 0.0, 0
+  works = sorted(_works(config), key=lambda work: work.flops)
+  for work in works:
+    each, peak = work.flops / (_REACHED * rate.one), None
+    how = 'by its operations'
+    in_time = time.monotonic() - began < _BUDGET
+    if each < _LONGEST_CALL and in_time:
+      each, peak = _time(config, work)
+      largest = max(largest, peak or 0)
+      how = 'timed'
+    whole = work.times * each * shared
+    total += whole
+    memory = size(peak) if peak else '–'
+    yield (
+      f'  {work.name:<12}{memory:>10}{each * shared:>10.3g}{work.times:>10,}'
+      f'{duration(whole):>14}  {how}'
+    )
+  yield f'time          about {duration(total)}'
+  yield from _fitting(config, largest)
 
 
-def costs(config: config_lib.Config, programs: Programs) -> Iterator[str]:
-  """Lines of a table: memory and time of each measure and of training."""
-  peaks = programs.memory()
-  population = programs.init()
-  previous = programs.copy(population.params)
-  total = 0.0
-
-  def line(name: str, program: str, each: float, times: int) -> str:
-    peak, whole = size(peaks.get(program, 0)), duration(times * each)
-    return f'  {name:<12}{peak:>10}{each:>11.3g}{times:>10,}{whole:>14}'
-
-  yield f'  {"":12}{"memory":>10}{"seconds":>11}{"times":>10}{"in all":>14}'
-  for name, measure in programs.measures.items():
-    each = _seconds(lambda m=measure: m(population, previous))
-    times = _rows(config, programs, name)
-    total += times * each
-    yield line(name, name, each, times)
-  # Training consumes its population, so it comes last.
-  steps = min(_TIMED_STEPS, config.train.steps)
-  population, _ = programs.segment(population, steps)
-  jax.block_until_ready(population)
-  began = time.monotonic()
-  jax.block_until_ready(programs.segment(population, steps))
-  each = (time.monotonic() - began) / steps
-  total += config.train.steps * each
-  yield line('training', 'segment', each, config.train.steps)
-  yield f'time          about {duration(total)}, by one warm call of each'
+def _fitting(config: config_lib.Config, largest: int) -> Iterator[str]:
+  """Bytes of a seed, and how many seeds the memory holds."""
+  member = _step(config)[1][0]
+  # The population, a copy for measures of pairs, and a segment's input.
+  each = _tree_bytes(member) + _tree_bytes(member.params)
+  left = limits.memory() - largest
+  yield (
+    f'memory        {size(each)} a seed, and what one program needs beside '
+    f'them; {max(0, int(left // each)):,} seeds or fewer fit'
+  )
 
 
 def describe(config: config_lib.Config) -> Iterator[str]:
-  """Compiles a configuration's programs and describes them, line by line."""
-  programs = Programs(config)
-  saved = _tree_bytes(programs.abstract_population)
+  """Describes a configuration, line by line, as the lines become known."""
+  member = _step(config)[1][0]
+  seeds = config.seeds.count
+  saved = seeds * _tree_bytes(member)
   steps, count = config.steps, saved_count(config)
+  devices = mesh.seed_mesh(seeds, config.seeds.devices).devices
+  kind = devices.flat[0].platform
   yield f'parameters    {config.objective.num_params():,} a seed'
-  yield f'seeds         {config.seeds.count} on {programs.layout}'
+  yield f'seeds         {seeds} on {devices.size} {kind} devices'
   yield f'training      {config.train.steps:,} steps'
   yield f'checkpoints   {len(steps)}: {_schedule(steps)}'
   yield 'disk'
   yield f'  timeseries  {size(timeseries_bytes(config))} before compression'
   yield f'  populations {size(saved * count)} ({count} of {size(saved)})'
-  yield f'compiling     {duration(programs.compile())}'
-  yield 'cost          peak memory on one device; all seeds, this machine'
-  yield from costs(config, programs)
+  yield 'cost          memory of one seed; seconds of all seeds, this machine'
+  yield from costs(config)

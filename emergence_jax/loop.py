@@ -21,7 +21,7 @@ from emergence_jax import progress as progress_lib
 from emergence_jax import rows as rows_lib
 from emergence_jax.sources import base
 from emergence_jax.sources.saved import Saved
-from emergence_jax.sources.training import Training
+from emergence_jax.sources.training import SAVING, Training
 from emergence_jax.types import UserError
 
 
@@ -184,17 +184,22 @@ def _run(config, workdir, checkpoints, stop, lock, say) -> Outcome:
     config.train.steps, step, config.seeds.count
   ) as progress:
     make_again(config, workdir, checkpoints, lock, progress.say, programs)
-    source = Training(
-      config, programs, writer, checkpoints, progress, stop, clock, lock,
-      population, step,
-    )  # fmt: skip
     wanted = base.due(config.measures, programs.pairs, config.steps)
-    base.measure(
-      source,
-      {s: wanted[s] for s in source.left()},
-      lambda step, row: writer.write_row(step, row.values, row.status),
-      progress.say,
+    forecast = progress_lib.Forecast(
+      {step: [*names, SAVING] for step, names in wanted.items()}
     )
+    source = Training(
+      config, programs, writer, checkpoints, progress, forecast, stop, clock,
+      lock, population, step,
+    )  # fmt: skip
+
+    def write(step: int, row: base.Row) -> None:
+      writer.write_row(step, row.values, row.status)
+      for name, seconds in row.seconds.items():
+        forecast.done(name, seconds)
+
+    work = {s: wanted[s] for s in source.left()}
+    base.measure(source, work, write, progress.say)
   checkpoints.wait()
   return Outcome.STOPPED if stop.name else Outcome.FINISHED
 

@@ -13,7 +13,7 @@ from emergence_jax import optim, prng, specs, train
 from emergence_jax.types import Measure, Population, PyTree
 
 
-def _peak(program) -> int | None:
+def peak_of(program) -> int | None:
   """Bytes that a compiled program needs at once, if it can be known."""
   stats = program.memory_analysis()
   if stats is None:
@@ -38,7 +38,7 @@ def peak_bytes(measure: Measure, params: PyTree) -> int | None:
   key = jax.eval_shape(lambda: jax.random.key(0))
   before = (params,) if measure.pair else ()
   lowered = jax.jit(measure.fn).lower(params, inputs, key, *before)
-  return _peak(lowered.compile())
+  return peak_of(lowered.compile())
 
 
 class Programs:
@@ -170,7 +170,7 @@ class Programs:
 
   def memory(self) -> dict[str, int]:
     """Peak bytes of each compiled program on one device, by its analysis."""
-    peaks = {name: _peak(p) for name, p in self._compiled.items()}
+    peaks = {name: peak_of(p) for name, p in self._compiled.items()}
     return {name: peak for name, peak in peaks.items() if peak is not None}
 
 

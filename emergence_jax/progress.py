@@ -1,7 +1,8 @@
 """What a person sees while a run goes on: a bar, or plain lines."""
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from rich import console as rich_console
 from rich import progress as rich_progress
@@ -79,11 +80,50 @@ class _Shown:
     self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+class Forecast:
+  """The time that is left: steps to come, and measures still due.
+
+  Each counts at what it has cost so far, so that measures which are dense at
+  the beginning of a run do not double the time that is left.
+
+  Args:
+    work: step → names of what is done there, besides training.
+  """
+
+  def __init__(self, work: Mapping[int, Sequence[str]]):
+    self._work = work
+    self._steps, self._seconds = 0, 0.0
+    self._spent: dict[str, list[float]] = {}
+
+  def trained(self, steps: int, seconds: float) -> None:
+    """Learns what steps have cost."""
+    self._steps += steps
+    self._seconds += seconds
+
+  def done(self, name: str, seconds: float) -> None:
+    """Learns what something at a checkpoint has cost."""
+    self._spent.setdefault(name, []).append(seconds)
+
+  def left(self, step: int, last: int) -> float:
+    """Seconds from a step to the last one; nan before anything is known."""
+    if not self._steps:
+      return math.nan
+    each = {n: sum(s) / len(s) for n, s in self._spent.items()}
+    known = sum(each.values()) / len(each) if each else 0.0
+    measures = sum(
+      each.get(name, known)
+      for at, names in self._work.items()
+      if at > step
+      for name in names
+    )
+    return (last - step) * self._seconds / self._steps + measures
+
+
 class Progress(_Shown):
   """Progress of a run of `total` steps of `seeds` seeds, from `start`.
 
-  Time counts from the construction, after compilation, so that neither the
-  rate nor the time left contains it. Use it as a context manager.
+  Time counts from the construction, after compilation, so that the rate does
+  not contain it. Use it as a context manager.
   """
 
   def __init__(
@@ -97,18 +137,24 @@ class Progress(_Shown):
     title = 'step {task.completed:,.0f}/{task.total:,.0f}'
     super().__init__(console, title, total, start)
 
-  def _text(self, step: int, loss: float) -> str:
+  def _text(self, step: int, loss: float, left: float) -> str:
     spent = time.monotonic() - self._began
     rate = (step - self._start) / spent if spent > 0 else 0.0
-    left = duration((self._total - step) / rate) if rate > 0 else '?'
+    words = '?' if math.isnan(left) else duration(left)
     return (
-      f'{self._seeds} seeds · {self._seeds * rate:,.0f} seed-steps/s · '
-      f'loss {loss:.3g} · {left} left'
+      f'{self._seeds} seeds · {self._seeds * rate:,.3g} seed-steps/s · '
+      f'loss {loss:.3g} · {words} left'
     )
 
-  def update(self, step: int, loss: float) -> None:
-    """Shows that `step` steps are done, with the median loss over seeds."""
-    text = self._text(step, loss)
+  def update(self, step: int, loss: float, left: float) -> None:
+    """Shows that `step` steps are done.
+
+    Args:
+      step: where the run is.
+      loss: median over seeds.
+      left: seconds to its end, see `Forecast`; nan if not known.
+    """
+    text = self._text(step, loss, left)
     self._show(step, text, f'step {step:,}/{self._total:,} · {text}')
 
 

@@ -10,8 +10,8 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # Within a floor, a file may import the ones before it.
 FLOORS = [
-  ['types', 'fields', 'compiling', 'prng', 'names', 'limits', 'schedule',
-   'mesh', 'files', 'stopping'],
+  ['types', 'fields', 'compiling', 'flops', 'prng', 'names', 'limits',
+   'schedule', 'mesh', 'files', 'stopping'],
   ['numerics', 'tasks', 'models', 'optim', 'store', 'damage', 'timeseries',
    'rows', 'export', 'checkpoints', 'progress'],
   ['objective', 'train', 'measures', 'reference', 'specs', 'config', 'rundir',

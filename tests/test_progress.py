@@ -1,6 +1,7 @@
 """What a person sees of something that takes long."""
 
 import io
+import math
 
 import pytest
 from rich import console
@@ -34,9 +35,9 @@ def test_stages_say_what_comes_and_what_is_left(clock):
 def test_a_run_prints_lines_into_a_pipe(clock):
   out, plain = shown_by(terminal=False)
   with progress.Progress(1000, 100, 8, plain) as bar:
-    bar.update(200, 1.5)
+    bar.update(200, 1.5, math.nan)
     clock[0] += 20
-    bar.update(300, 0.25)
+    bar.update(300, 0.25, 70.0)
   assert out.getvalue() == (
     'step 300/1,000 · 8 seeds · 80 seed-steps/s · loss 0.25 · 1 min 10 s left\n'
   )
@@ -46,10 +47,27 @@ def test_a_terminal_has_a_bar(clock):
   out, tty = shown_by(terminal=True)
   with progress.Progress(1000, 0, 8, tty) as bar:
     clock[0] += 1
-    bar.update(500, 0.25)
+    bar.update(500, 0.25, 3.0)
     bar.say('a line above')
   shown = out.getvalue()
   assert 'step 500/1,000' in shown and 'a line above' in shown
+
+
+def test_the_forecast_counts_what_is_still_due():
+  """Dense measures at the beginning, of which few are to come."""
+  early = {step: ['rank', 'saving'] for step in range(0, 100, 10)}
+  late = {step: ['rank', 'llc', 'saving'] for step in (500, 1000)}
+  forecast = progress.Forecast({**early, **late})
+  assert math.isnan(forecast.left(0, 1000))
+  for _ in range(10):
+    forecast.done('rank', 2.0)
+    forecast.done('saving', 1.0)
+    forecast.trained(10, 5.0)
+  # 900 steps of half a second, and two rows; the LLC is as dear as others.
+  assert forecast.left(100, 1000) == 900 * 0.5 + 2 * (2.0 + 1.0 + 1.5)
+  forecast.done('llc', 60.0)
+  assert forecast.left(500, 1000) == 500 * 0.5 + 2.0 + 1.0 + 60.0
+  assert forecast.left(1000, 1000) == 0
 
 
 @pytest.mark.parametrize(

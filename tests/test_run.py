@@ -272,7 +272,9 @@ def test_dry_run_leaves_nothing(environment, tmp_path):
   args = (KILL_CONFIG, '--dry_run', '--measures=behaviour,rank')
   done = call(environment, *args, f'--workdir={workdir}')
   assert done.returncode == 0, done.stderr
-  for word in ('parameters', 'checkpoints   121', 'training', 'populations'):
+  for word in (
+    'parameters', 'checkpoints   121', 'training', 'populations', 'a seed, and',
+  ):  # fmt: skip
     assert word in done.stdout
   assert 'rank' in done.stdout and 'barrier' not in done.stdout
   assert not workdir.exists()

@@ -1,6 +1,7 @@
 """The one way from a source of parameters to the rows of a timeseries."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -82,12 +83,14 @@ class Row(NamedTuple):
     status: int8 [S].
     by_measure: name → its own variables.
     bad: per seed what is not finite, in words; empty where all is.
+    seconds: name → what the measure took.
   """
 
   values: dict[str, np.ndarray]
   status: np.ndarray
   by_measure: dict[str, dict[str, np.ndarray]]
   bad: list[list[str]]
+  seconds: dict[str, float]
 
 
 def due(
@@ -117,12 +120,15 @@ def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
   count, programs = len(source.seeds), source.programs
   found: dict[str, dict[str, np.ndarray]] = {}
   finite: dict[str, np.ndarray] = {}
+  seconds: dict[str, float] = {}
   for snapshot in snapshots:
     for name in names:
       if name in programs.pairs and snapshot.previous is None:
         continue
+      began = time.monotonic()
       measured = programs.measures[name](snapshot.population, snapshot.previous)
       measured = jax.device_get(measured)
+      seconds[name] = seconds.get(name, 0.0) + time.monotonic() - began
       own = found.setdefault(name, {})
       for key, value in measured.items():
         own.setdefault(key, _blank(value, count))[snapshot.places] = value
@@ -139,7 +145,7 @@ def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
       if status[seed] == Status.OK:
         status[seed] = Status.NON_FINITE
   values = {k: v for own in found.values() for k, v in own.items()}
-  return Row(values, status, found, bad)
+  return Row(values, status, found, bad, seconds)
 
 
 @dataclasses.dataclass

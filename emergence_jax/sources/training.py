@@ -18,6 +18,8 @@ from emergence_jax.types import Population, PyTree, Status
 
 # A call trains for about so long, so that signals and progress get their turn.
 _SEGMENT_SECONDS = 0.5
+# What is done at a checkpoint besides measures, for the forecast.
+SAVING = 'saving'
 
 
 class Pacer:
@@ -49,6 +51,7 @@ class Training:
     writer: of the timeseries; the history of every update goes there.
     checkpoints: where populations are saved.
     progress: shown to a person.
+    forecast: of the time left.
     stop: whether a signal asked to stop.
     clock: how long the run took.
     lock: of its folder.
@@ -61,6 +64,7 @@ class Training:
   writer: rows_lib.Writer
   checkpoints: checkpoints_lib.Checkpoints
   progress: progress_lib.Progress
+  forecast: progress_lib.Forecast
   stop: stopping.StopRequest
   clock: rundir.Clock
   lock: files.Lock
@@ -112,11 +116,15 @@ class Training:
       began = time.monotonic()
       self.population, history = self.programs.segment(self.population, count)
       history = jax.device_get(history)
-      self._pacer.record(count, time.monotonic() - began)
+      seconds = time.monotonic() - began
+      self._pacer.record(count, seconds)
+      self.forecast.trained(count, seconds)
       losses.append(history.loss[:, :count])
       norms.append(history.grad_norm[:, :count])
       self.step += count
-      self.progress.update(self.step, float(np.median(losses[-1][:, -1])))
+      loss = float(np.median(losses[-1][:, -1]))
+      left = self.forecast.left(self.step, self.config.train.steps)
+      self.progress.update(self.step, loss, left)
     self.lock.check()
     self._finite = np.ones(self.config.seeds.count, bool)
     if losses:
@@ -142,9 +150,11 @@ class Training:
     """Saves the population; whether nobody asked to stop."""
     if self.programs.pairs and self.step == step:
       self._previous = self.programs.copy(self.population.params)
+    began = time.monotonic()
     self.lock.check()
     # One that was stopped before its first step is there already.
     if self.step not in self.checkpoints.steps():
       self.checkpoints.save(self.population)
     self.clock.record(self.step)
+    self.forecast.done(SAVING, time.monotonic() - began)
     return not self.stop.name
