@@ -16,6 +16,7 @@ from emergence_jax.analysis import (
   rates,
   series,
   tables,
+  timing,
 )
 from emergence_jax.analysis.claims import Finding
 from emergence_jax.analysis.runs import Runs
@@ -82,7 +83,7 @@ def claims_table(
 
 def stages(runs: Runs) -> int:
   """How many stages `study` tells of."""
-  return sum(len(series.tested(run.data)) for run in runs.values()) + 5
+  return sum(len(series.tested(run.data)) for run in runs.values()) + 6
 
 
 def study(
@@ -124,6 +125,8 @@ def study(
   say('the 13 event metrics')
   found['events'] = order.events_table(runs, draws=draws)
   found['phases'] = phases.phases_table(runs, draws=draws)
+  say('timing over seeds')
+  found['timing'] = timing.timing_table(runs, draws=10 * draws)
   say('claims')
   ours: dict[str, Finding] = {}
   for reference in references(runs):

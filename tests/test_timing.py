@@ -1,0 +1,97 @@
+"""Timing within a task, over seeds: planted correlations, and none."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from emergence_jax.analysis import study, timing
+from tests.test_study import as_run, made_up, smooth_step
+
+
+def timed(seeds=12, tie=1.0, rng=0):
+  """Seeds whose RankMe falls the lower, the later they emerge, or not.
+
+  `tie` 1 makes the floor follow the time of emergence, 0 leaves it to chance.
+  """
+  rng = np.random.default_rng(rng)
+  data = made_up(seeds=seeds, steps=120, noise=0.002)
+  step = data.step.values
+  late = rng.permutation(seeds) - (seeds - 1) / 2
+  at = 1200 + 60 * late
+  curve = 0.95 * smooth_step(step[None], at[:, None], 15)
+  other = rng.permutation(seeds) - (seeds - 1) / 2
+  floor = 4 - 0.1 * (tie * late + (1 - tie) * other)
+  rank = 10 - (10 - floor[:, None]) * smooth_step(step[None], 300, 30)
+  dims = data.rankme.dims
+  data['rankme'] = (dims, np.broadcast_to(
+    rank[..., None, None], data.rankme.shape
+  ) + 0.002 * rng.normal(size=data.rankme.shape))  # fmt: skip
+  data['accuracy'] = (data.accuracy.dims, np.broadcast_to(
+    curve[..., None, None], data.accuracy.shape
+  ))  # fmt: skip
+  return data.drop_vars('llc')
+
+
+def test_tau_is_scipys_and_censored_seeds_are_last():
+  rng = np.random.default_rng(0)
+  feature, step = rng.normal(size=(3, 9)), rng.integers(0, 5, (3, 9)) * 1.0
+  found = timing.taus(feature, step)
+  expected = [stats.kendalltau(f, t).statistic for f, t in zip(feature, step)]
+  np.testing.assert_allclose(found, expected)
+  step[:, :2] = np.inf
+  last = np.where(np.isinf(step), 99.0, step)
+  expected = [stats.kendalltau(f, t).statistic for f, t in zip(feature, last)]
+  np.testing.assert_allclose(timing.taus(feature, step), expected)
+
+
+def test_a_planted_tie_is_found():
+  table = timing.timing_table({'x': as_run('x', timed())}, draws=2000)
+  first = table[table.window == 'before the first emergence']
+  assert set(first.measure) == {'RankMe'} and (first.events == 24).all()
+  floor = first.set_index('feature').loc['lowest value']
+  assert floor.tau < -0.9 and floor.p_holm < 0.05
+  assert floor.verdict == 'tells'
+  # Where it has its lowest value says nothing.
+  when = first.set_index('feature').loc['step of half the rise after it']
+  assert when.verdict == 'not shown'
+
+
+def test_what_is_not_tied_is_not_shown():
+  hits = 0
+  for rng in range(20):
+    run = as_run('x', timed(seeds=8, tie=0.0, rng=rng))
+    table = timing.timing_table({'x': run}, draws=200)
+    hits += (table.verdict == 'tells').any()
+  # At 5% each of two windows would have more than 5 of 20 once in 500 times.
+  assert hits <= 5
+
+
+@pytest.mark.parametrize('seeds,events', [(6, 1), (9, 4), (12, 2)])
+def test_p_values_of_independent_seeds_are_flat(seeds, events):
+  """Events that share the seed's luck, which must not count twice."""
+  rng = np.random.default_rng(seeds)
+  found = []
+  for trial in range(300):
+    luck, own = rng.normal(size=(2, seeds))
+    step = luck + 0.3 * rng.normal(size=(events, seeds))
+    feature = own + 0.3 * rng.normal(size=(1, events, seeds))
+    pooled = timing.pool(feature, step, draws=200, seed=trial)
+    found.append(pooled.p_F[0])
+  found = np.array(found)
+  for level in (0.05, 0.2, 0.5):
+    share, error = (found <= level).mean(), np.sqrt(level * (1 - level) / 300)
+    assert share < level + 3 * error, level
+    assert share > level - 3 * error - 0.05, level
+
+
+def test_few_seeds_or_checkpoints_say_nothing():
+  table = timing.timing_table({'x': as_run('x', timed(seeds=7))})
+  assert not len(table)
+  late = timed().isel(step=slice(54, None))
+  table = timing.timing_table({'x': as_run('x', late)}, draws=50)
+  assert set(table.window) <= {'before the median emergence'}
+
+
+def test_it_is_a_table_of_the_study():
+  found = study.study({'x': as_run('x', timed(seeds=8))}, draws=50)
+  assert (found.tables['timing'].seeds == 8).all()
