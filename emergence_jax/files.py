@@ -131,6 +131,18 @@ def check_writable(folder: Path, remedy: str) -> pathlib.Path:
   return folder
 
 
+def is_locked(folder: Path) -> bool:
+  """Whether a process holds the `Lock` of a folder."""
+  try:
+    with open(pathlib.Path(folder) / LOCK, encoding='utf-8') as file:
+      fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+  except BlockingIOError:
+    return True
+  except OSError:  # no lock, or a file system without
+    return False
+  return False
+
+
 class Lock:
   """A lock on a folder that ends with the process, however that ends.
 

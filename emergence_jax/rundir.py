@@ -41,6 +41,22 @@ _MADE = (
 )  # fmt: skip
 
 
+LATEST = 'latest'
+
+
+def _point_to(path: pathlib.Path) -> None:
+  """Makes `runs/latest` point to a run; not where links cannot be."""
+  link = path.parent / LATEST
+  if link.exists() and not link.is_symlink():
+    return  # somebody's own
+  partial = path.parent / f'.{LATEST}-{os.getpid()}'
+  try:
+    partial.symlink_to(path.name, target_is_directory=True)
+    os.replace(partial, link)
+  except OSError:
+    partial.unlink(missing_ok=True)
+
+
 def new_workdir(name: str) -> pathlib.Path:
   """Makes a new dated folder under `runs/`, which no other process has.
 
@@ -52,6 +68,7 @@ def new_workdir(name: str) -> pathlib.Path:
     path = pathlib.Path('runs') / f'{now}-{name}{f"-{i}" if i > 1 else ""}'
     try:
       path.mkdir(parents=True)
+      _point_to(path)
       return path
     except FileExistsError:
       if path.parent.is_dir():

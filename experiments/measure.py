@@ -84,7 +84,10 @@ def _of_run(arguments: list[str]) -> None:
     workdir, names, apps.say, options=options, overwrite=_OVERWRITE.value,
     wait=_WAIT.value,
   )  # fmt: skip
-  apps.say(f'{", ".join(names)}: {done.count} checkpoints added.')
+  apps.say(
+    f'{", ".join(names)}: {done.count} checkpoints added. Next: python -m '
+    f'experiments.report --workdir={workdir}'
+  )
   if done.failed:
     steps = ', '.join(f'{step:,}' for step in done.failed)
     raise UserError(f'not measured, for the reasons above: {steps}.')

@@ -17,7 +17,7 @@ FLOORS = [
   ['objective', 'train', 'measures', 'reference', 'specs', 'config', 'rundir',
    'programs', 'loading'],
   ['dry_run', 'sources', 'loop', 'offline', 'recording', 'releases',
-   'merging', 'analysis'],
+   'merging', 'listing', 'analysis'],
   ['report'],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]

@@ -228,6 +228,17 @@ def test_sets_of_ones_own(tmp_path):
     probe_sets.choose([str(path)])
   with pytest.raises(UserError, match="'nothing' is unknown; known: agreement"):
     probe_sets.choose(['nothing'])
+  assert probe_sets.choose(['tests.test_releases:mine'])['mine'] == [
+    probe_sets.Item('A', ' b', (' c',))
+  ]
+  for wrong in ('os:path', 'tests.test_releases:SEEDS', 'nowhere:X'):
+    with pytest.raises(UserError, match='config.release.sets='):
+      probe_sets.choose([wrong])
+
+
+def mine():
+  """A set by its name in a module."""
+  return [('A', ' b', [' c'])]
 
 
 @pytest.mark.parametrize(
@@ -339,6 +350,36 @@ def test_choices_are_those_of_a_softmax_by_hand(bare):
   assert (found['correct'][0, 0, 16:] == -1).all()
   # Of a set without wrong continuations: the whole of it, greedily.
   assert found['accuracy'][1, 0] == 0 and found['log_prob'][1, 0] < -10
+
+
+@pytest.mark.slow
+def test_bfloat16_and_the_dear_measures(bare, tmp_path):
+  """Half of the bits, and nearly the same numbers."""
+  given = {
+    'release': {'name': 't', 'sets': 'patterns,facts'},
+    'measures': {
+      'choice': {'examples_at_once': 64},
+      'rank': {'examples': 16},
+      'hessian': {'k': 1, 'num_matvecs': 4, 'trace_matvecs': 2, 'examples': 8},
+      'llc': {
+        'examples': 8, 'batch_size': 4, 'num_draws': 8, 'num_burnin': 2,
+        'num_chains': 1, 'elevation_draws': 8, 'elevation_burnin': 2,
+      },
+    },
+  }  # fmt: skip
+  found = {}
+  for dtype in ('float32', 'bfloat16'):
+    given['release']['dtype'] = dtype
+    releases.measure(given, bare, tmp_path / dtype, say=list)
+    found[dtype] = timeseries.load(tmp_path / dtype).load()
+  whole, half = found['float32'], found['bfloat16']
+  assert (half.status == Status.OK).all()
+  for name, tolerance in (
+    ('log_prob', 0.02), ('rankme', 0.02), ('hessian_eigenvalues', 0.05),
+  ):  # fmt: skip
+    assert half[name].dtype == 'float32'
+    np.testing.assert_allclose(half[name], whole[name], rtol=tolerance)
+  assert np.isfinite(half.llc).all() and (half.llc_status > 0).all()
 
 
 def test_no_tokenizer(bare, tmp_path):

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emergence_jax import names as names_lib
 from emergence_jax.tasks.base import Exams
 from emergence_jax.types import Batch, UserError
 
@@ -127,8 +128,26 @@ def built_in() -> dict[str, list[Item]]:
   return {**found, 'arithmetic': arithmetic(), 'logic': logic()}
 
 
+def _own(name: str) -> list[Item]:
+  """Items that `module.path:Name` is, or returns."""
+  made = names_lib.find('config.release.sets', name, {})
+  items = made() if callable(made) else made
+  try:
+    found = [
+      Item(prompt, right, tuple(wrong)) for prompt, right, wrong in items
+    ]
+  except (TypeError, ValueError) as error:
+    raise UserError(
+      f'config.release.sets={name!r} gives no items ({error}); an item is '
+      '(prompt, correct, wrong).'
+    ) from error
+  if not found:
+    raise UserError(f'config.release.sets={name!r} gives no items.')
+  return found
+
+
 def choose(names: Sequence[str]) -> dict[str, list[Item]]:
-  """Sets by name, or by the path of a file of one's own.
+  """Sets by name, by the path of a file, or by `module.path:Name`.
 
   Raises:
     UserError: for a name that is neither.
@@ -139,10 +158,12 @@ def choose(names: Sequence[str]) -> dict[str, list[Item]]:
       found[name] = known[name]
     elif name.endswith('.jsonl'):
       found[pathlib.Path(name).stem] = read(name)
+    elif ':' in name:
+      found[name.partition(':')[2]] = _own(name)
     else:
       raise UserError(
         f'the set {name!r} is unknown; known: {", ".join(known)}, or the path '
-        'of a file that ends in .jsonl.'
+        'of a file that ends in .jsonl, or module.path:Name.'
       )
   return found
 
