@@ -61,6 +61,11 @@ def findings_of(
   return find(theirs, changes, precursors, draws=draws)
 
 
+def _end(value: float) -> str:
+  """An end of a range: steps are whole numbers."""
+  return f'{value:,.0f}' if abs(value) >= 1000 else f'{value:.3g}'
+
+
 def claims_table(
   claimed: Iterable[Claim], found: Mapping[str, Finding]
 ) -> pd.DataFrame:
@@ -69,13 +74,13 @@ def claims_table(
   for claim in claimed:
     finding = found.get(claim.key, Finding())
     verdict, why = claims.verdict(claim, finding)
-    span = f'{claim.low:.3g} … {claim.high:.3g}'
+    span = ' … '.join(map(_end, (claim.low, claim.high)))
     rows.append({
       'claim': claim.text, 'paper v1': claim.v1, 'v3/v4': claim.later,
       'ours [95%] (count)': finding.estimate.text(),
       'seeds': finding.seeds,
       'p of precedence': finding.p_value,
-      'range': span if claim.low == claim.low else '–',
+      'range': span,
       'verdict': verdict, 'why': why, 'how': claim.how,
     })  # fmt: skip
   return pd.DataFrame(rows, columns=_COLUMNS)

@@ -233,7 +233,9 @@ def build(
     'numbers': _folded(
       'Table: every number that the paper gives for a size, beside ours',
       tables['numbers'],
-    ),
+    )
+    if len(tables['numbers'])
+    else '',
     'emergence': _folded(
       'Table: medians and 95% intervals over seeds',
       text.emergence_summary(found),
