@@ -4,6 +4,7 @@ Attributes are texts and whole numbers, so that other formats (netCDF, for
 example) take them too.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -68,3 +69,15 @@ def read(dims: tuple[str, ...], attrs: Mapping[str, Any]) -> Field | None:
     )
   except ValueError:  # attributes that someone else has written
     return None
+
+
+def of_array(array: Any) -> Field:
+  """The field of any variable of a timeseries, with a label or without.
+
+  Args:
+    array: an `xarray.DataArray`, as `timeseries.load` gives it.
+  """
+  dims = tuple(str(d) for d in array.dims if d not in ('seed', 'step'))
+  words = [array.attrs.get(n, '') for n in ('long_name', 'units', 'source')]
+  found = read(dims, array.attrs) or Field(dims, '', *words)
+  return dataclasses.replace(found, dtype=array.dtype.name)

@@ -15,7 +15,15 @@ import numpy as np
 
 from emergence_jax import checkpoints as checkpoints_lib
 from emergence_jax import config as config_lib
-from emergence_jax import files, rundir, specs, stopping, store, timeseries
+from emergence_jax import (
+  extending,
+  files,
+  rundir,
+  specs,
+  stopping,
+  store,
+  timeseries,
+)
 from emergence_jax import programs as programs_lib
 from emergence_jax import progress as progress_lib
 from emergence_jax import rows as rows_lib
@@ -204,6 +212,23 @@ def _run(config, workdir, checkpoints, stop, lock, say) -> Outcome:
   return Outcome.STOPPED if stop.name else Outcome.FINISHED
 
 
+def _make_room(workdir, config, say) -> None:
+  """Lengthens the timeseries of a run that is to go on to more steps.
+
+  Raises:
+    UserError: if it cannot; it says why.
+  """
+  extending.recover(workdir)
+  if not (workdir / store.NAME).is_dir():
+    return
+  kept = rundir.read_config(workdir, say)
+  if extending.is_longer(kept, config.raw):
+    old = config_lib.from_mapping(kept)
+    extending.check(old, config)
+    rows_lib.mend(workdir, say, **layout(old))
+    extending.extend(workdir, old, layout(config), say)
+
+
 def _explained(error: Exception, workdir, lock) -> UserError | None:
   """What a user can do about an error of the file system, if that is it."""
   try:
@@ -242,6 +267,7 @@ def run(
   with files.Lock(workdir) as lock:
     if overwrite:
       rundir.erase(workdir)
+    _make_room(workdir, config, say)
     rundir.prepare(workdir, config, say)
     try:
       with (

@@ -4,7 +4,6 @@ What the runs depend on, all but the seeds, has to be the same; seeds that two
 of them have are refused, since they would be counted twice.
 """
 
-import dataclasses
 import json
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ import zarr
 from emergence_jax import config as config_lib
 from emergence_jax import fields as fields_lib
 from emergence_jax import files, rows, rundir, store, timeseries
-from emergence_jax.types import Field, UserError
+from emergence_jax.types import UserError
 
 Say = Callable[[str], None]
 # Keys that may differ: they move no number beyond rounding, or are the seeds.
@@ -81,15 +80,6 @@ def _coords(parts: Sequence[_Part], names: Sequence[str]) -> dict[str, list]:
           f'{first.workdir} and {part.workdir} have other values of {dim}.'
         )
   return found
-
-
-def _field(array: xr.DataArray) -> Field:
-  """What a variable was declared as."""
-  dims = tuple(d for d in array.dims if d not in ('seed', 'step'))
-  found = fields_lib.read(dims, array.attrs)
-  words = [array.attrs.get(n, '') for n in ('long_name', 'units', 'source')]
-  plain = Field(dims, '', *words) if found is None else found
-  return dataclasses.replace(plain, dtype=array.dtype.name)
 
 
 def _in_rows(data: xr.Dataset) -> list[str]:
@@ -172,7 +162,7 @@ def _create(out, parts, names, seeds, raw) -> None:
   first = parts[0].data
   timeseries.create(
     out,
-    fields={n: _field(first[n]) for n in names},
+    fields={n: fields_lib.of_array(first[n]) for n in names},
     coords=_coords(parts, names),
     chance_KxL=first.chance.values,
     seeds=np.array(seeds),

@@ -16,8 +16,8 @@ FLOORS = [
    'rows', 'export', 'checkpoints', 'progress'],
   ['objective', 'train', 'measures', 'reference', 'specs', 'config', 'rundir',
    'programs', 'loading'],
-  ['dry_run', 'sources', 'loop', 'offline', 'recording', 'releases',
-   'merging', 'listing', 'analysis'],
+  ['dry_run', 'sources', 'extending', 'loop', 'offline', 'recording',
+   'releases', 'merging', 'listing', 'analysis'],
   ['report'],
 ]  # fmt: skip
 ORDER = [name for floor in FLOORS for name in floor]
