@@ -54,6 +54,27 @@ def overrides(arguments: list[str], prefix: str = _PREFIX) -> dict[str, Any]:
   return found
 
 
+_BUILT_IN = pathlib.Path(__file__).parents[1] / 'configs'
+
+
+def built_in() -> list[str]:
+  """Names of the configurations that come with the package."""
+  return sorted(p.stem for p in _BUILT_IN.glob('[a-z]*.py'))
+
+
+def _located(file: str) -> pathlib.Path:
+  """The file of a path, or of the name of a built-in configuration.
+
+  `configs/NAME.py` is the built-in one where there is no such file here.
+  """
+  path = pathlib.Path(file).expanduser()
+  name = path.stem
+  by_name = file == name or path == pathlib.Path('configs', f'{name}.py')
+  if not path.exists() and by_name and name in built_in():
+    return _BUILT_IN / f'{name}.py'
+  return path
+
+
 def _module(path: pathlib.Path):
   """The Python file of a configuration, imported."""
   from emergence_jax.types import UserError
@@ -64,8 +85,8 @@ def _module(path: pathlib.Path):
     if not path.exists():
       what = 'is not there'
     raise UserError(
-      f'--config={path} {what}; give a configuration file, for example '
-      'configs/modadd.py.'
+      f'--config={path} {what}; give a configuration file, or the name of a '
+      f'built-in one: {", ".join(built_in())}.'
     )
   module = importlib.util.module_from_spec(spec)
   sys.modules[spec.name] = module
@@ -88,7 +109,7 @@ def load(flag: str) -> dict[str, Any]:
 
   file, colon, argument = flag.partition(':')
   try:
-    path = pathlib.Path(file).expanduser()
+    path = _located(file)
     path.exists()
   except (RuntimeError, ValueError, OSError) as error:
     raise UserError(f'--config={file!r} is no path ({error}).') from error

@@ -1,0 +1,76 @@
+"""The command `emergence`, from any folder."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from emergence_jax.types import UserError
+from experiments import command, config_flag
+from tests import small
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def call(cwd, *words):
+  """As the installed script does it: without the current folder first."""
+  code = (
+    f'import sys; sys.path.insert(0, {str(ROOT)!r}); '
+    'from experiments.command import main; main()'
+  )
+  return subprocess.run(
+    [sys.executable, '-P', '-c', code, *words], cwd=cwd, capture_output=True,
+    text=True, env={**os.environ, **small.QUICK},
+  )  # fmt: skip
+
+
+def test_help_names_every_app(tmp_path):
+  done = call(tmp_path)
+  assert done.returncode == 0 and done.stdout == command.usage() + '\n'
+  files = {p.stem for p in (ROOT / 'experiments').glob('*.py')}
+  shared = {'__init__', 'apps', 'command', 'config_flag', 'several'}
+  assert set(command.APPS) == files - shared
+  wrong = call(tmp_path, 'rnu')
+  assert wrong.returncode == 1 and "'rnu' is no app" in wrong.stderr
+
+
+@pytest.mark.parametrize('app', command.APPS)
+def test_every_app_has_its_help(tmp_path, app):
+  done = call(tmp_path, app, '--help')
+  assert '--' in done.stdout and 'python -m experiments' in done.stdout
+
+
+@pytest.mark.slow
+def test_folders_of_our_names_do_no_harm(tmp_path):
+  for name in ('experiments', 'configs', 'emergence_jax'):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / '__init__.py').write_text('raise SystemExit(9)')
+  flags = (
+    '--config.train.steps=4', '--config.seeds.count=1', '--measures=rank',
+    '--config.checkpoints.schedule=2', '--config.model.d_model=8',
+  )  # fmt: skip
+  done = call(tmp_path, 'run', '--config=modadd:5', *flags)
+  assert done.returncode == 0, done.stderr
+  assert (tmp_path / 'runs' / 'latest' / 'summary.txt').exists()
+  done = call(tmp_path, 'list')
+  assert 'finished' in done.stdout
+
+
+@pytest.mark.parametrize(
+  'text,p', [('modadd:7', 7), ('modadd', 31), ('configs/modadd.py:5', 5)]
+)
+def test_built_in_configurations_by_name(tmp_path, monkeypatch, text, p):
+  monkeypatch.chdir(tmp_path)
+  assert config_flag.load(text)['task']['p'] == p
+
+
+def test_a_file_of_ones_own_comes_first(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'configs').mkdir()
+  own = tmp_path / 'configs' / 'modadd.py'
+  own.write_text('def get_config():\n  return {"mine": 1}\n')
+  assert config_flag.load('configs/modadd.py') == {'mine': 1}
+  with pytest.raises(UserError, match='algorithmic, modadd, pythia'):
+    config_flag.load('modad')
