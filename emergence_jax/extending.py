@@ -37,7 +37,7 @@ def is_longer(kept: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
   changed = {
     key: values
     for key, values in changed.items()
-    if key not in config_lib.LAYOUT_KEYS
+    if key not in (*config_lib.LAYOUT_KEYS, *config_lib.FREE_KEYS)
   }
   if 'train.steps' not in changed or not changed.keys() <= _KEYS:
     return False

@@ -20,7 +20,9 @@ from emergence_jax.types import UserError
 
 Say = Callable[[str], None]
 # Keys that may differ: they move no number beyond rounding, or are the seeds.
-_FREE = (*config_lib.LAYOUT_KEYS, 'seeds.first', 'seeds.count')
+_FREE = (
+  *config_lib.LAYOUT_KEYS, *config_lib.FREE_KEYS, 'seeds.first', 'seeds.count'
+)  # fmt: skip
 
 
 class _Part(NamedTuple):

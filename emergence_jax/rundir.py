@@ -186,7 +186,7 @@ def erase(workdir: pathlib.Path) -> None:
 def read_config(
   workdir: pathlib.Path, say: Callable[[str], None] = lambda line: None
 ) -> dict:
-  """The configuration of a run as it was given.
+  """The configuration of a run as it was given, by the names of now.
 
   The timeseries holds it under a checksum; `config.json` is for people, and
   for a run that has no timeseries yet.
@@ -200,10 +200,11 @@ def read_config(
   """
   path = workdir / 'config.json'
   found = files.read_json(path, checked=False)
+  found = None if found is None else config_lib.modern(found)
   group = store.metadata(workdir / store.NAME) or {}
   kept = group.get('attributes', {}).get('config')
   if kept is not None and store.is_sealed(group):
-    kept = json.loads(kept)
+    kept = config_lib.modern(json.loads(kept))
     if found != kept:
       say(
         f'{path} is damaged or changed; the configuration in {store.NAME} is '
@@ -241,6 +242,7 @@ def prepare(
   if files.read_json(path, checked=False) != kept:
     files.write_json(path, kept, checked=False)
   changed = config_lib.differences(kept, config.raw)
+  changed = {k: v for k, v in changed.items() if k not in config_lib.FREE_KEYS}
   layout = {k: changed.pop(k) for k in config_lib.LAYOUT_KEYS if k in changed}
   if changed:
     rows = '\n'.join(

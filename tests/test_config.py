@@ -107,3 +107,30 @@ def test_a_measure_without_options_is_a_difference():
   new = {'measures': {'rank': {'every': 2}}}
   assert config_lib.differences(old, new) == {'measures.behaviour': ({}, None)}
   assert config_lib.differences(new, old) == {'measures.behaviour': (None, {})}
+
+
+def old_names(config):
+  """A configuration as it was written until keys were renamed."""
+  raw = config.to_dict()
+  raw.pop('reference', None)
+  raw['seeds'] |= dict(devices=0, chunk=0)
+  raw['measures']['fisher'] |= dict(chunk_examples=0, chunk=1)
+  raw['measures']['llc'] |= dict(nbeta=0.0)
+  raw['measures']['gradcov'] |= dict(chunk_batches=4)
+  raw['measures']['behaviour'] |= dict(chunk_examples=500)
+  return raw
+
+
+def test_configurations_with_the_names_of_before():
+  new = algorithmic.get_config('nano')
+  old = config_lib.from_mapping(config_lib.modern(old_names(new)))
+  new.measures.behaviour.examples_at_once = 500
+  new.measures.gradcov.batches_at_once = 4
+  new.measures.fisher.seeds_at_once = 1
+  now = config_lib.from_mapping(new)
+  assert old.seeds == now.seeds and old.seeds.at_once is None
+  for name, spec in now.measures.items():
+    given = {k: v for k, v in old.measures[name].options.items() if v}
+    assert given == {k: v for k, v in spec.options.items() if v}, name
+    assert old.measures[name].seeds_at_once == spec.seeds_at_once
+  assert config_lib.modern(now.raw) == now.raw

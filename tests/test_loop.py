@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax import checkpoints, loop, programs, rows, timeseries
+from emergence_jax import checkpoints, loop, programs, rows, store, timeseries
 from emergence_jax import config as config_lib
 from emergence_jax.sources import training
 from emergence_jax.types import Status, UserError
@@ -262,3 +262,28 @@ def test_layout_may_change(finished, tmp_path):
   run(tmp_path, config)
   a, b = timeseries.load(tmp_path), timeseries.load(finished)
   np.testing.assert_allclose(a.train_loss, b.train_loss, rtol=1e-4)
+
+
+def test_a_run_of_before_keys_were_renamed_goes_on(
+  finished, tmp_path, monkeypatch
+):
+  """By the names of now; and its bits are the same."""
+  monkeypatch.setattr(training.Pacer, 'next', lambda self, remaining: 1)
+  with monkeypatch.context() as patch:
+    stopping_at(patch, 4)
+    run(tmp_path, small.modadd_config())
+  path = tmp_path / 'timeseries.zarr' / 'zarr.json'
+  document = json.loads(path.read_text(encoding='utf-8'))
+  raw = json.loads(document['attributes']['config'])
+  raw['seeds'] |= {'chunk': 0, 'devices': 0}
+  document['attributes']['config'] = json.dumps(raw, sort_keys=True)
+  path.write_text(json.dumps(document), encoding='utf-8')
+  store._seal(tmp_path / 'timeseries.zarr')
+  (tmp_path / 'config.json').write_text(json.dumps(raw), encoding='utf-8')
+  lines = []
+  outcome = run(tmp_path, small.modadd_config(), lines.append)
+  assert outcome is loop.Outcome.FINISHED
+  assert not any('damaged' in line for line in lines)
+  xr.testing.assert_equal(
+    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
+  )
