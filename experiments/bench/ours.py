@@ -10,7 +10,7 @@ def measure(request: dict) -> dict:
 
   Args:
     request: `config` (module, argument), `overrides` (group → values),
-      `devices`, `chunk` (0: all at once), `seeds`, `steps`, `repeats`.
+      `devices`, `at_once` (0: all of them), `seeds`, `steps`, `repeats`.
 
   Returns:
     `rate`, seed-steps per second (the best of the repeats), `compile`,
@@ -32,7 +32,7 @@ def measure(request: dict) -> dict:
   config.seeds.update(
     count=request['seeds'],
     devices=request['devices'],
-    chunk=request['chunk'] or request['seeds'],
+    at_once=request['at_once'] or request['seeds'],
   )
   checked = config_lib.from_mapping(config)
   built = programs.Programs(checked)

@@ -32,7 +32,7 @@ _PEER = {'mod-113, full batch': (0, 20), 'mod-113, batch 256': (256, 150)}
 
 def _layouts(cores: int, seeds: int) -> dict[str, tuple[int, int]]:
   """Name → devices, seeds at once on a device (0: all)."""
-  layouts = {'vmap': (1, 0), 'map': (1, 1), 'map in chunks of 2': (1, 2)}
+  layouts = {'vmap': (1, 0), 'map': (1, 1), 'map in pairs': (1, 2)}
   spread = mesh.largest_divisor(seeds, cores)
   if spread > 1:
     layouts[f'{spread} devices, map'] = (spread, 1)
@@ -60,9 +60,9 @@ def matmul_peak() -> float:
   return peers.last_json(sys.executable, '-c', code)['peak']
 
 
-def _ours(workload: dict, seeds: int, devices: int, chunk: int) -> dict:
+def _ours(workload: dict, seeds: int, devices: int, at_once: int) -> dict:
   request = dict(
-    workload, seeds=seeds, devices=devices, chunk=chunk, repeats=_REPEATS
+    workload, seeds=seeds, devices=devices, at_once=at_once, repeats=_REPEATS
   )
   return peers.last_json(
     sys.executable, '-m', 'experiments.bench.ours', json.dumps(request)
@@ -96,8 +96,8 @@ def _peer(python, mode: list[str], name: str, seeds: int, cores: int) -> float:
 def _measure(name: str, seeds: int, python, cores: int):
   """Rates of one workload: name → best of the repeats, and the flops."""
   rates, flops = {}, 0.0
-  for layout, (devices, chunk) in _layouts(cores, seeds).items():
-    found = _ours(_WORKLOADS[name], seeds, devices, chunk)
+  for layout, (devices, at_once) in _layouts(cores, seeds).items():
+    found = _ours(_WORKLOADS[name], seeds, devices, at_once)
     rates[layout], flops = found['rate'], found['flops']
   if python and name in _PEER:
     for mode, options in _peer_modes().items():
