@@ -18,6 +18,7 @@ from emergence_jax import config as config_lib
 from emergence_jax import (
   extending,
   files,
+  profiling,
   rundir,
   specs,
   stopping,
@@ -172,7 +173,7 @@ def make_again(
   return bool(again)
 
 
-def _run(config, workdir, checkpoints, stop, lock, say) -> Outcome:
+def _run(config, workdir, checkpoints, stop, lock, say, profile) -> Outcome:
   """`run` with its checkpoints open and its signals handled."""
   saved, last = checkpoints.steps(), [config.train.steps]
   reached = bring_in_line(workdir, config, saved, say)
@@ -198,7 +199,7 @@ def _run(config, workdir, checkpoints, stop, lock, say) -> Outcome:
     )
     source = Training(
       config, programs, writer, checkpoints, progress, forecast, stop, clock,
-      lock, population, step,
+      lock, population, step, profile,
     )  # fmt: skip
 
     def write(step: int, row: base.Row) -> None:
@@ -207,7 +208,10 @@ def _run(config, workdir, checkpoints, stop, lock, say) -> Outcome:
         forecast.done(name, seconds)
 
     work = {s: wanted[s] for s in source.left()}
-    base.measure(source, work, write, progress.say)
+    try:
+      base.measure(source, work, write, progress.say)
+    finally:
+      profile.close()
   checkpoints.wait()
   return Outcome.STOPPED if stop.name else Outcome.FINISHED
 
@@ -249,6 +253,7 @@ def run(
   say: Callable[[str], None] = _say,
   *,
   overwrite: bool = False,
+  profile: str = '',
 ) -> Outcome:
   """Runs a configuration in a directory, from where it stands to its end.
 
@@ -257,11 +262,15 @@ def run(
     workdir: the run's directory, new or of the same configuration.
     say: takes lines of text for the user.
     overwrite: whether a run that is there is erased first.
+    profile: `START:STOP`, steps of which a trace is written to `profile/`.
 
   Raises:
     UserError: if the run cannot go on; what was computed is kept.
   """
   config_lib.check_devices(config)  # first, and before anything is written
+  traced: profiling.Profile = profiling.NoProfile()
+  if profile:
+    traced = profiling.parse(profile, workdir, config.train.steps)
   rundir.make(workdir)
   stop = stopping.StopRequest()
   with files.Lock(workdir) as lock:
@@ -279,7 +288,7 @@ def run(
           run=config_lib.digest(config.raw),
         ) as checkpoints,
       ):
-        outcome = _run(config, workdir, checkpoints, stop, lock, say)
+        outcome = _run(config, workdir, checkpoints, stop, lock, say, traced)
     except Exception as error:
       explained = _explained(error, workdir, lock)
       if explained is None or isinstance(error, UserError):

@@ -121,7 +121,8 @@ class Programs:
 
     def one(params, seed, step, inputs, *previous):
       key = prng.measure_key(name, seed, step)
-      return measure.fn(params, inputs, key, *previous)
+      with jax.named_scope(name):
+        return measure.fn(params, inputs, key, *previous)
 
     abstract = self.abstract_population
     arguments = [abstract.params, abstract.seed, abstract.step, inputs]

@@ -63,16 +63,20 @@ def make_segment(
     def update(i, carry):
       member, history = carry
       key = prng.key(prng.Stream.DATA, member.seed, member.step)
-      batch = task.train_batch(prepared, key)
-      loss, grads = jax.value_and_grad(objective.loss)(member.params, batch)
+      # Names are for a profiler; backward is the transpose of forward there.
+      with jax.named_scope('data'):
+        batch = task.train_batch(prepared, key)
+      with jax.named_scope('forward'):
+        loss, grads = jax.value_and_grad(objective.loss)(member.params, batch)
       history = History(
         history.loss.at[i].set(loss),
         history.grad_norm.at[i].set(_norm(grads)),
       )
-      updates, opt_state = optimizer.update(
-        grads, member.opt_state, member.params
-      )
-      params = optax.apply_updates(member.params, updates)
+      with jax.named_scope('update'):
+        updates, opt_state = optimizer.update(
+          grads, member.opt_state, member.params
+        )
+        params = optax.apply_updates(member.params, updates)
       return Population(
         member.step + 1, member.seed, params, opt_state
       ), history

@@ -32,6 +32,10 @@ _OVERWRITE = flags.DEFINE_bool(
   'Erase the run in --workdir, its rows and populations, and begin again.',
 )  # fmt: skip
 
+_PROFILE = flags.DEFINE_string(
+  'profile', '', 'START:STOP; a trace of these steps is written to profile/ in '
+  'the run directory, for TensorBoard or Perfetto.',
+)  # fmt: skip
 _COMPILE_CACHE = apps.define_compile_cache()
 
 # JAX and the package are imported inside functions: --help answers at once.
@@ -119,7 +123,10 @@ def _run(config) -> None:
     workdir = rundir.new_workdir(_name(config))
   apps.say(f'run directory: {workdir}')
   compiles = compiling.Compiles()
-  outcome = loop.run(config, workdir, apps.say, overwrite=_OVERWRITE.value)
+  outcome = loop.run(
+    config, workdir, apps.say, overwrite=_OVERWRITE.value,
+    profile=_PROFILE.value,
+  )  # fmt: skip
   if compiles.count:
     apps.say(compiles.text())
   if outcome is loop.Outcome.STOPPED:

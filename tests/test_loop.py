@@ -287,3 +287,20 @@ def test_a_run_of_before_keys_were_renamed_goes_on(
   xr.testing.assert_equal(
     timeseries.load(tmp_path).load(), timeseries.load(finished).load()
   )
+
+
+def test_a_profile_of_some_steps_changes_no_bit(finished, tmp_path):
+  config = config_lib.from_mapping(small.modadd_config())
+  for wrong in ('3', '3:1', '1:7', 'a:b', '-1:2'):
+    with pytest.raises(UserError, match='START:STOP'):
+      loop.run(config, tmp_path / 'no', quiet, profile=wrong)
+  assert not (tmp_path / 'no').exists()
+  loop.run(config, tmp_path / 'run', quiet, profile='1:3')
+  assert list((tmp_path / 'run' / 'profile').rglob('*.xplane.pb'))
+  xr.testing.assert_identical(
+    timeseries.load(tmp_path / 'run').load(), timeseries.load(finished).load()
+  )
+
+
+def quiet(line):
+  """Says nothing."""

@@ -126,8 +126,10 @@ def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
       if name in programs.pairs and snapshot.previous is None:
         continue
       began = time.monotonic()
-      measured = programs.measures[name](snapshot.population, snapshot.previous)
-      measured = jax.device_get(measured)
+      with jax.profiler.TraceAnnotation(f'measure {name}'):
+        program = programs.measures[name]
+        measured = program(snapshot.population, snapshot.previous)
+        measured = jax.device_get(measured)
       seconds[name] = seconds.get(name, 0.0) + time.monotonic() - began
       own = found.setdefault(name, {})
       for key, value in measured.items():

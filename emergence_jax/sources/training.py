@@ -9,7 +9,7 @@ import numpy as np
 
 from emergence_jax import checkpoints as checkpoints_lib
 from emergence_jax import config as config_lib
-from emergence_jax import files, rundir, stopping, train
+from emergence_jax import files, profiling, rundir, stopping, train
 from emergence_jax import programs as programs_lib
 from emergence_jax import progress as progress_lib
 from emergence_jax import rows as rows_lib
@@ -57,6 +57,7 @@ class Training:
     lock: of its folder.
     population: where the training stands; consumed.
     step: its step.
+    profile: traces some steps.
   """
 
   config: config_lib.Config
@@ -70,6 +71,9 @@ class Training:
   lock: files.Lock
   population: Population
   step: int
+  profile: profiling.Profile = dataclasses.field(
+    default_factory=profiling.NoProfile
+  )
   _pacer: Pacer = dataclasses.field(default_factory=Pacer)
 
   def __post_init__(self):
@@ -111,8 +115,10 @@ class Training:
   def _train_until(self, target: int) -> None:
     """Trains to `target`, or to where a stop was requested."""
     start, losses, norms = self.step, [], []
+    self.profile.at(self.step)
     while self.step < target and not self.stop.name:
-      count = self._pacer.next(target - self.step)
+      end = self.profile.until(self.step, target)
+      count = self._pacer.next(end - self.step)
       began = time.monotonic()
       self.population, history = self.programs.segment(self.population, count)
       history = jax.device_get(history)
@@ -122,6 +128,7 @@ class Training:
       losses.append(history.loss[:, :count])
       norms.append(history.grad_norm[:, :count])
       self.step += count
+      self.profile.at(self.step)
       loss = float(np.median(losses[-1][:, -1]))
       left = self.forecast.left(self.step, self.config.train.steps)
       self.progress.update(self.step, loss, left)
