@@ -21,10 +21,10 @@ def figure(runs: Runs):
         x = j + (i - len(tasks) / 2) * 0.06
         _floor(axis, run, task, found[:, run.tasks.index(task)], x, colour)
   for task, colour in zip(tasks, colours):
-    axis.plot([], [], 'o', color=colour, ms=4, label=task)
+    axis.plot([], [], 'o', color=colour, ms=4, label=style.short(task, 20))
   if any(_paper_floors(run) for run in runs.values()):
     axis.plot([], [], 'kx', ms=9, mew=2, label='the paper')
-  axis.set_xticks(range(len(runs)), list(runs))
+  axis.set_xticks(range(len(runs)), [style.short(n, 20) for n in runs])
   axis.set_xlim(-0.5, len(runs) - 0.5)
   axis.set_ylabel('floor of RankMe, last layer (dimensions)')
   made.legend(loc='outside right upper', fontsize=9)

@@ -40,7 +40,8 @@ def emergence_strip(found: Study, runs: Runs):
     emerged = one[np.isfinite(one)]
     y = i + rng.uniform(-0.2, 0.2, len(emerged))
     axis.plot(np.maximum(emerged, 1), y, 'o', color=style.BLUE, ms=5, alpha=0.6)
-    places.append(f'{label}\n{rule}, {len(emerged)}/{len(one)} seeds')
+    name = style.short(label)
+    places.append(f'{name}\n{rule}, {len(emerged)}/{len(one)} seeds')
   axis.set_yticks(range(rows), places)
   axis.set_ylim(rows - 0.5, -0.5)
   axis.set(xscale='log', xlabel='step of emergence')
@@ -92,8 +93,8 @@ def emergence_map(found: Study, runs: Runs):
       j, i, words, ha='center', va='center', fontsize=8,
       color='white' if dark else 'black',
     )  # fmt: skip
-  axis.set_xticks(range(len(names)), names)
-  axis.set_yticks(range(len(labels)), labels)
+  axis.set_xticks(range(len(names)), [style.short(n, 20) for n in names])
+  axis.set_yticks(range(len(labels)), [style.short(n) for n in labels])
   axis.grid(False)
   axis.set_title(
     f'Median step {emergence.WORDS[emergence.RULE_OF_EVENTS]},\nand seeds '

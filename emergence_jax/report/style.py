@@ -136,3 +136,12 @@ def value_axis(axis, scale: str, largest: float) -> None:
     axis.set_yscale('symlog', linthresh=max(largest * 1e-3, 1e-12))
   else:
     axis.set_yscale(scale)
+
+
+def short(name: str, most: int = 40) -> str:
+  """A name of a length that an axis has room for.
+
+  >>> short('a' * 50, 5)
+  'aaaa…'
+  """
+  return name if len(name) <= most else f'{name[: most - 1]}…'
