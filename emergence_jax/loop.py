@@ -10,6 +10,7 @@ import json
 import pathlib
 import shlex
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from emergence_jax import config as config_lib
 from emergence_jax import (
   extending,
   files,
+  live,
   profiling,
   rundir,
   specs,
@@ -173,7 +175,14 @@ def make_again(
   return bool(again)
 
 
-def _run(config, workdir, checkpoints, stop, lock, say, profile) -> Outcome:
+class _Watched(NamedTuple):
+  """Attributes: a profile of some steps, and where scalars are sent."""
+
+  profile: profiling.Profile
+  log: str
+
+
+def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
   """`run` with its checkpoints open and its signals handled."""
   saved, last = checkpoints.steps(), [config.train.steps]
   reached = bring_in_line(workdir, config, saved, say)
@@ -199,11 +208,14 @@ def _run(config, workdir, checkpoints, stop, lock, say, profile) -> Outcome:
     )
     source = Training(
       config, programs, writer, checkpoints, progress, forecast, stop, clock,
-      lock, population, step, profile,
+      lock, population, step, watched.profile,
     )  # fmt: skip
+
+    shown = live.open_log(watched.log, workdir, layout(config), step)
 
     def write(step: int, row: base.Row) -> None:
       writer.write_row(step, row.values, row.status)
+      shown.row(step, row.values)
       for name, seconds in row.seconds.items():
         forecast.done(name, seconds)
 
@@ -211,7 +223,8 @@ def _run(config, workdir, checkpoints, stop, lock, say, profile) -> Outcome:
     try:
       base.measure(source, work, write, progress.say)
     finally:
-      profile.close()
+      watched.profile.close()
+      shown.close()
   checkpoints.wait()
   return Outcome.STOPPED if stop.name else Outcome.FINISHED
 
@@ -254,6 +267,7 @@ def run(
   *,
   overwrite: bool = False,
   profile: str = '',
+  log: str = '',
 ) -> Outcome:
   """Runs a configuration in a directory, from where it stands to its end.
 
@@ -263,6 +277,9 @@ def run(
     say: takes lines of text for the user.
     overwrite: whether a run that is there is erased first.
     profile: `START:STOP`, steps of which a trace is written to `profile/`.
+
+    log: where scalars are sent while the run goes on, of `live.KINDS`; nowhere
+      if empty.
 
   Raises:
     UserError: if the run cannot go on; what was computed is kept.
@@ -288,7 +305,8 @@ def run(
           run=config_lib.digest(config.raw),
         ) as checkpoints,
       ):
-        outcome = _run(config, workdir, checkpoints, stop, lock, say, traced)
+        watched = _Watched(traced, log)
+        outcome = _run(config, workdir, checkpoints, stop, lock, say, watched)
     except Exception as error:
       explained = _explained(error, workdir, lock)
       if explained is None or isinstance(error, UserError):

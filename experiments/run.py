@@ -36,6 +36,10 @@ _PROFILE = flags.DEFINE_string(
   'profile', '', 'START:STOP; a trace of these steps is written to profile/ in '
   'the run directory, for TensorBoard or Perfetto.',
 )  # fmt: skip
+_LOG = flags.DEFINE_enum(
+  'log', '', ['', 'tensorboard'], 'Send scalars there while the run goes on, '
+  'to tensorboard/ in the run directory; nothing is sent without the flag.',
+)  # fmt: skip
 _COMPILE_CACHE = apps.define_compile_cache()
 
 # JAX and the package are imported inside functions: --help answers at once.
@@ -125,7 +129,7 @@ def _run(config) -> None:
   compiles = compiling.Compiles()
   outcome = loop.run(
     config, workdir, apps.say, overwrite=_OVERWRITE.value,
-    profile=_PROFILE.value,
+    profile=_PROFILE.value, log=_LOG.value,
   )  # fmt: skip
   if compiles.count:
     apps.say(compiles.text())

@@ -5,11 +5,13 @@ import json
 import os
 import shutil
 import signal
+import struct
 
 import jax
 import numpy as np
 import pytest
 import xarray as xr
+from tensorboardX.proto import event_pb2
 
 from emergence_jax import checkpoints, loop, programs, rows, store, timeseries
 from emergence_jax import config as config_lib
@@ -300,6 +302,39 @@ def test_a_profile_of_some_steps_changes_no_bit(finished, tmp_path):
   xr.testing.assert_identical(
     timeseries.load(tmp_path / 'run').load(), timeseries.load(finished).load()
   )
+
+
+def test_scalars_are_seen_while_the_run_goes_on(finished, tmp_path):
+  config = config_lib.from_mapping(small.modadd_config())
+  with pytest.raises(UserError, match="--log='x' is unknown"):
+    loop.run(config, tmp_path / 'no', quiet, log='x')
+  workdir = tmp_path / 'run'
+  loop.run(config, workdir, quiet, log='tensorboard')
+  data = timeseries.load(workdir)
+  found = {}
+  for path in (workdir / 'tensorboard' / 'seed_1').iterdir():
+    for record in tfrecords(path):
+      for value in record.summary.value:
+        found[value.tag, record.step] = value.simple_value
+  one = data.sel(seed=1, task='MODADD')
+  for step in data.step.values:
+    at = one.sel(step=step)
+    assert found['rankme/MODADD', step] == at.rankme.values[-1]
+    assert found['accuracy/MODADD', step] == at.accuracy.values[-1]
+  # The first row has no barrier, and nothing is written without a label.
+  assert ('loss_barrier', 0) not in found and ('loss_barrier', 2) in found
+  assert {tag for tag, _ in found} == {
+    'accuracy/MODADD', 'rankme/MODADD', 'loss_barrier',
+  }  # fmt: skip
+
+
+def tfrecords(path):
+  """The events of a file, without a check of its checksums."""
+  content = path.read_bytes()
+  while content:
+    (length,) = struct.unpack('<Q', content[:8])
+    yield event_pb2.Event.FromString(content[12 : 12 + length])
+    content = content[16 + length :]
 
 
 def quiet(line):

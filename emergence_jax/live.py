@@ -1,0 +1,105 @@
+"""Scalars sent to a viewer while a run goes on; nothing unless asked for."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from emergence_jax.types import Field, UserError
+
+FOLDER = 'tensorboard'
+
+
+def scalars(
+  values: Mapping[str, np.ndarray],
+  fields: Mapping[str, Field],
+  coords: Mapping[str, Sequence[Any]],
+) -> dict[str, np.ndarray]:
+  """Tag → [S], of every variable with a label.
+
+  Args:
+    values: variable → [S, ...], of one row.
+    fields: what each variable is.
+    coords: names of the places along their dimensions.
+  """
+  found = {}
+  for name, field in fields.items():
+    if not field.label or name not in values:
+      continue
+    at = tuple(field.pick.get(dim, slice(None)) for dim in field.dims)
+    series = values[name][(slice(None), *at)]
+    if series.ndim == 1:
+      found[name] = series
+    else:  # what has no index is the task
+      for place, task in enumerate(coords['task']):
+        found[f'{name}/{task}'] = series[:, place]
+  return found
+
+
+class Nothing:
+  """Sends nothing."""
+
+  def row(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+    """Takes the values of a row."""
+
+  def close(self) -> None:
+    """Ends."""
+
+
+class TensorBoard(Nothing):
+  """Writes event files, a folder a seed.
+
+  Args:
+    folder: where to write.
+    layout: arguments of `store.build`: fields, coordinates, seeds.
+    step: from which on what is there is written anew.
+  """
+
+  def __init__(
+    self, folder: pathlib.Path, layout: Mapping[str, Any], step: int
+  ):
+    try:
+      import tensorboardX
+    except ImportError as error:
+      raise UserError(
+        '--log=tensorboard needs tensorboardX: pip install '
+        "'emergence_jax[tensorboard]'."
+      ) from error
+    self._fields, self._coords = layout['fields'], layout['coords']
+    self._writers = [
+      tensorboardX.SummaryWriter(str(folder / f'seed_{seed}'), purge_step=step)
+      for seed in layout['seeds'].tolist()
+    ]
+
+  def row(self, step, values):
+    """Writes every scalar of a row that is a number."""
+    for tag, value_S in scalars(values, self._fields, self._coords).items():
+      for writer, value in zip(self._writers, value_S):
+        if np.isfinite(value):
+          writer.add_scalar(tag, float(value), step)
+    for writer in self._writers:
+      writer.flush()
+
+  def close(self):
+    """Closes the files."""
+    for writer in self._writers:
+      writer.close()
+
+
+KINDS = ('tensorboard',)
+
+
+def open_log(
+  kind: str, workdir: pathlib.Path, layout: Mapping[str, Any], step: int
+) -> Nothing:
+  """What `--log` asks for; nothing if it is empty.
+
+  Raises:
+    UserError: for a kind that is not known, or whose library lacks.
+  """
+  if not kind:
+    return Nothing()
+  if kind not in KINDS:
+    raise UserError(f'--log={kind!r} is unknown; known: {", ".join(KINDS)}.')
+  return TensorBoard(workdir / FOLDER, layout, step)
