@@ -25,7 +25,8 @@ from emergence_jax import programs as programs_lib
 from emergence_jax.models.base import Model
 from emergence_jax.objective import Objective
 from emergence_jax.sources import base
-from emergence_jax.sources.base import Say, Snapshot
+from emergence_jax.sources.base import Say
+from emergence_jax.sources.singly import OneByOne
 from emergence_jax.tasks.base import Exams
 from emergence_jax.types import (
   Measure,
@@ -123,7 +124,12 @@ def record(
       lock.check()
       writer.write_row(step, row.values, row.status)
 
-    report = progress.Left(len(work), say)
+    clock, left = rundir.Clock(workdir), progress.Left(len(work), say)
+
+    def report(step: int) -> None:
+      clock.record(step)
+      left(step)
+
     base.measure(source_of(programs), work, write, say, report)
   return len(work)
 
@@ -178,57 +184,20 @@ def measures_of(
   return measure
 
 
-class _Loaded:
-  """A `Source` of whatever a function loads."""
+class _Loaded(OneByOne):
+  """A `Source` of whatever a function loads: (step, seed) → parameters."""
 
-  def __init__(self, load, steps, seeds, programs, say: Say):
-    self.seeds, self.programs = list(seeds), programs
-    self._load, self._steps, self._say = load, list(steps), say
-    self._missing: set[tuple[int, int]] = set()
+  def __init__(self, load, seeds, steps, programs, say: Say):
+    super().__init__(seeds, steps, programs, say)
+    self._given = load
 
-  def _get(self, step: int, seed: int) -> PyTree | None:
-    if (step, seed) in self._missing:
-      return None
+  def _read(self, seed, step):
+    """What the function gives."""
     try:
-      found = self._load(step, seed)
+      return self._given(step, seed)
     except (OSError, UserError) as error:
-      found = None
-      self._say(f'seed {seed}, step {step:,} is left out: {error}')
-    if found is None:
-      self._missing.add((step, seed))
-    return found
-
-  def _before(self, step: int, seed: int) -> PyTree | None:
-    for other in reversed([s for s in self._steps if s < step]):
-      found = self._get(other, seed)
-      if found is not None:
-        return found
-    return None
-
-  def at(self, step, names):
-    """Every seed that can be loaded, one after another."""
-    return self._each(step, bool(self.programs.pairs & set(names)))
-
-  def _each(self, step: int, pair: bool):
-    for place, seed in enumerate(self.seeds):
-      params = self._get(step, seed)
-      if params is None:
-        continue
-      previous = self._before(step, seed) if pair else None
-      population = Population(np.array([step]), np.array([seed]), params, ())
-      yield Snapshot(np.array([place]), population, previous)
-      # Before the next is read: there is room for one model.
-      del params, previous, population
-
-  def status(self, step):
-    """Ok, or missing."""
-    gone = [(step, seed) in self._missing for seed in self.seeds]
-    return np.where(gone, Status.MISSING, Status.OK)
-
-  def after(self, step):
-    """There is more to come."""
-    del step
-    return True
+      self._leave_out(seed, step, Status.MISSING, error)
+      return None
 
 
 def measure_checkpoints(
@@ -279,6 +248,6 @@ def measure_checkpoints(
   return record(
     workdir,
     subject,
-    lambda programs: _Loaded(load, rows_at, seeds, programs, say),
+    lambda programs: _Loaded(load, seeds, rows_at, programs, say),
     say,
   )
