@@ -213,13 +213,7 @@ class _Precursors:
     counts = [[rates.counts(p[n]) for n in names] for p in by_measure.values()]
 
     def margin(picked):
-      shares = []
-      for of_runs in counts:
-        hits, totals = (
-          sum(c[k][i.astype(int)].sum() for c, i in zip(of_runs, picked))
-          for k in (0, 1)
-        )
-        shares.append(hits / max(totals, 1))
+      shares = [rates.share_of(of_runs, picked) for of_runs in counts]
       return shares[0] - max(shares[1:])
 
     if not sum(t.sum() for _, t in counts[0]):

@@ -117,14 +117,7 @@ def _precursor(runs: Runs, precursors) -> dict[str, Finding]:
     return {}
 
   def largest(picked):
-    shares = []
-    for of_runs in every:
-      hits, totals = (
-        sum(c[k][i.astype(int)].sum() for c, i in zip(of_runs, picked))
-        for k in (0, 1)
-      )
-      shares.append(hits / max(totals, 1))
-    return max(shares)
+    return max(rates.share_of(of_runs, picked) for of_runs in every)
 
   seeds = [np.arange(runs[n].data.sizes['seed']) for n in names]
   estimate = statistics.over_runs(seeds, largest)

@@ -64,11 +64,9 @@ def curves(run: Run) -> dict[str, Curve]:
 
 def over_sets(data: xr.Dataset, one: series.Series) -> xr.DataArray | None:
   """A measure of seed 0 over steps, mean over the sets where it has those."""
-  array = series.usable(data.sel(seed=0), one)
+  array = series.scaled(data.sel(seed=0), one)
   if array is None:
     return None
-  if one.log:
-    array = np.log(array.where(array > 0))
   return array.mean('task') if 'task' in array.dims else array
 
 

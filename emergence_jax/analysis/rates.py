@@ -1,6 +1,6 @@
 """Rates of precursors, the paper's way; what they suppose is in `peaks`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -135,6 +135,23 @@ def counts(
   usable = np.isfinite(found.correlation)
   classes = peaks.classify(found.lag, found.correlation, threshold)
   return ((classes == kind) & usable).sum((1, 2)), usable.sum((1, 2))
+
+
+def share_of(
+  of_runs: Sequence[tuple[np.ndarray, np.ndarray]],
+  picked: Sequence[np.ndarray],
+) -> float:
+  """A share over several runs, of some of their seeds.
+
+  Args:
+    of_runs: what `counts` gives, of each run.
+    picked: indices of seeds, of each run.
+  """
+  hits, totals = (
+    sum(counted[k][i.astype(int)].sum() for counted, i in zip(of_runs, picked))
+    for k in (0, 1)
+  )
+  return hits / max(totals, 1)
 
 
 def find(

@@ -159,6 +159,17 @@ def usable(data: xr.Dataset, one: Series) -> xr.DataArray | None:
   return array.where(data[one.status] == Status.OK)
 
 
+def scaled(data: xr.Dataset, one: Series) -> xr.DataArray | None:
+  """The same on the scale on which its changes count.
+
+  That is the logarithm of what grows by factors, nan where that is not above 0.
+  """
+  array = usable(data, one)
+  if array is None or not one.log:
+    return array
+  return np.log(array.where(array > 0))
+
+
 class Taken(NamedTuple):
   """A measure and behaviour at the steps that have both.
 
@@ -176,11 +187,9 @@ class Taken(NamedTuple):
 
 def take(data: xr.Dataset, one: Series) -> Taken | None:
   """A measure and behaviour of a run; None if one was not measured."""
-  array = usable(data, one)
+  array = scaled(data, one)
   if array is None or 'accuracy' not in data:
     return None
-  if one.log:
-    array = np.log(array.where(array > 0))
   behaviour = data.accuracy.transpose(*DIMS)
   dims = [d for d in DIMS if d != 'level']
   array = array.broadcast_like(behaviour.isel(level=0, drop=True))
@@ -196,8 +205,11 @@ def take(data: xr.Dataset, one: Series) -> Taken | None:
   )
 
 
-def _half_recovered(step_C: np.ndarray, x_C: np.ndarray, low: int) -> float:
-  """First step after the floor at which half of the rise is made."""
+def half_recovered(step_C: np.ndarray, x_C: np.ndarray, low: int) -> float:
+  """First step from index `low` on at which half of the rise is made.
+
+  nan if nothing rises.
+  """
   rise = x_C[low:].max() - x_C[low]
   if rise <= 0:
     return np.nan
@@ -217,7 +229,7 @@ _TIMES: dict[str, Callable] = {
   'collapse time': lambda step, x, low: collapse.collapse(step, x).half_step,
   'floor': lambda step, x, low: step[low],
   'recovery slope': _steepest,
-  'recovery magnitude': _half_recovered,
+  'recovery magnitude': half_recovered,
 }
 
 

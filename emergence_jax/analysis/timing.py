@@ -33,15 +33,6 @@ WINDOWS: dict[str, Callable] = {
 _BATCH = 250
 
 
-def _rise(step_C: np.ndarray, x_C: np.ndarray) -> float:
-  """Step by which half of the rise after the lowest point is made."""
-  low = int(np.argmin(x_C))
-  rise = x_C[low:].max() - x_C[low]
-  if rise <= 0:
-    return np.nan
-  return step_C[low + int(np.argmax(x_C[low:] >= x_C[low] + rise / 2))]
-
-
 def _at(share: float) -> Callable:
   """The value at a share of the window's checkpoints."""
   return lambda step, x: x[round(share * (len(x) - 1))]
@@ -51,7 +42,9 @@ def _at(share: float) -> Callable:
 FEATURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
   'lowest value': lambda step, x: x.min(),
   'step of the lowest value': lambda step, x: step[int(np.argmin(x))],
-  'step of half the rise after it': _rise,
+  'step of half the rise after it': lambda step, x: series.half_recovered(
+    step, x, int(np.argmin(x))
+  ),
   'step of the highest value': lambda step, x: step[int(np.argmax(x))],
   'value at half of the window': _at(0.5),
   'value at its end': _at(1.0),
@@ -80,13 +73,6 @@ def _signs(x_S: np.ndarray) -> np.ndarray:
   signs = np.nan_to_num(signs)
   norm = np.sqrt((signs**2).sum())
   return signs / norm if norm else signs
-
-
-def taus(feature_ES: np.ndarray, step_ES: np.ndarray) -> np.ndarray:
-  """Kendall's tau-b of each event, [E]; infinite steps are later than all."""
-  return np.array([
-    (_signs(f) * _signs(t)).sum() for f, t in zip(feature_ES, step_ES)
-  ])  # fmt: skip
 
 
 class Pooled(NamedTuple):
@@ -164,11 +150,9 @@ def _events(run: Run) -> _Events:
 
 def _of_measure(run: Run, one: series.Series, events: _Events, end: Callable):
   """Features [F, E, S] of a measure in a window; None if not measured."""
-  array = series.usable(run.data, one)
+  array = series.scaled(run.data, one)
   if array is None:
     return None
-  if one.log:
-    array = np.log(array.where(array > 0))
   if 'task' not in array.dims:
     array = array.expand_dims(task=run.data.task)
   array = array.transpose('seed', 'task', 'step')
