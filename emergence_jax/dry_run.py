@@ -10,15 +10,25 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from emergence_jax import config as config_lib
-from emergence_jax import flops, limits, mesh, optim, prng, specs, train
+from emergence_jax import (
+  flops,
+  limits,
+  mesh,
+  optim,
+  prng,
+  programs,
+  specs,
+  train,
+)
 from emergence_jax.progress import duration, size
+from emergence_jax.sources import base
 from emergence_jax.types import Measure
 
 # Seconds: a call that would take longer is not timed, and after so many no
@@ -107,14 +117,17 @@ class _Work(NamedTuple):
   Attributes:
     name: in the table.
     fn: the program.
-    arguments: their shapes.
+    shapes: of its arguments.
+    make: makes them; of random weights, since those of zeros may leave work
+      undone.
     times: how often it is called in the run.
     flops: operations of one call.
   """
 
   name: str
   fn: Callable
-  arguments: tuple
+  shapes: tuple
+  make: Callable[[], tuple]
   times: int
   flops: float
 
@@ -149,13 +162,10 @@ def _params(config: config_lib.Config):
   return jax.eval_shape(config.objective.init, key)
 
 
-def _step(config: config_lib.Config):
-  """One update of one seed, and shapes of its arguments."""
+def _member(config: config_lib.Config):
+  """A function that makes the state of one seed."""
   optimizer = optim.make(config.optimizer, config.train.steps)
-  init = train.make_init(config.objective, optimizer)
-  segment = train.make_segment(config.objective, optimizer)
-  member = jax.eval_shape(init, jax.ShapeDtypeStruct((), jnp.int32))
-  return segment, (member, jax.ShapeDtypeStruct((), jnp.int32))
+  return train.make_init(config.objective, optimizer)
 
 
 def _gradient(config: config_lib.Config):
@@ -173,35 +183,43 @@ def _measured(name: str, spec) -> Callable:
 
   def build(config: config_lib.Config):
     measure: Measure = specs.make(config.objective, name, spec)
-    seed = jax.ShapeDtypeStruct((), jnp.int32)
-    inputs = jax.eval_shape(measure.inputs, seed)
-    key = jax.eval_shape(lambda: prng.measure_key(name, 0, 0))
-    params = _params(config)
-    before = (params,) if measure.pair else ()
-    return measure.fn, (params, inputs, key, *before)
+    return measure.fn, programs.shapes_of(measure, _params(config))
 
   return build
 
 
-def _works(config: config_lib.Config) -> Iterator[_Work]:
-  """Training and every measure, with their operations."""
-  fn, arguments = _step(config)
-  each = _counted(config, _gradient)
-  yield _Work('training', fn, arguments, config.train.steps, each)
-  for name, spec in config.measures.items():
-    build = _measured(name, spec)
-    fn, arguments = build(config)
-    rows = len(spec.due(config.steps))
-    pair = specs.make(config.objective, name, spec).pair
-    rows -= pair and spec.is_due(0, 0)  # the first has none before it
-    yield _Work(name, fn, arguments, rows, _counted(config, build))
+def _training(config: config_lib.Config, member) -> _Work:
+  """One update of one seed; `member` has the shapes of its state."""
+  optimizer = optim.make(config.optimizer, config.train.steps)
+  return _Work(
+    'training', train.make_segment(config.objective, optimizer),
+    (member, jax.ShapeDtypeStruct((), jnp.int32)),
+    lambda: (jax.jit(_member(config))(jnp.int32(0)), jnp.int32(1)),
+    config.train.steps, _counted(config, _gradient),
+  )  # fmt: skip
 
 
-def _example(shape) -> Any:
-  """A value of a shape: zeros, or a key."""
-  if jax.dtypes.issubdtype(shape.dtype, jax.dtypes.prng_key):
-    return jax.random.key(0)
-  return jnp.zeros(shape.shape, shape.dtype)
+def _measures(config: config_lib.Config) -> Iterator[_Work]:
+  """Every measure of one seed."""
+  made = {
+    name: specs.make(config.objective, name, spec)
+    for name, spec in config.measures.items()
+  }
+  pairs = {name for name, measure in made.items() if measure.pair}
+  times = base.times(config.measures, pairs, config.steps)
+  shapes = _params(config)
+  for name, measure in made.items():
+
+    def make(name=name, measure=measure):
+      params = jax.jit(config.objective.init)(jax.random.key(1))
+      inputs = jax.jit(measure.inputs)(jnp.int32(0))
+      key = prng.measure_key(name, 0, 0)
+      return (params, inputs, key, *((params,) * measure.pair))
+
+    yield _Work(
+      name, measure.fn, programs.shapes_of(measure, shapes), make, times[name],
+      _counted(config, _measured(name, config.measures[name])),
+    )  # fmt: skip
 
 
 class _Timed(NamedTuple):
@@ -211,24 +229,10 @@ class _Timed(NamedTuple):
   peak: int | None
 
 
-def _time(config: config_lib.Config, work: _Work) -> _Timed:
+def _time(work: _Work) -> _Timed:
   """Compiles a program for one seed and calls it, warm if that is short."""
-  from emergence_jax.programs import peak_of
-
-  compiled = jax.jit(work.fn).lower(*work.arguments).compile()
-  arguments = list(jax.tree.map(_example, work.arguments))
-  # Random weights, since those of zeros may leave work undone.
-  key = jax.random.key(1)
-  if work.name == 'training':
-    params = jax.jit(config.objective.init)(key)
-    arguments[0] = arguments[0]._replace(params=params)
-    arguments[1] = jnp.int32(1)
-  else:
-    arguments[0] = jax.jit(config.objective.init)(key)
-    if len(arguments) > 3:
-      arguments[3] = arguments[0]
-    made = specs.make(config.objective, work.name, config.measures[work.name])
-    arguments[1] = jax.jit(made.inputs)(jnp.int32(0))
+  compiled = jax.jit(work.fn).lower(*work.shapes).compile()
+  arguments = work.make()
   best = math.inf
   for _ in range(2):
     began = time.monotonic()
@@ -236,25 +240,25 @@ def _time(config: config_lib.Config, work: _Work) -> _Timed:
     best = min(best, time.monotonic() - began)
     if best > _LONGEST_CALL / 2:
       break
-  return _Timed(best, peak_of(compiled))
+  return _Timed(best, programs.peak_of(compiled))
 
 
-def costs(config: config_lib.Config) -> Iterator[str]:
+def _costs(config: config_lib.Config, member, devices) -> Iterator[str]:
   """Lines of a table: what training and each measure take, cheap ones first."""
   began = time.monotonic()
-  seeds = mesh.seed_mesh(config.seeds.count, config.seeds.devices)
-  rate = _rate(list(seeds.devices.flat))
+  rate = _rate(list(devices))
   # Seeds share the devices, which together are faster than one.
   shared = config.seeds.count * rate.one / rate.every
-  yield f'  {"":<12}{"memory":>10}{"seconds":>10}{"times":>10}{"in all":>14}'
+  yield f'  {"":<12}{"memory":>10}{"seconds":>10}{"times":>10}{"in all":>17}'
   total, largest = 0.0, 0
-  works = sorted(_works(config), key=lambda work: work.flops)
+  works = [_training(config, member), *_measures(config)]
+  works.sort(key=lambda work: work.flops)
   for work in works:
     each, peak = work.flops / (_REACHED * rate.one), None
     how = 'by its operations'
     in_time = time.monotonic() - began < _BUDGET
     if each < _LONGEST_CALL and in_time:
-      each, peak = _time(config, work)
+      each, peak = _time(work)
       largest = max(largest, peak or 0)
       how = 'timed'
     whole = work.times * each * shared
@@ -262,15 +266,14 @@ def costs(config: config_lib.Config) -> Iterator[str]:
     memory = size(peak) if peak else '–'
     yield (
       f'  {work.name:<12}{memory:>10}{each * shared:>10.3g}{work.times:>10,}'
-      f'{duration(whole):>14}  {how}'
+      f'{duration(whole):>17}  {how}'
     )
   yield f'time          about {duration(total)}'
-  yield from _fitting(config, largest)
+  yield from _fitting(member, largest)
 
 
-def _fitting(config: config_lib.Config, largest: int) -> Iterator[str]:
+def _fitting(member, largest: int) -> Iterator[str]:
   """Bytes of a seed, and how many seeds the memory holds."""
-  member = _step(config)[1][0]
   # The population, a copy for measures of pairs, and a segment's input.
   each = _tree_bytes(member) + _tree_bytes(member.params)
   left = limits.memory() - largest
@@ -282,18 +285,18 @@ def _fitting(config: config_lib.Config, largest: int) -> Iterator[str]:
 
 def describe(config: config_lib.Config) -> Iterator[str]:
   """Describes a configuration, line by line, as the lines become known."""
-  member = _step(config)[1][0]
+  member = jax.eval_shape(_member(config), jax.ShapeDtypeStruct((), jnp.int32))
   seeds = config.seeds.count
   saved = seeds * _tree_bytes(member)
   steps, count = config.steps, saved_count(config)
-  devices = mesh.seed_mesh(seeds, config.seeds.devices).devices
-  kind = devices.flat[0].platform
+  devices = mesh.seed_mesh(seeds, config.seeds.devices).devices.flat
+  kind = devices[0].platform
   yield f'parameters    {config.objective.num_params():,} a seed'
-  yield f'seeds         {seeds} on {devices.size} {kind} devices'
+  yield f'seeds         {seeds} on {len(devices)} {kind} devices'
   yield f'training      {config.train.steps:,} steps'
   yield f'checkpoints   {len(steps)}: {_schedule(steps)}'
   yield 'disk'
   yield f'  timeseries  {size(timeseries_bytes(config))} before compression'
   yield f'  populations {size(saved * count)} ({count} of {size(saved)})'
   yield 'cost          memory of one seed; seconds of all seeds, this machine'
-  yield from costs(config)
+  yield from _costs(config, member, devices)

@@ -277,7 +277,6 @@ def run(
     say: takes lines of text for the user.
     overwrite: whether a run that is there is erased first.
     profile: `START:STOP`, steps of which a trace is written to `profile/`.
-
     log: where scalars are sent while the run goes on, of `live.KINDS`; nowhere
       if empty.
 

@@ -26,8 +26,8 @@ def peak_of(program) -> int | None:
   )
 
 
-def peak_bytes(measure: Measure, params: PyTree) -> int | None:
-  """Bytes that a measure of one seed needs at once, by shapes alone.
+def shapes_of(measure: Measure, params: PyTree) -> tuple[PyTree, ...]:
+  """Shapes of the arguments of a measure of one seed.
 
   Args:
     measure: the measure.
@@ -35,10 +35,8 @@ def peak_bytes(measure: Measure, params: PyTree) -> int | None:
   """
   seed = jax.ShapeDtypeStruct((), jnp.int32)
   inputs = jax.eval_shape(measure.inputs, seed)
-  key = jax.eval_shape(lambda: jax.random.key(0))
-  before = (params,) if measure.pair else ()
-  lowered = jax.jit(measure.fn).lower(params, inputs, key, *before)
-  return peak_of(lowered.compile())
+  key = jax.eval_shape(lambda: prng.measure_key('', 0, 0))
+  return (params, inputs, key, *((params,) * measure.pair))
 
 
 class Programs:
@@ -168,11 +166,6 @@ class Programs:
   def segment(self, population: Population, steps: int):
     """Trains `steps` ≤ `train.MAX_SEGMENT` steps; consumes the population."""
     return self._compiled['segment'](population, jnp.int32(steps))
-
-  def memory(self) -> dict[str, int]:
-    """Peak bytes of each compiled program on one device, by its analysis."""
-    peaks = {name: peak_of(p) for name, p in self._compiled.items()}
-    return {name: peak for name, peak in peaks.items() if peak is not None}
 
 
 class OneSeed:

@@ -56,16 +56,13 @@ class Release(NamedTuple):
   dtype: str
 
 
-def _find(root: str, delete: bool) -> folders.Revisions:
+def _find(root: str, delete: bool) -> tuple[str, folders.Revisions]:
+  """The name that a release has by its place, and its revisions."""
   if root.startswith(hub.PREFIX):
-    return hub.find(root.removeprefix(hub.PREFIX), delete=delete)
-  return folders.find(root)
-
-
-def _name(root: str) -> str:
-  """The last word of a path or of a repository's name."""
-  first = root.partition(',')[0].removeprefix(hub.PREFIX)
-  return first.rpartition('/')[2] or pathlib.Path(root).resolve().name
+    repositories = root.removeprefix(hub.PREFIX)
+    found = hub.find(repositories, delete=delete)
+    return repositories.partition(',')[0].rpartition('/')[2], found
+  return pathlib.Path(root).resolve().name, folders.find(root)
 
 
 def _first_readable(revisions: folders.Revisions) -> pathlib.Path:
@@ -132,7 +129,8 @@ def prepare(
       f'{", ".join(released.DTYPES)}.'
     )
   specs, _ = specs_lib.parse(raw.get('measures', {}))
-  revisions = folders.select(_find(str(root), options.delete), steps)
+  name, revisions = _find(str(root), options.delete)
+  revisions = folders.select(revisions, steps)
   folder = _first_readable(revisions)
   model = released.read_model(folder)
   names = [n for n in options.sets.split(',') if n]
@@ -155,7 +153,7 @@ def prepare(
     **raw,
     'task': {'name': 'probe_sets'},
     'model': {
-      'size': options.name or _name(str(root)),
+      'size': options.name or name,
       'parameters': objective.num_params(),
     },
     'train': {'steps': there[-1]},
@@ -232,9 +230,13 @@ def describe(
   yield f'  {"":12}{"memory":>10}{"revisions":>12}'
   shapes = jax.eval_shape(subject.objective.init, jax.random.key(0))
   params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), shapes)
-  due = [n for names in base.due(subject.specs, set(), subject.steps).values()
-         for n in names]  # fmt: skip
-  for name, measure in subject.measures().items():
-    peak = programs_lib.peak_bytes(measure, params)
+  made = subject.measures()
+  pairs = {name for name, measure in made.items() if measure.pair}
+  times = base.times(subject.specs, pairs, subject.steps)
+  for name, measure in made.items():
+    lowered = jax.jit(measure.fn).lower(
+      *programs_lib.shapes_of(measure, params)
+    )
+    peak = programs_lib.peak_of(lowered.compile())
     size = progress.size(peak) if peak else 'unknown'
-    yield f'  {name:<12}{size:>10}{due.count(name):>12,}'
+    yield f'  {name:<12}{size:>10}{times[name]:>12,}'

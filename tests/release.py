@@ -18,6 +18,7 @@ SHAPE = gpt_neox.NeoXConfig(2, 32, 2, 64, num_positions=96)
 VOCAB = 160
 
 
+@functools.cache
 def tokenizer() -> tokenizers.Tokenizer:
   """Byte pairs of the probe sets' own text."""
   made = tokenizers.Tokenizer(tokenizers.models.BPE())
@@ -39,9 +40,22 @@ def texts() -> tuple[str, ...]:
   return tuple(i.prompt + i.correct for items in sets for i in items)
 
 
-def save(folder: pathlib.Path, params, encoder) -> None:
-  """Writes one revision."""
+def describe(folder: pathlib.Path) -> None:
+  """Writes a revision's description and tokenizer."""
   folder.mkdir(parents=True)
+  raw = {
+    'model_type': 'gpt_neox', 'hidden_size': SHAPE.d_model,
+    'num_hidden_layers': SHAPE.num_layers, 'intermediate_size': SHAPE.d_ff,
+    'num_attention_heads': SHAPE.num_heads, 'vocab_size': VOCAB,
+    'max_position_embeddings': SHAPE.num_positions, 'rotary_pct': 0.25,
+  }  # fmt: skip
+  (folder / 'config.json').write_text(json.dumps(raw), encoding='utf-8')
+  tokenizer().save(str(folder / 'tokenizer.json'))
+
+
+def save(folder: pathlib.Path, params) -> None:
+  """Writes one revision."""
+  describe(folder)
   leaves = layouts.KINDS['gpt_neox'].leaves(SHAPE)
   names = jax.tree_util.tree_leaves_with_path(
     leaves, is_leaf=lambda x: isinstance(x, tuple)
@@ -53,14 +67,6 @@ def save(folder: pathlib.Path, params, encoder) -> None:
     for path, ((name,), change) in names
   }
   safetensors.numpy.save_file(tensors, folder / 'model.safetensors')
-  raw = {
-    'model_type': 'gpt_neox', 'hidden_size': SHAPE.d_model,
-    'num_hidden_layers': SHAPE.num_layers, 'intermediate_size': SHAPE.d_ff,
-    'num_attention_heads': SHAPE.num_heads, 'vocab_size': VOCAB,
-    'max_position_embeddings': SHAPE.num_positions, 'rotary_pct': 0.25,
-  }  # fmt: skip
-  (folder / 'config.json').write_text(json.dumps(raw), encoding='utf-8')
-  encoder.save(str(folder / 'tokenizer.json'))
 
 
 def train(root: pathlib.Path, seeds: list[int], steps: list[int]) -> None:
@@ -94,7 +100,7 @@ def train(root: pathlib.Path, seeds: list[int], steps: list[int]) -> None:
     state = optimizer.init(params)
     for step in range(max(steps) + 1):
       if step in steps:
-        save(root / f'tiny-seed{seed}' / f'step{step}', params, encoder)
+        save(root / f'tiny-seed{seed}' / f'step{step}', params)
       if step < max(steps):
         key = jax.random.fold_in(jax.random.key(100 + seed), step)
         params, state = update(params, state, key)

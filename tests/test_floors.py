@@ -16,7 +16,7 @@ FLOORS = [
    'rows', 'export', 'checkpoints', 'progress'],
   ['objective', 'train', 'measures', 'reference', 'specs', 'config', 'rundir',
    'programs', 'loading'],
-  ['dry_run', 'sources', 'extending', 'loop', 'offline', 'recording',
+  ['sources', 'dry_run', 'extending', 'loop', 'offline', 'recording',
    'releases', 'merging', 'listing', 'analysis'],
   ['report'],
 ]  # fmt: skip

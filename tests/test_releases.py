@@ -318,6 +318,24 @@ def test_what_the_sets_cannot_give_is_named_and_left_out(bare):
   assert "behaviour needs 'exam'" in lines[0] and 'ProbeSets' in lines[0]
 
 
+def test_a_dry_run_counts_and_loads_nothing(tmp_path, monkeypatch):
+  """Of folders without weights; a barrier has none before the first."""
+  for step in (0, 4):
+    release.describe(tmp_path / 'tiny' / f'step{step}')
+  given = {
+    'release': {'sets': 'patterns'},
+    'measures': {'choice': {}, 'barrier': {'points': 3, 'examples': 4}},
+  }
+  lines = list(releases.describe(given, tmp_path / 'tiny'))
+  counts = {words[0]: words[-1] for words in map(str.split, lines[4:])}
+  assert counts == {'choice': '2', 'barrier': '1'}
+  # By default it is called as its folder is, also from within.
+  monkeypatch.chdir(tmp_path / 'tiny')
+  for root in ('.', f'{tmp_path / "tiny"}/'):
+    config = releases.prepare(given, root).subject.config
+    assert config['model']['size'] == 'tiny'
+
+
 def test_choices_are_those_of_a_softmax_by_hand(bare):
   """Every continuation's log-probability, one sequence at a time."""
   given = {'release': {'sets': 'patterns,text'}, 'measures': {'choice': {}}}

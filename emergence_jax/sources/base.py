@@ -107,6 +107,14 @@ def due(
   }
 
 
+def times(
+  specs: Mapping[str, MeasureSpec], pairs: set[str], steps: Sequence[int]
+) -> dict[str, int]:
+  """Measure → at how many steps it is due."""
+  wanted = due(specs, pairs, steps).values()
+  return {name: sum(name in names for names in wanted) for name in specs}
+
+
 def _blank(like: np.ndarray, seeds: int) -> np.ndarray:
   fill = store.fill_value(like.dtype)
   return np.full((seeds, *like.shape[1:]), fill, like.dtype)
