@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -353,12 +353,17 @@ def digest(raw: Mapping[str, Any]) -> int:
 
 
 def differences(
-  old: Mapping[str, Any], new: Mapping[str, Any]
+  old: Mapping[str, Any],
+  new: Mapping[str, Any],
+  free: Collection[str] = (),
 ) -> dict[str, tuple[Any, Any]]:
-  """Flat keys whose values differ → (old, new); None where absent."""
+  """Flat keys whose values differ → (old, new); None where absent.
+
+  Keys of `free` may differ.
+  """
   old, new = flatten(old), flatten(new)
   return {
     key: (old.get(key), new.get(key))
-    for key in sorted(old.keys() | new.keys())
+    for key in sorted((old.keys() | new.keys()) - set(free))
     if old.get(key) != new.get(key)
   }

@@ -33,12 +33,8 @@ def recover(workdir: pathlib.Path) -> None:
 
 def is_longer(kept: Mapping[str, Any], raw: Mapping[str, Any]) -> bool:
   """Whether a configuration is that of a run, with more steps."""
-  changed = config_lib.differences(kept, raw)
-  changed = {
-    key: values
-    for key, values in changed.items()
-    if key not in (*config_lib.LAYOUT_KEYS, *config_lib.FREE_KEYS)
-  }
+  free = (*config_lib.LAYOUT_KEYS, *config_lib.FREE_KEYS)
+  changed = config_lib.differences(kept, raw, free)
   if 'train.steps' not in changed or not changed.keys() <= _KEYS:
     return False
   old, new = changed['train.steps']
@@ -95,7 +91,7 @@ def extend(
   work.mkdir()
   timeseries.create(work, **layout)
   notes = rows.Writer(workdir).notes()
-  added = {name: _added(workdir, data, name) for name in notes}
+  added = {n: store.added_with(workdir / store.NAME, n) for n in notes}
   for name, arrays in added.items():
     _declare(work, data, name, arrays)
   writer = rows.Writer(work)
@@ -103,18 +99,14 @@ def extend(
     if data.sizes.get('train_step'):
       writer.write_history(0, {name: data[name].values})
   later = {n for arrays in added.values() for n in arrays}
+  own = [n for n in timeseries.in_rows(data) if n not in later]
   for step in data.step.values.tolist():
-    row = data.sel(step=step)
-    own = {
-      str(n): v.transpose('seed', ...).values
-      for n, v in row.data_vars.items()
-      if 'seed' in v.dims and n not in later and n not in store.HISTORY
-    }
-    status = own.pop('status')
-    writer.write_row(step, own, status)
+    row = data.sel(step=step).transpose('seed', ...)
+    values = {n: row[n].values for n in own}
+    writer.write_row(step, values, row.status.values)
     for name, arrays in added.items():
       if step in notes[name]['steps']:
-        values = {n: row[n].transpose('seed', ...).values for n in arrays}
+        values = {n: row[n].values for n in arrays}
         writer.add_to_row(step, values, name, notes[name]['options'])
   os.rename(work / store.NAME, workdir / _LONGER)
   os.rename(workdir / store.NAME, workdir / _BEFORE)
@@ -122,16 +114,6 @@ def extend(
   recover(workdir)
   last = layout['steps'][-1]
   say(f'{workdir} goes on from step {old.train.steps:,} to {last:,}.')
-
-
-def _added(workdir, data: xr.Dataset, measure: str) -> list[str]:
-  """Variables that a measure has added after the run."""
-  found = []
-  for name in map(str, data.data_vars):
-    document = store.metadata(workdir / store.NAME / name) or {}
-    if document.get('attributes', {}).get(store.ADDED) == measure:
-      found.append(name)
-  return found
 
 
 def _declare(work, data: xr.Dataset, measure: str, arrays: list[str]) -> None:

@@ -52,8 +52,7 @@ def _check(parts: Sequence[_Part]) -> None:
           'of different seeds (config.seeds.first).'
         )
       owner[seed] = part.workdir
-    changed = config_lib.differences(first.raw, part.raw)
-    changed = {k: v for k, v in changed.items() if k not in _FREE}
+    changed = config_lib.differences(first.raw, part.raw, _FREE)
     if changed:
       words = ', '.join(
         f'config.{key}={old!r} and {new!r}'
@@ -84,17 +83,9 @@ def _coords(parts: Sequence[_Part], names: Sequence[str]) -> dict[str, list]:
   return found
 
 
-def _in_rows(data: xr.Dataset) -> list[str]:
-  return [
-    str(n)
-    for n, v in data.data_vars.items()
-    if {'seed', 'step'} <= set(v.dims) and n != 'status'
-  ]
-
-
 def _shared(parts: Sequence[_Part], say: Say) -> list[str]:
   """Variables that all have; the others are named."""
-  every = [_in_rows(part.data) for part in parts]
+  every = [timeseries.in_rows(part.data) for part in parts]
   shared = [n for n in every[0] if all(n in names for names in every)]
   if left := sorted({n for names in every for n in names} - set(shared)):
     say(f'left out, since not all of them have it: {", ".join(left)}.')
@@ -192,10 +183,7 @@ def _fill(out, parts, names, end: int) -> None:
   for step in parts[0].data.step.values.tolist():
     if step > end:
       break
-    at = [part.data.sel(step=step) for part in parts]
+    at = [part.data.sel(step=step).transpose('seed', ...) for part in parts]
     status = np.concatenate([one.status.values for one in at])
-    values = {
-      n: np.concatenate([one[n].transpose('seed', ...).values for one in at])
-      for n in names
-    }
+    values = {n: np.concatenate([one[n].values for one in at]) for n in names}
     writer.write_row(step, values, status.astype(np.int8))

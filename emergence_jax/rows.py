@@ -276,7 +276,5 @@ def remove(workdir: files.Path, measure: str) -> None:
   """Deletes what a measure has added to a store after the run."""
   path = pathlib.Path(workdir) / STORE
   Writer(workdir).forget(measure)
-  for folder in [p for p in path.iterdir() if p.is_dir()]:
-    document = store.metadata(folder) or {}
-    if document.get('attributes', {}).get(store.ADDED) == measure:
-      shutil.rmtree(folder)
+  for name in store.added_with(path, measure):
+    shutil.rmtree(path / name)

@@ -241,8 +241,7 @@ def prepare(
   kept = read_config(workdir, say)
   if files.read_json(path, checked=False) != kept:
     files.write_json(path, kept, checked=False)
-  changed = config_lib.differences(kept, config.raw)
-  changed = {k: v for k, v in changed.items() if k not in config_lib.FREE_KEYS}
+  changed = config_lib.differences(kept, config.raw, config_lib.FREE_KEYS)
   layout = {k: changed.pop(k) for k in config_lib.LAYOUT_KEYS if k in changed}
   if changed:
     rows = '\n'.join(

@@ -273,6 +273,16 @@ def extend(
   shutil.rmtree(part)
 
 
+def added_with(path: pathlib.Path, measure: str) -> list[str]:
+  """Names of the arrays of a store that a measure has added after the run."""
+  return sorted(
+    folder.name
+    for folder in path.iterdir()
+    if folder.is_dir()
+    and (metadata(folder) or {}).get('attributes', {}).get(ADDED) == measure
+  )
+
+
 def chunk_file(name: str, rank: int, place: int) -> str:
   """File of a chunk at a place along the second dimension, or of the only one.
 

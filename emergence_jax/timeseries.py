@@ -134,6 +134,15 @@ def load(workdir: files.Path, say: Callable[[str], None] = _warn) -> xr.Dataset:
   return _first(_without_bookkeeping(data), found.rows)
 
 
+def in_rows(data: xr.Dataset) -> list[str]:
+  """Names of the measured variables: those with rows, `status` left out."""
+  return [
+    str(name)
+    for name, variable in data.data_vars.items()
+    if {'seed', 'step'} <= set(variable.dims) and name != 'status'
+  ]
+
+
 def _first(data: xr.Dataset, rows: int) -> xr.Dataset:
   """The first rows, and the history up to the last of them."""
   data = data.isel(step=slice(rows))

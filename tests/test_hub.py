@@ -55,6 +55,9 @@ def test_fetched_one_by_one_and_let_go(root, tmp_path):
   fetched = [r for r in asked if r.startswith('GET') and WEIGHTS in r]
   # The repeat is known without its weights.
   assert len(set(fetched)) == 5
+  # And what there is of a revision is asked for once.
+  listed = [r for r in asked if r.startswith('GET') and '/tree/step' in r]
+  assert len(listed) == len(set(listed)) == 6
   assert not list(cache.rglob('*.safetensors'))
   near = measure(root, tmp_path / 'near', 'http://127.0.0.1:9', cache)
   assert near.returncode == 0, near.stderr

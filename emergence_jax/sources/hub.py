@@ -5,6 +5,7 @@ anything is fetched.
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -67,8 +68,12 @@ class Remote:
     except Exception as error:  # of the network, the cache or the library
       raise self._error(error) from error
 
+  @functools.cached_property
   def _weights(self) -> tuple[str, dict[str, str]]:
-    """The kind of file that is taken, and SHA-256 of each of that kind."""
+    """The kind of file that is taken, and SHA-256 of each of that kind.
+
+    Asked for once, by whoever comes first.
+    """
     library = _library()
     try:
       tree = library.HfApi().list_repo_tree(self.repo, revision=self.revision)
@@ -91,7 +96,7 @@ class Remote:
 
   def fetch(self) -> pathlib.Path:
     """A folder with the weights, in the user's cache."""
-    suffix, _ = self._weights()
+    suffix, _ = self._weights
     return self._fetch((*_DESCRIPTION, *_WEIGHTS[suffix]))
 
   def drop(self) -> None:
@@ -114,7 +119,7 @@ class Remote:
 
   def fingerprints(self) -> dict[str, str]:
     """Name of each file of weights → SHA-256 of its contents."""
-    return self._weights()[1]
+    return self._weights[1]
 
 
 def find(text: str, *, delete: bool = False) -> folders.Revisions:
