@@ -1,9 +1,6 @@
 """Released checkpoints by the hub's own library, from a hub on loopback."""
 
-import os
-import pathlib
 import shutil
-import subprocess
 import sys
 
 import pytest
@@ -12,9 +9,8 @@ import xarray as xr
 from emergence_jax import timeseries
 from emergence_jax.sources import folders, hub
 from emergence_jax.types import Status, UserError
-from tests import hub_server, release, small
+from tests import apps, hub_server, release
 
-ROOT = pathlib.Path(__file__).parents[1]
 WEIGHTS = 'model.safetensors'
 
 
@@ -30,18 +26,12 @@ def root(tmp_path_factory):
 
 def measure(checkpoints, workdir, url, cache):
   """The app, in an environment that knows of one hub alone."""
-  return subprocess.run(
-    [
-      sys.executable, '-m', 'experiments.measure',
-      '--config=configs/pythia.py:tiny', f'--checkpoints={checkpoints}',
-      f'--workdir={workdir}', '--measures=choice,barrier',
-      '--config.release.sets=patterns', '--config.release.delete=true',
-    ],
-    cwd=ROOT, capture_output=True, text=True,
-    env={
-      **os.environ, **small.QUICK, 'HF_ENDPOINT': url,
-      'HF_HUB_CACHE': str(cache), 'HF_HUB_DISABLE_TELEMETRY': '1',
-    },
+  return apps.call(
+    'measure', '--config=configs/pythia.py:tiny',
+    f'--checkpoints={checkpoints}', f'--workdir={workdir}',
+    '--measures=choice,barrier', '--config.release.sets=patterns',
+    '--config.release.delete=true', HF_ENDPOINT=url, HF_HUB_CACHE=str(cache),
+    HF_HUB_DISABLE_TELEMETRY='1',
   )  # fmt: skip
 
 

@@ -2,16 +2,12 @@
 
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from emergence_jax import config, files, listing, loop, rows, rundir
 from emergence_jax.types import UserError
-from tests import small
-
-ROOT = pathlib.Path(__file__).parents[1]
+from tests import apps, small
 
 
 @pytest.fixture(scope='module')
@@ -48,10 +44,7 @@ def test_states_and_steps(folder):
 
 
 def test_the_app(folder):
-  done = subprocess.run(
-    [sys.executable, '-m', 'experiments.list', f'--folder={folder}'],
-    cwd=ROOT, capture_output=True, text=True,
-  )  # fmt: skip
+  done = apps.call('list', f'--folder={folder}')
   assert done.returncode == 0, done.stderr
   assert '2 of 6' in done.stdout and 'finished' in done.stdout
   assert all(len(line) <= 80 for line in done.stdout.splitlines())

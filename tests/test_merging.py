@@ -1,9 +1,6 @@
 """Runs of different seeds become one timeseries."""
 
-import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,9 +9,7 @@ import xarray as xr
 from emergence_jax import config as config_lib
 from emergence_jax import loop, merging, offline, timeseries
 from emergence_jax.types import UserError
-from tests import small
-
-ROOT = pathlib.Path(__file__).parents[1]
+from tests import apps, small
 
 
 def quiet(line):
@@ -48,13 +43,7 @@ def test_two_runs_are_one_of_all_seeds(parts, tmp_path):
     assert both.rankme.attrs == mine.rankme.attrs
   with pytest.raises(UserError, match='holds a timeseries'):
     merging.merge(parts, tmp_path / 'both', quiet)
-  done = subprocess.run(
-    [
-      sys.executable, '-m', 'experiments.analyze', '--draws=20',
-      f'--workdir={tmp_path / "both"}',
-    ],
-    cwd=ROOT, capture_output=True, text=True,
-  )  # fmt: skip
+  done = apps.call('analyze', '--draws=20', f'--workdir={tmp_path / "both"}')
   assert done.returncode == 0, done.stderr
 
 

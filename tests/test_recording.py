@@ -15,6 +15,7 @@ from emergence_jax.models import gpt
 from emergence_jax.objective import Objective
 from emergence_jax.tasks.modular import ModularAddition
 from emergence_jax.types import MeasureSpec, Status, UserError
+from tests import apps
 
 ROOT = pathlib.Path(__file__).parents[1]
 TASK = ModularAddition(p=5)
@@ -163,12 +164,6 @@ def test_the_examples_run_to_a_report(tmp_path):
   )
   assert done.returncode == 0, done.stderr
   assert 'trained: training accuracy 1.00' in done.stdout
-  done = subprocess.run(
-    [
-      sys.executable, '-m', 'experiments.analyze', '--draws=50',
-      f'--workdir={tmp_path / "equinox"}',
-    ],
-    cwd=ROOT, capture_output=True, text=True,
-  )  # fmt: skip
+  done = apps.call('analyze', '--draws=50', f'--workdir={tmp_path / "equinox"}')
   assert done.returncode == 0, done.stderr
   assert 'MODADD' in done.stdout

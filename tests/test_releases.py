@@ -1,11 +1,8 @@
 """A small release, from its training to the report."""
 
 import json
-import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +15,7 @@ from emergence_jax.models import released
 from emergence_jax.sources import folders, revisions
 from emergence_jax.tasks import probe_sets
 from emergence_jax.types import Status, UserError
-from tests import release, small
+from tests import apps, release
 
 ROOT = pathlib.Path(__file__).parents[1]
 SEEDS = [1, 2, 3]
@@ -156,13 +153,7 @@ def test_a_damaged_row_of_a_release_is_measured_again(root, measured, tmp_path):
 
 @pytest.mark.slow
 def test_by_the_apps_to_the_report(root, measured, tmp_path):
-  def call(app, *flags):
-    return subprocess.run(
-      [sys.executable, '-m', f'experiments.{app}', *map(str, flags)], cwd=ROOT,
-      capture_output=True, text=True, env={**os.environ, **small.QUICK},
-    )  # fmt: skip
-
-  done = call(
+  done = apps.call(
     'measure', '--config=configs/pythia.py:tiny', f'--checkpoints={root}',
     f'--workdir={tmp_path / "run"}', '--measures=choice', '--steps=0:2',
   )  # fmt: skip
@@ -172,7 +163,7 @@ def test_by_the_apps_to_the_report(root, measured, tmp_path):
   shutil.copytree(measured[0], workdir)
   for app in ('analyze', 'report', 'export'):
     flags = () if app == 'export' else ('--draws=50',)
-    done = call(app, f'--workdir={workdir}', *flags)
+    done = apps.call(app, f'--workdir={workdir}', *flags)
     assert done.returncode == 0, done.stderr
   page = (workdir / 'report' / 'report.html').read_text(encoding='utf-8')
   assert 'repeated' in page and 'missing' in page and 'agreement' in page

@@ -1,16 +1,15 @@
 """Two sizes trained to their end, and read together by the apps."""
 
+import functools
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
 
 from emergence_jax import config, loop, progress
-from tests.small import QUICK, algorithmic_config
+from tests import apps
+from tests.small import algorithmic_config
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -29,12 +28,8 @@ def workdirs(tmp_path_factory):
   return folders
 
 
-def call(app, *args):
-  return subprocess.run(
-    [sys.executable, '-m', f'experiments.{app}', *args],
-    cwd=ROOT, capture_output=True, text=True,
-    env={**os.environ, **QUICK, 'COLUMNS': '150'},
-  )  # fmt: skip
+# Tables have a width of their own.
+call = functools.partial(apps.call, COLUMNS='150')
 
 
 def flags(workdirs):
