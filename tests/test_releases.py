@@ -1,7 +1,6 @@
 """A small release, from its training to the report."""
 
 import json
-import pathlib
 import shutil
 
 import jax
@@ -17,7 +16,6 @@ from emergence_jax.tasks import probe_sets
 from emergence_jax.types import Status, UserError
 from tests import apps, release
 
-ROOT = pathlib.Path(__file__).parents[1]
 SEEDS = [1, 2, 3]
 STEPS = [0, 1, 2, 4, 8, 16, 24, 32, 48, 64, 80, 96]
 CONFIG = {

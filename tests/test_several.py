@@ -2,7 +2,6 @@
 
 import functools
 import json
-import pathlib
 
 import pandas as pd
 import pytest
@@ -10,8 +9,6 @@ import pytest
 from emergence_jax import config, loop, progress
 from tests import apps
 from tests.small import algorithmic_config
-
-ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture(scope='module')
