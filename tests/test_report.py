@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax.report import figures, summary
+from emergence_jax.report import anatomy, figures, summary
 from emergence_jax.types import Status
 
 
@@ -112,3 +112,24 @@ def test_figures_of_a_run_that_has_just_begun(tmp_path):
   data = made_up().isel(step=slice(1), train_step=slice(0))
   paths = figures.draw(data, tmp_path)
   assert [p.name for p in paths] == ['accuracy_rankme.png', 'geometry.png']
+
+
+def test_an_anatomy_shows_values_that_grow_by_factors():
+  """Beside estimates that are not ok, and small; the axis fits the others."""
+  data = made_up(tasks=2, layers=1)
+  step = data.step.values.astype(float)
+  grows = np.broadcast_to(10 ** (1 + step / 200), (3, 30)).copy()
+  status = np.zeros((3, 30), np.int8)
+  grows[:, 0], status[:, 0] = 1e-3, Status.NOT_CONVERGED
+  dims = ('seed', 'step')
+  data = data.assign(
+    hessian_eigenvalues=((*dims, 'hessian_index'), grows[..., None]),
+    hessian_status=(dims, status),
+  )
+  figure = anatomy.figure('made up', data, 'T0')
+  name = 'largest Hessian eigenvalue (nat / parameter²)'
+  (axis,) = (a for a in figure.axes if a.get_title('left') == name)
+  low, high = axis.get_ylim()
+  assert axis.get_yscale() == 'log' and low > 0
+  drawn = np.log10([grows[0, 1], grows[0, -1]])
+  assert np.ptp(drawn) > 0.7 * np.log10(high / low)

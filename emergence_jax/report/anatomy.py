@@ -141,8 +141,9 @@ def figure(run: str, data: xr.Dataset, task: str):
     for one in series.of(data).values()
   }
   for axis, (label, lines) in zip(axes.flat, panels.items()):
-    _panel(axis, label, lines, at)
+    # First, since limits that were set on another scale stay.
     style.value_axis(axis, scales.get(label, 'linear'), _largest(lines))
+    _panel(axis, label, lines, at)
     style.step_axis(axis, data)
   for axis in axes.flat[len(panels) :]:
     axis.set_axis_off()

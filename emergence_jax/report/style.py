@@ -129,11 +129,12 @@ def value_axis(axis, scale: str, largest: float) -> None:
   Args:
     axis: of a figure.
     scale: one of `types.SCALES`.
-    largest: absolute value that is drawn; a symmetric scale is linear within
-      a thousandth of it.
+    largest: absolute value that is drawn; a symmetric scale is linear up to
+      the power of ten below a thousandth of it, where a tick is.
   """
   if scale == 'symlog':
-    axis.set_yscale('symlog', linthresh=max(largest * 1e-3, 1e-12))
+    within = np.floor(np.log10(max(largest * 1e-3, 1e-12)))
+    axis.set_yscale('symlog', linthresh=10.0**within)
   else:
     axis.set_yscale(scale)
 
