@@ -1,6 +1,7 @@
 """Saving and restoring populations; the only file that knows Orbax."""
 
 import contextlib
+import functools
 import logging
 import pathlib
 import sys
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+from emergence_jax import processes
 from emergence_jax.types import Population, UserError
 
 FOLDER = 'checkpoints'
@@ -132,11 +134,11 @@ class Checkpoints:
   def save(self, population: Population) -> None:
     """Starts saving a population, once the save before has been committed."""
     self.wait()
-    step = int(population.step[0])
+    step = population.now()
     item = {
       'population': population,
       'fingerprint': _fingerprint(population),
-      'run': jnp.uint32(self._run),
+      'run': jax.device_put(np.uint32(self._run), _everywhere(population)),
     }
     saved = self._manager.save(step, args=ocp.args.StandardSave(item))
     if not saved:
@@ -154,8 +156,17 @@ class Checkpoints:
 
   def _read(self, step: int, like: Population) -> _Found:
     """A checkpoint, on the devices of `like`, or why it cannot be used."""
-    word = jax.ShapeDtypeStruct((), jnp.uint32, sharding=_everywhere(like))
     _ignore_closed_loops()
+    found = self._read_here(step, like)
+    # What one process cannot use, none does.
+    said = processes.exchange(found[1:], 'reading a checkpoint')
+    for reason, is_damaged in said:
+      if reason:
+        return _Found(None, reason, is_damaged)
+    return found
+
+  def _read_here(self, step: int, like: Population) -> _Found:
+    word = jax.ShapeDtypeStruct((), jnp.uint32, sharding=_everywhere(like))
     abstract = {'population': like, 'fingerprint': word, 'run': word}
     try:
       item = self._manager.restore(
@@ -238,13 +249,16 @@ class Checkpoints:
     for step, found in bad.items():
       if found.is_damaged:
         self._manager.delete(step)
-        continue
-      aside = self._folder.with_name(f'{FOLDER}-unread')
-      aside.mkdir(exist_ok=True)
-      names = (f'{step}{i}' for i in ('', *(f'-{n}' for n in range(1, 1000))))
-      there = next(n for n in names if not (aside / n).exists())
-      (self._folder / str(step)).rename(aside / there)
+      else:
+        processes.agreed(functools.partial(self._put_aside, step))
     self._manager.reload()
+
+  def _put_aside(self, step: int) -> None:
+    aside = self._folder.with_name(f'{FOLDER}-unread')
+    aside.mkdir(exist_ok=True)
+    names = (f'{step}{i}' for i in ('', *(f'-{n}' for n in range(1, 1000))))
+    there = next(n for n in names if not (aside / n).exists())
+    (self._folder / str(step)).rename(aside / there)
 
   def close(self) -> None:
     """Waits for the save under way and frees the manager's threads."""
@@ -260,6 +274,8 @@ class Checkpoints:
     if error is None:
       self.close()
       return
+    if processes.several():
+      return  # the others may not come to finish a save together
     # What went wrong first is what the user must see.
     with contextlib.suppress(Exception):
       self.close()

@@ -20,6 +20,7 @@ from emergence_jax import (
   extending,
   files,
   live,
+  processes,
   profiling,
   rundir,
   specs,
@@ -95,7 +96,7 @@ def _start(workdir, config, programs, checkpoints, say):
   """The population to go on from, its step, and a writer that is in line."""
   restored = checkpoints.restore_latest(programs.abstract_population, say)
   if restored is None:
-    rows = timeseries.reached(workdir)
+    rows = processes.agreed(lambda: timeseries.reached(workdir))
     # A kill can leave two rows before the first checkpoint is on the disk.
     if len(rows) > 2:
       raise UserError(
@@ -104,10 +105,12 @@ def _start(workdir, config, programs, checkpoints, say):
         'erase them. Give another --workdir, bring its folder '
         f'{checkpoints_lib.FOLDER}/ back, or give --overwrite.'
       )
-    timeseries.create(workdir, **layout(config))
-    return programs.init(), 0, rows_lib.Writer(workdir)
-  step = int(restored.step[0])
-  writer = rows_lib.Writer(workdir)
+    made = layout(config)
+    processes.agreed(lambda: timeseries.create(workdir, **made))
+    writer = processes.lead(lambda: rows_lib.Writer(workdir))
+    return programs.init(), 0, writer
+  step = restored.now()
+  writer = processes.lead(lambda: rows_lib.Writer(workdir))
   dropped, lost = writer.drop_after(step)
   again = f'; {dropped} rows past it are computed again' if dropped else ''
   say(f'going on from the checkpoint of step {step:,}{again}.')
@@ -122,6 +125,11 @@ def _start(workdir, config, programs, checkpoints, say):
 def _say(line: str) -> None:
   """Prints at once, also into a pipe or a batch job's log."""
   print(line, flush=True)
+
+
+def _silent(line: str) -> None:
+  """What processes say that do not lead."""
+  del line
 
 
 def _resume_hint(workdir: pathlib.Path) -> str:
@@ -150,7 +158,7 @@ def make_again(
   Returns:
     Whether there were any; if not, nothing is compiled.
   """
-  writer = rows_lib.Writer(workdir)
+  writer = processes.lead(lambda: rows_lib.Writer(workdir))
   damaged, saved = writer.damaged(), checkpoints.steps()
   again = [s for s in damaged if s in saved]
   lost = ', '.join(f'{s:,}' for s in damaged if s not in saved)
@@ -185,12 +193,12 @@ class _Watched(NamedTuple):
 def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
   """`run` with its checkpoints open and its signals handled."""
   saved, last = checkpoints.steps(), [config.train.steps]
-  reached = bring_in_line(workdir, config, saved, say)
+  reached = processes.agreed(lambda: bring_in_line(workdir, config, saved, say))
   # Its populations may be gone, for want of space.
   if last in (saved[-1:], reached[-1:]):
     again = make_again(config, workdir, checkpoints, lock, say)
     return Outcome.FINISHED if again else Outcome.ALREADY_FINISHED
-  clock = rundir.Clock(workdir)
+  clock = processes.lead(lambda: rundir.Clock(workdir))
   programs = programs_lib.Programs(config)
   seconds = programs.compile()
   say(
@@ -199,7 +207,10 @@ def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
   )
   population, step, writer = _start(workdir, config, programs, checkpoints, say)
   with progress_lib.Progress(
-    config.train.steps, step, config.seeds.count
+    config.train.steps,
+    step,
+    config.seeds.count,
+    quiet=not processes.leads(),
   ) as progress:
     make_again(config, workdir, checkpoints, lock, progress.say, programs)
     wanted = base.due(config.measures, programs.pairs, config.steps)
@@ -211,7 +222,9 @@ def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
       lock, population, step, watched.profile,
     )  # fmt: skip
 
-    shown = live.open_log(watched.log, workdir, layout(config), step)
+    shown = live.open_log(
+      watched.log if processes.leads() else '', workdir, layout(config), step
+    )
 
     def write(step: int, row: base.Row) -> None:
       writer.write_row(step, row.values, row.status)
@@ -226,6 +239,7 @@ def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
       watched.profile.close()
       shown.close()
   checkpoints.wait()
+  stop.name = source.stopped_by
   return Outcome.STOPPED if stop.name else Outcome.FINISHED
 
 
@@ -246,12 +260,21 @@ def _make_room(workdir, config, say) -> None:
     extending.extend(workdir, old, layout(config), say)
 
 
+def _ready(workdir, config, overwrite: bool, say) -> None:
+  """Readies a run's files, in its locked directory."""
+  if overwrite:
+    rundir.erase(workdir)
+  _make_room(workdir, config, say)
+  rundir.prepare(workdir, config, say)
+
+
 def _explained(error: Exception, workdir, lock) -> UserError | None:
   """What a user can do about an error of the file system, if that is it."""
-  try:
-    lock.check()
-  except UserError as moved:
-    return moved
+  if processes.leads():  # the others may not be there any more
+    try:
+      getattr(lock, 'own', lock).check()
+    except UserError as moved:
+      return moved
   if rundir.is_disk_full(error):
     return UserError(
       f'the disk of {workdir} is full. The run is whole up to its last '
@@ -287,13 +310,12 @@ def run(
   traced: profiling.Profile = profiling.NoProfile()
   if profile:
     traced = profiling.parse(profile, workdir, config.train.steps)
-  rundir.make(workdir)
+  processes.check_same(config.raw, config_lib.differences)
+  say = say if processes.leads() else _silent
+  processes.agreed(lambda: rundir.make(workdir))
   stop = stopping.StopRequest()
-  with files.Lock(workdir) as lock:
-    if overwrite:
-      rundir.erase(workdir)
-    _make_room(workdir, config, say)
-    rundir.prepare(workdir, config, say)
+  with processes.lead(lambda: files.Lock(workdir)) as lock:
+    processes.agreed(lambda: _ready(workdir, config, overwrite, say))
     try:
       with (
         stop.installed(),

@@ -33,7 +33,11 @@ def start(count: int, devices: int | None = None) -> None:
     count: number of seeds.
     devices: devices wanted; if None, the most that divide `count`.
   """
-  cores = devices or largest_divisor(count, available_cores())
+  if jax.distributed.is_initialized():
+    # Of how many processes is not known before the backend is up.
+    cores = available_cores()
+  else:
+    cores = devices or largest_divisor(count, available_cores())
   try:
     jax.config.update('jax_num_cpu_devices', cores)
   except RuntimeError:
@@ -45,17 +49,21 @@ def seed_mesh(count: int, devices: int | None = None) -> Mesh:
 
   Args:
     count: number of seeds.
-    devices: devices to use; if None, on a CPU the most that divide `count`, and
-      on accelerators all of them.
+    devices: devices to use, of all processes together and as many of each; if
+      None, on a CPU the most that divide `count`, and on accelerators all.
 
   Raises:
-    UserError: if the seeds do not divide over the devices, or there are not
-      so many devices.
+    UserError: if the seeds do not divide over the processes and devices, or
+      there are not so many devices.
   """
   there = jax.devices()
+  machines = jax.process_count()
+  _check_processes(count, devices, machines)
   if not devices:
     on_cpu = there[0].platform == 'cpu'
-    devices = largest_divisor(count, len(there)) if on_cpu else len(there)
+    here = len(there) // machines
+    each = largest_divisor(count // machines, here) if on_cpu else here
+    devices = each * machines
   if devices > len(there):
     raise UserError(
       f'config.seeds.devices={devices}, but JAX sees {len(there)} '
@@ -66,9 +74,32 @@ def seed_mesh(count: int, devices: int | None = None) -> Mesh:
     raise UserError(
       f'config.seeds.count={count} must be a multiple of {devices} devices; '
       f'try {count + -count % devices}, or --config.seeds.devices='
-      f'{largest_divisor(count, devices)}.'
+      f'{machines * largest_divisor(count // machines, devices // machines)}.'
     )
-  return Mesh(np.array(there[:devices]), (SEED_AXIS,))
+  chosen = [
+    device
+    for process in range(machines)
+    for device in [d for d in there if d.process_index == process][
+      : devices // machines
+    ]
+  ]
+  return Mesh(np.array(chosen), (SEED_AXIS,))
+
+
+def _check_processes(count: int, devices: int | None, machines: int) -> None:
+  """Raises a UserError unless all processes get as much to do."""
+  if count % machines:
+    raise UserError(
+      f'config.seeds.count={count} must be a multiple of the {machines} '
+      f'processes; try {count + -count % machines}, or start '
+      f'{largest_divisor(count, machines)} of them.'
+    )
+  if devices and devices % machines:
+    raise UserError(
+      f'config.seeds.devices={devices} counts the devices of all {machines} '
+      f'processes and must be a multiple of them; try '
+      f'{devices + -devices % machines}.'
+    )
 
 
 def sharded(mesh: Mesh) -> NamedSharding:

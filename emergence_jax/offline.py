@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 
 from emergence_jax import checkpoints as checkpoints_lib
 from emergence_jax import config as config_lib
-from emergence_jax import files, loop, progress, rundir, specs, timeseries
+from emergence_jax import (
+  files,
+  loop,
+  processes,
+  progress,
+  rundir,
+  specs,
+  timeseries,
+)
 from emergence_jax import names as names_lib
 from emergence_jax import programs as programs_lib
 from emergence_jax import rows as rows_lib
@@ -99,7 +107,7 @@ def _work(config, names, pairs, saved: list[int], done, say) -> base.Work:
 
 def _add(workdir, own, config, names, checkpoints, lock, say) -> Measured:
   """Measures what is left, and adds it to the rows of a run."""
-  writer = rows_lib.Writer(workdir)
+  writer = processes.lead(lambda: rows_lib.Writer(workdir))
   made = {n: specs.make(config.objective, n, config.measures[n]) for n in names}
   pairs = {name for name, measure in made.items() if measure.pair}
   reached = writer.reached()
@@ -147,6 +155,18 @@ def _check_options(workdir, own, config, names, notes) -> None:
       )
 
 
+def _make_room(workdir, own, config, names, overwrite: bool) -> None:
+  """Adds the variables of measures that a run did not have."""
+  if overwrite:
+    for name in set(names) - own.measures.keys():
+      rows_lib.remove(workdir, name)
+  notes = rows_lib.Writer(workdir).notes()
+  _check_options(workdir, own, config, names, notes)
+  for name in names:
+    built = specs.make(config.objective, name, config.measures[name])
+    timeseries.extend(workdir, name, built.fields, built.coords)
+
+
 def measure(
   workdir: pathlib.Path,
   names: Sequence[str],
@@ -177,9 +197,18 @@ def measure(
     UserError: if there is no run, it is in use, or for an unknown measure.
   """
   load_config(workdir, names, options)  # raises for what is wrong with them
-  timeseries.load(workdir, lambda line: None)  # or if there is none
-  with files.Lock(workdir, say if wait else None) as lock:
-    raw = rundir.read_config(workdir, say)
+  agreed = processes.agreed
+  if not processes.leads():
+    say = lambda line: None  # noqa: E731
+
+  def there():
+    timeseries.load(workdir, lambda line: None)  # raises if there is none
+
+  agreed(there)
+  with processes.lead(
+    lambda: files.Lock(workdir, say if wait else None)
+  ) as lock:
+    raw = agreed(lambda: rundir.read_config(workdir, say))
     own = config_lib.from_mapping(raw)
     config = _with(raw, names, options or {})
     kept = config.checkpoints
@@ -189,14 +218,8 @@ def measure(
       keep_period=kept.keep_period,
       run=config_lib.digest(raw),
     ) as checkpoints:
-      loop.bring_in_line(workdir, own, checkpoints.steps(), say)
+      saved = checkpoints.steps()
+      agreed(lambda: loop.bring_in_line(workdir, own, saved, say))
       loop.make_again(own, workdir, checkpoints, lock, say)
-      if overwrite:
-        for name in set(names) - own.measures.keys():
-          rows_lib.remove(workdir, name)
-      notes = rows_lib.Writer(workdir).notes()
-      _check_options(workdir, own, config, names, notes)
-      for name in names:
-        built = specs.make(config.objective, name, config.measures[name])
-        timeseries.extend(workdir, name, built.fields, built.coords)
+      agreed(lambda: _make_room(workdir, own, config, names, overwrite))
       return _add(workdir, own, config, names, checkpoints, lock, say)

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from emergence_jax import config as config_lib
 from emergence_jax import mesh as mesh_lib
@@ -81,13 +82,15 @@ class Programs:
     """The devices and the mapping, in words."""
     devices = self.mesh.devices.size
     kind = self.mesh.devices.flat[0].platform
+    processes = len({d.process_index for d in self.mesh.devices.flat})
     local = self._config.seeds.count // devices
     at_once = {None: 'all at once', 1: 'one after another'}.get(
       self._at_once, f'{self._at_once} at once'
     )
     plural = 's' if devices > 1 else ''
     each = '' if local == 1 else f', {local} on each, {at_once}'
-    return f'{devices} {kind} device{plural}{each}'
+    of = f' of {processes} processes' if processes > 1 else ''
+    return f'{devices} {kind} device{plural}{of}{each}'
 
   def _map(self, fn, per_seed, at_once=None):
     return mesh_lib.map_seeds(
@@ -96,9 +99,7 @@ class Programs:
 
   def _seeds(self) -> jax.Array:
     seeds = self._config.seeds
-    numbers = jnp.arange(
-      seeds.first, seeds.first + seeds.count, dtype=jnp.int32
-    )
+    numbers = np.arange(seeds.first, seeds.first + seeds.count, dtype=np.int32)
     return jax.device_put(numbers, self._sharded)
 
   def _compile_segment(self):
@@ -115,7 +116,7 @@ class Programs:
       )
     else:
       everywhere = mesh_lib.replicated(self.mesh)
-      inputs = jax.jit(measure.inputs, out_shardings=everywhere)(jnp.int32(0))
+      inputs = jax.jit(measure.inputs, out_shardings=everywhere)(np.int32(0))
 
     def one(params, seed, step, inputs, *previous):
       key = prng.measure_key(name, seed, step)
@@ -165,7 +166,7 @@ class Programs:
 
   def segment(self, population: Population, steps: int):
     """Trains `steps` ≤ `train.MAX_SEGMENT` steps; consumes the population."""
-    return self._compiled['segment'](population, jnp.int32(steps))
+    return self._compiled['segment'](population, np.int32(steps))
 
 
 class OneSeed:

@@ -123,7 +123,7 @@ class Progress(_Shown):
   """Progress of a run of `total` steps of `seeds` seeds, from `start`.
 
   Time counts from the construction, after compilation, so that the rate does
-  not contain it. Use it as a context manager.
+  not contain it. If quiet, nothing is shown. Use it as a context manager.
   """
 
   def __init__(
@@ -132,8 +132,12 @@ class Progress(_Shown):
     start: int,
     seeds: int,
     console: rich_console.Console | None = None,
+    *,
+    quiet: bool = False,
   ):
     self._total, self._start, self._seeds = total, start, seeds
+    if quiet:
+      console = rich_console.Console(quiet=True)
     title = 'step {task.completed:,.0f}/{task.total:,.0f}'
     super().__init__(console, title, total, start)
 

@@ -49,6 +49,10 @@ class Population(NamedTuple):
   params: PyTree
   opt_state: PyTree
 
+  def now(self) -> int:
+    """The step of all seeds, also where other processes hold some of them."""
+    return int(self.step.addressable_data(0)[0])
+
 
 SCALES = ('linear', 'log', 'symlog')
 

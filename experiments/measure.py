@@ -17,7 +17,7 @@ which analyze and report read as they do a run's.
 
 from absl import flags
 
-from experiments import apps
+from experiments import apps, multihost
 
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, "A run's directory, or where that of a release is to be.",
@@ -71,7 +71,7 @@ def _options(arguments: list[str], names: list[str]) -> dict[str, dict]:
 
 def _of_run(arguments: list[str]) -> None:
   """Measures the saved populations of a run."""
-  from emergence_jax import compiling, config, offline, rundir
+  from emergence_jax import compiling, config, offline, processes, rundir
   from emergence_jax.types import UserError
 
   workdir, names = apps.path('workdir', _WORKDIR.value), _MEASURES.value or []
@@ -84,6 +84,8 @@ def _of_run(arguments: list[str]) -> None:
     workdir, names, apps.say, options=options, overwrite=_OVERWRITE.value,
     wait=_WAIT.value,
   )  # fmt: skip
+  if not processes.leads():
+    return
   apps.say(
     f'{", ".join(names)}: {done.count} checkpoints added. Next: python -m '
     f'experiments.report --workdir={workdir}'
@@ -135,8 +137,11 @@ def _of_release(arguments: list[str]) -> None:
 def main(argv):
   """Measures, and says what was added; exits with 1 on a user's error."""
   with apps.errors():
-    if _CONFIG.value is None and _CHECKPOINTS.value is None:
-      _of_run(argv[1:])
+    of_run = _CONFIG.value is None and _CHECKPOINTS.value is None
+    multihost.check(of_run)
+    if of_run:
+      with multihost.joined(), apps.errors():
+        _of_run(argv[1:])
     else:
       _of_release(argv[1:])
 

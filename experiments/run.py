@@ -12,7 +12,7 @@ import sys
 
 from absl import flags
 
-from experiments import apps
+from experiments import apps, multihost
 
 _CONFIG = flags.DEFINE_string(
   'config', None, 'Configuration file, and after a colon its argument; '
@@ -111,56 +111,72 @@ def _finish(config, workdir: pathlib.Path) -> None:
     apps.say(f'wrote {path}')
 
 
-# Exit code of a run that a signal stopped: it is to be tried again (as
-# EX_TEMPFAIL of sysexits.h), and what waits for its end must not go on.
-_STOPPED = 75
+def _say(line: str) -> None:
+  """Prints, if this process is the one that speaks."""
+  from emergence_jax import processes
+
+  if processes.leads():
+    apps.say(line)
 
 
-def _run(config) -> None:
-  from emergence_jax import compiling, loop, rundir
+def _run(config):
+  """Runs to the end or a stop; returns the folder if it is to be shown."""
+  from emergence_jax import compiling, loop, processes, rundir
   from emergence_jax import config as config_lib
 
   if _WORKDIR.value is not None:
     workdir = apps.path('workdir', _WORKDIR.value)
   else:
     config_lib.check_devices(config)
-    workdir = rundir.new_workdir(_name(config))
-  apps.say(f'run directory: {workdir}')
+    workdir = processes.agreed(lambda: rundir.new_workdir(_name(config)))
+  _say(f'run directory: {workdir}')
   compiles = compiling.Compiles()
   outcome = loop.run(
     config, workdir, apps.say, overwrite=_OVERWRITE.value,
     profile=_PROFILE.value, log=_LOG.value,
   )  # fmt: skip
   if compiles.count:
-    apps.say(compiles.text())
+    _say(compiles.text())
   if outcome is loop.Outcome.STOPPED:
-    sys.exit(_STOPPED)
+    # What waits for the end of the run must not go on.
+    sys.exit(processes.TRY_AGAIN)
   if outcome is loop.Outcome.ALREADY_FINISHED:
-    apps.say(
+    _say(
       f'this run is finished at step {config.train.steps:,}; nothing is left '
       'to do.'
     )
     if (workdir / 'summary.txt').exists():
-      return
-  _finish(config, workdir)
+      return None
+  return workdir if processes.leads() else None
+
+
+def _prepared(arguments: list[str]):
+  """The checked configuration, and devices that are ready."""
+  from emergence_jax import compiling
+  from emergence_jax import config as config_lib
+
+  given = _given(arguments)
+  config_lib.start_devices(given)
+  compiling.keep(_COMPILE_CACHE.value)
+  config = config_lib.from_mapping(given)
+  for sentence in config.left_out.values():
+    _say(f'left out: {sentence}')
+  return config
 
 
 def main(argv):
   """Checks the configuration and runs it; exits with 1 on a user's error."""
-  with apps.errors():
-    from emergence_jax import compiling
-    from emergence_jax import config as config_lib
-
-    given = _given(argv[1:])
-    config_lib.start_devices(given)
-    compiling.keep(_COMPILE_CACHE.value)
-    config = config_lib.from_mapping(given)
-    for sentence in config.left_out.values():
-      apps.say(f'left out: {sentence}')
-    if _DRY_RUN.value:
-      _dry_run(config)
-    else:
-      _run(config)
+  if _DRY_RUN.value:
+    with apps.errors():
+      _dry_run(_prepared(argv[1:]))
+    return
+  # An error in there ends the process, for the others' sake.
+  with apps.errors(), multihost.joined(), apps.errors():
+    config = _prepared(argv[1:])
+    workdir = _run(config)
+  if workdir is not None:
+    with apps.errors():
+      _finish(config, workdir)
 
 
 if __name__ == '__main__':

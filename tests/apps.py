@@ -10,10 +10,17 @@ from tests import small
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def call(app: str, *flags, **environment) -> subprocess.CompletedProcess:
-  """Calls `python -m experiments.APP` in the checkout; output is text."""
-  return subprocess.run(
+def start(app: str, *flags, **environment) -> subprocess.Popen:
+  """Starts `python -m experiments.APP` in the checkout; output is text."""
+  return subprocess.Popen(
     [sys.executable, '-m', f'experiments.{app}', *map(str, flags)], cwd=ROOT,
-    capture_output=True, text=True,
+    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     env={**os.environ, **small.QUICK, **environment},
   )  # fmt: skip
+
+
+def call(app: str, *flags, **environment) -> subprocess.CompletedProcess:
+  """Calls an app to its end."""
+  process = start(app, *flags, **environment)
+  out, err = process.communicate()
+  return subprocess.CompletedProcess(process.args, process.returncode, out, err)

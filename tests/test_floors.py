@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Within a floor, a file may import the ones before it.
 FLOORS = [
   ['types', 'fields', 'compiling', 'flops', 'prng', 'names', 'limits',
-   'schedule', 'mesh', 'files', 'stopping', 'profiling', 'live'],
+   'schedule', 'processes', 'mesh', 'files', 'stopping', 'profiling', 'live'],
   ['numerics', 'tasks', 'models', 'optim', 'store', 'damage', 'timeseries',
    'rows', 'export', 'checkpoints', 'progress'],
   ['objective', 'train', 'measures', 'reference', 'specs', 'config', 'rundir',

@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 import jax
 import numpy as np
 
-from emergence_jax import rows, store
+from emergence_jax import processes, rows, store
 from emergence_jax.types import MeasureSpec, Population, PyTree, Status
 
 Say = Callable[[str], None]
@@ -137,7 +137,7 @@ def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
       with jax.profiler.TraceAnnotation(f'measure {name}'):
         program = programs.measures[name]
         measured = program(snapshot.population, snapshot.previous)
-        measured = jax.device_get(measured)
+        measured = processes.to_host(measured)
       seconds[name] = seconds.get(name, 0.0) + time.monotonic() - began
       own = found.setdefault(name, {})
       for key, value in measured.items():

@@ -4,12 +4,18 @@ import dataclasses
 import time
 from collections.abc import Sequence
 
-import jax
 import numpy as np
 
 from emergence_jax import checkpoints as checkpoints_lib
 from emergence_jax import config as config_lib
-from emergence_jax import files, profiling, rundir, stopping, train
+from emergence_jax import (
+  files,
+  processes,
+  profiling,
+  rundir,
+  stopping,
+  train,
+)
 from emergence_jax import programs as programs_lib
 from emergence_jax import progress as progress_lib
 from emergence_jax import rows as rows_lib
@@ -58,6 +64,7 @@ class Training:
     population: where the training stands; consumed.
     step: its step.
     profile: traces some steps.
+    stopped_by: the signal by which all processes stop; None if none came.
   """
 
   config: config_lib.Config
@@ -74,6 +81,7 @@ class Training:
   profile: profiling.Profile = dataclasses.field(
     default_factory=profiling.NoProfile
   )
+  stopped_by: str | None = None
   _pacer: Pacer = dataclasses.field(default_factory=Pacer)
 
   def __post_init__(self):
@@ -112,17 +120,29 @@ class Training:
     )
     return None
 
+  def _meet(self, seconds: float = 0.0) -> float:
+    """The longest time over processes; a signal to one of them stops all.
+
+    What counts is what they said here, and not a signal that comes between
+    two meetings: they must stop at the same step.
+    """
+    everyone = processes.exchange((seconds, self.stop.name), 'a segment')
+    said = [name for _, name in everyone if name]
+    self.stopped_by = said[0] if said else None
+    return max(seconds for seconds, _ in everyone)
+
   def _train_until(self, target: int) -> None:
     """Trains to `target`, or to where a stop was requested."""
     start, losses, norms = self.step, [], []
     self.profile.at(self.step)
-    while self.step < target and not self.stop.name:
+    self._meet()
+    while self.step < target and not self.stopped_by:
       end = self.profile.until(self.step, target)
       count = self._pacer.next(end - self.step)
       began = time.monotonic()
       self.population, history = self.programs.segment(self.population, count)
-      history = jax.device_get(history)
-      seconds = time.monotonic() - began
+      history = processes.to_host(history)
+      seconds = self._meet(time.monotonic() - began)
       self._pacer.record(count, seconds)
       self.forecast.trained(count, seconds)
       losses.append(history.loss[:, :count])
@@ -164,4 +184,5 @@ class Training:
       self.checkpoints.save(self.population)
     self.clock.record(self.step)
     self.forecast.done(SAVING, time.monotonic() - began)
-    return not self.stop.name
+    self._meet()
+    return not self.stopped_by
