@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from emergence_jax import files, limits, mesh, names, optim, schedule
+from emergence_jax import (
+  files,
+  limits,
+  mesh,
+  names,
+  optim,
+  schedule,
+  train,
+)
 from emergence_jax import specs as specs_lib
 from emergence_jax.models import MODELS
 from emergence_jax.objective import Objective
@@ -26,21 +34,25 @@ class SeedsConfig:
     devices: devices to spread them over; None takes what fits.
     at_once: seeds at once on a device; None is one on a CPU, and all on
       accelerators.
+    devices_per_seed: devices that share each seed, where one has too little
+      memory for it; None is one.
   """
 
   count: int = 8
   first: int = 0
   devices: int | None = None
   at_once: int | None = None
+  devices_per_seed: int | None = None
 
   def __post_init__(self):
     last = limits.LARGEST_INT
     limits.check('config.seeds.count', self.count, 1, last)
     limits.check('config.seeds.first', self.first, 0, last)
-    for name in ('devices', 'at_once'):
+    for name in ('devices', 'at_once', 'devices_per_seed'):
       value = getattr(self, name)
       if value is not None:
-        limits.check(f'config.seeds.{name}', value, 1, self.count)
+        most = self.count if name == 'at_once' else limits.LARGEST_INT
+        limits.check(f'config.seeds.{name}', value, 1, most)
     if self.first + self.count > last:
       raise UserError(
         f'config.seeds.first={self.first} and count={self.count} run past the '
@@ -50,11 +62,20 @@ class SeedsConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-  """Attributes: steps: number of updates."""
+  """How long, and in which numbers.
+
+  Attributes:
+    steps: number of updates.
+    precision: `float32`; or `bfloat16`: of the products and the residual
+      stream in training, with float32 parameters, optimiser, softmax, norms
+      and loss. Measures are in float32 either way.
+  """
 
   steps: int = 100_000
+  precision: str = 'float32'
 
   def __post_init__(self):
+    names.choose('config.train.precision', self.precision, train.PRECISIONS)
     limits.check('config.train.steps', self.steps, 1, limits.MOST_STEPS)
 
 
@@ -123,11 +144,14 @@ _GROUPS = (
   'reference',
 )  # fmt: skip
 # What a population depends on.
-_OF_TRAINING = ('task', 'model', 'optimizer', 'seeds.first', 'seeds.count')
+_OF_TRAINING = (
+  'task', 'model', 'optimizer', 'train.precision', 'seeds.first', 'seeds.count',
+)  # fmt: skip
 # Keys that may change when a run goes on: they move no number beyond rounding.
 LAYOUT_KEYS = (
   'seeds.devices',
   'seeds.at_once',
+  'seeds.devices_per_seed',
   'checkpoints.keep',
   'checkpoints.keep_period',
 )
@@ -184,41 +208,6 @@ def _model(given: Mapping[str, Any]) -> Any:
     known = {f.name for f in dataclasses.fields(kind)} | {'name', 'size'}
     specs_lib.check_keys('config.model', given, known)
   return build('config.model', kind, given)
-
-
-# What keys were called until 2026-11-26, when 0 stood for what None now does.
-_OLD_NAMES = {
-  'chunk_examples': 'examples_at_once',
-  'chunk_batches': 'batches_at_once',
-  'chunk_tasks': 'tasks_at_once',
-}
-_ZERO_WAS_NONE = ('at_once', 'devices', 'seeds_at_once', 'nbeta')
-
-
-def modern(raw: Mapping[str, Any]) -> dict[str, Any]:
-  """A run's stored configuration, by the names that its keys have now.
-
-  >>> modern({'seeds': {'count': 8, 'chunk': 0}})
-  {'seeds': {'count': 8, 'at_once': None}}
-  """
-
-  def group(given: Any, names_: Mapping[str, str]) -> Any:
-    if not isinstance(given, Mapping):
-      return given
-    found = {names_.get(key, key): value for key, value in given.items()}
-    for key, value in found.items():
-      automatic = key in _ZERO_WAS_NONE or key in _OLD_NAMES.values()
-      if automatic and value == 0 and not isinstance(value, bool):
-        found[key] = None
-    return found
-
-  found = dict(raw)
-  if 'seeds' in raw:
-    found['seeds'] = group(raw['seeds'], {'chunk': 'at_once'})
-  if isinstance(raw.get('measures'), Mapping):
-    known = {'chunk': 'seeds_at_once', **_OLD_NAMES}
-    found['measures'] = {n: group(o, known) for n, o in raw['measures'].items()}
-  return found
 
 
 def plain(value: Any) -> Any:
@@ -295,7 +284,7 @@ def start_devices(given: Mapping[str, Any]) -> None:
     UserError: if `config.seeds` is wrong.
   """
   seeds = build('config.seeds', SeedsConfig, plain(given).get('seeds', {}))
-  mesh.start(seeds.count, seeds.devices)
+  mesh.start(seeds.count, seeds.devices, seeds.devices_per_seed or 1)
 
 
 def check_devices(config: Config) -> None:
@@ -304,7 +293,7 @@ def check_devices(config: Config) -> None:
   JAX starts its backend, so that this comes after `mesh.start`.
   """
   seeds, model = config.seeds, config.model
-  mesh.seed_mesh(seeds.count, seeds.devices)
+  mesh.seed_mesh(seeds.count, seeds.devices, seeds.devices_per_seed or 1)
   # Parameters and the optimiser's two moments, in float32.
   if hasattr(model, 'num_weights'):
     weights = model.num_weights(config.task.vocab_size)
@@ -325,6 +314,21 @@ def check_devices(config: Config) -> None:
     )  # fmt: skip
   for name, spec in config.measures.items():
     specs_lib.check_inputs(config.objective, name, spec, seeds.count)
+
+
+def on_this_machine(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+  """A run's configuration, on such devices as there are here.
+
+  What was run on eight devices can be read and measured on a laptop.
+  """
+  given = raw.get('seeds', {})
+  seeds = build('config.seeds', SeedsConfig, given)
+  try:
+    mesh.seed_mesh(seeds.count, seeds.devices, seeds.devices_per_seed or 1)
+  except UserError:
+    devices = ('devices', 'devices_per_seed')
+    return {**raw, 'seeds': {k: given[k] for k in given if k not in devices}}
+  return raw
 
 
 def flatten(raw: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

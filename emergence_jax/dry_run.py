@@ -192,7 +192,8 @@ def _training(config: config_lib.Config, member) -> _Work:
   """One update of one seed; `member` has the shapes of its state."""
   optimizer = optim.make(config.optimizer, config.train.steps)
   return _Work(
-    'training', train.make_segment(config.objective, optimizer),
+    'training',
+    train.make_segment(config.objective, optimizer, config.train.precision),
     (member, jax.ShapeDtypeStruct((), jnp.int32)),
     lambda: (jax.jit(_member(config))(jnp.int32(0)), jnp.int32(1)),
     config.train.steps, _counted(config, _gradient),
@@ -289,7 +290,10 @@ def describe(config: config_lib.Config) -> Iterator[str]:
   seeds = config.seeds.count
   saved = seeds * _tree_bytes(member)
   steps, count = config.steps, saved_count(config)
-  devices = mesh.seed_mesh(seeds, config.seeds.devices).devices.flat
+  layout = config.seeds
+  devices = mesh.seed_mesh(
+    seeds, layout.devices, layout.devices_per_seed or 1
+  ).devices.flat
   kind = devices[0].platform
   yield f'parameters    {config.objective.num_params():,} a seed'
   yield f'seeds         {seeds} on {len(devices)} {kind} devices'

@@ -35,7 +35,7 @@ def load_params(
   """
   workdir = pathlib.Path(workdir).expanduser()
   raw = rundir.read_config(workdir)
-  config = config_lib.from_mapping(raw)
+  config = config_lib.from_mapping(config_lib.on_this_machine(raw))
   first, count = config.seeds.first, config.seeds.count
   seed = first if seed is None else seed
   if not first <= seed < first + count:

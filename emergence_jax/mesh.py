@@ -5,11 +5,13 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from emergence_jax.types import PyTree, UserError
 
 SEED_AXIS = 'seed'
+# Over it, devices share a seed.
+MODEL_AXIS = 'model'
 
 
 def largest_divisor(count: int, limit: int) -> int:
@@ -24,82 +26,104 @@ def available_cores() -> int:
   return os.cpu_count() or 1
 
 
-def start(count: int, devices: int | None = None) -> None:
+def start(count: int, devices: int | None = None, per_seed: int = 1) -> None:
   """Gives the CPU backend one virtual device per core, before it starts.
 
   Does nothing to accelerators, or once JAX has started its backends.
 
   Args:
     count: number of seeds.
-    devices: devices wanted; if None, the most that divide `count`.
+    devices: devices wanted; if None, the most that fit `count`.
+    per_seed: devices that share a seed.
   """
-  if jax.distributed.is_initialized():
-    # Of how many processes is not known before the backend is up.
-    cores = available_cores()
-  else:
-    cores = devices or largest_divisor(count, available_cores())
+  cores = available_cores()
+  if not jax.distributed.is_initialized():
+    cores = devices or _fitting(count, max(cores, per_seed), 1, per_seed)
+  # Of how many processes is not known before the backend is up.
   try:
     jax.config.update('jax_num_cpu_devices', cores)
   except RuntimeError:
     pass  # the backend is up already (in tests, or in a notebook)
 
 
-def seed_mesh(count: int, devices: int | None = None) -> Mesh:
-  """A mesh of one axis, `seed`, over which `count` seeds divide evenly.
+def _fitting(count: int, there: int, processes: int, per_seed: int) -> int:
+  """The most devices on which seeds divide evenly; 0 if none do."""
+  return max(
+    (
+      devices
+      for devices in range(processes, there + 1, processes)
+      if devices % per_seed == 0 and count % (devices // per_seed) == 0
+    ),
+    default=0,
+  )
+
+
+def seed_mesh(
+  count: int, devices: int | None = None, per_seed: int = 1
+) -> Mesh:
+  """A mesh over whose axis `seed` so many seeds divide evenly.
 
   Args:
     count: number of seeds.
     devices: devices to use, of all processes together and as many of each; if
-      None, on a CPU the most that divide `count`, and on accelerators all.
+      None, on a CPU the most that fit `count`, and on accelerators all.
+    per_seed: devices that share a seed; more than one are an axis `model`.
 
   Raises:
     UserError: if the seeds do not divide over the processes and devices, or
       there are not so many devices.
   """
   there = jax.devices()
-  machines = jax.process_count()
-  _check_processes(count, devices, machines)
+  processes = jax.process_count()
+  kind = there[0].platform
+  best = _fitting(count, len(there), processes, per_seed)
   if not devices:
-    on_cpu = there[0].platform == 'cpu'
-    here = len(there) // machines
-    each = largest_divisor(count // machines, here) if on_cpu else here
-    devices = each * machines
-  if devices > len(there):
+    devices = best if kind == 'cpu' else len(there)
+  if devices > len(there) or per_seed > len(there):
+    key, value = 'devices', devices
+    if per_seed > len(there):
+      key, value = 'devices_per_seed', per_seed
     raise UserError(
-      f'config.seeds.devices={devices}, but JAX sees {len(there)} '
-      f'{there[0].platform} devices; ask for at most {len(there)}, or leave it '
-      'out for a number that fits.'
+      f'config.seeds.{key}={value}, but JAX sees {len(there)} {kind} devices; '
+      f'ask for at most {len(there)}, or leave it out for a number that fits.'
     )
-  if count % devices:
-    raise UserError(
-      f'config.seeds.count={count} must be a multiple of {devices} devices; '
-      f'try {count + -count % devices}, or --config.seeds.devices='
-      f'{machines * largest_divisor(count // machines, devices // machines)}.'
-    )
+  groups = devices // per_seed
+  if not groups or devices % processes or devices % per_seed or count % groups:
+    raise UserError(_misfit(count, devices, processes, per_seed, best))
   chosen = [
     device
-    for process in range(machines)
+    for process in range(processes)
     for device in [d for d in there if d.process_index == process][
-      : devices // machines
+      : devices // processes
     ]
   ]
-  return Mesh(np.array(chosen), (SEED_AXIS,))
+  if per_seed == 1:
+    return Mesh(np.array(chosen), (SEED_AXIS,))
+  return Mesh(
+    np.array(chosen).reshape(groups, per_seed),
+    (SEED_AXIS, MODEL_AXIS),
+    axis_types=(AxisType.Auto, AxisType.Auto),
+  )
 
 
-def _check_processes(count: int, devices: int | None, machines: int) -> None:
-  """Raises a UserError unless all processes get as much to do."""
-  if count % machines:
-    raise UserError(
-      f'config.seeds.count={count} must be a multiple of the {machines} '
-      f'processes; try {count + -count % machines}, or start '
-      f'{largest_divisor(count, machines)} of them.'
+def _misfit(count, devices, processes, per_seed, best) -> str:
+  """Why seeds do not divide over devices, and what would do."""
+  if processes > 1 and (count * per_seed) % processes:
+    most = largest_divisor(count * per_seed, processes)
+    return (
+      f'config.seeds.count={count} must be a multiple of the {processes} '
+      f'processes; try {count + -count % processes}, or start {most} of them.'
     )
-  if devices and devices % machines:
-    raise UserError(
-      f'config.seeds.devices={devices} counts the devices of all {machines} '
-      f'processes and must be a multiple of them; try '
-      f'{devices + -devices % machines}.'
-    )
+  where = f'{devices} devices'
+  if processes > 1:
+    where += f' of {processes} processes'
+  if per_seed > 1:
+    where += f', {per_seed} for each (config.seeds.devices_per_seed)'
+  step = max(1, devices // per_seed)
+  return (
+    f'config.seeds.count={count} does not divide over {where}; try '
+    f'{count + -count % step}, or --config.seeds.devices={best}.'
+  )
 
 
 def sharded(mesh: Mesh) -> NamedSharding:
@@ -110,6 +134,41 @@ def sharded(mesh: Mesh) -> NamedSharding:
 def replicated(mesh: Mesh) -> NamedSharding:
   """Sharding of arrays that all seeds share."""
   return NamedSharding(mesh, PartitionSpec())
+
+
+def placed(mesh: Mesh, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+  """Sharding of a population's leaf [S, ...].
+
+  Where devices share a seed, each holds a part of the longest axis that
+  divides; a leaf without such an axis is on all of them.
+  """
+  per_seed = mesh.shape.get(MODEL_AXIS, 1)
+  axes = [a for a in range(1, leaf.ndim) if leaf.shape[a] % per_seed == 0]
+  if per_seed == 1 or not axes:
+    return sharded(mesh)
+  spec = [SEED_AXIS] + [None] * (leaf.ndim - 1)
+  spec[max(axes, key=lambda a: leaf.shape[a])] = MODEL_AXIS
+  return NamedSharding(mesh, PartitionSpec(*spec))
+
+
+def spread_examples(mesh: Mesh, batch: PyTree) -> PyTree:
+  """Spreads a seed's batch [B, ...] over the devices that share the seed.
+
+  To be called inside a function that `map_seeds` maps; elsewhere, and where
+  the examples do not divide, the batch stays as it is.
+  """
+  per_seed = mesh.shape.get(MODEL_AXIS, 1)
+  if per_seed == 1:
+    return batch
+  inside = jax.sharding.get_abstract_mesh()
+
+  def one(x):
+    if x.ndim == 0 or x.shape[0] % per_seed:
+      return x
+    sharding = NamedSharding(inside, PartitionSpec(MODEL_AXIS))
+    return jax.lax.with_sharding_constraint(x, sharding)
+
+  return jax.tree.map(one, batch)
 
 
 def default_at_once(mesh: Mesh) -> int | None:
@@ -160,5 +219,7 @@ def map_seeds(
     mesh=mesh,
     in_specs=tuple(spec),
     out_specs=PartitionSpec(SEED_AXIS),
+    # Along the other axis the compiler divides the work (GSPMD).
+    axis_names={SEED_AXIS},
     check_vma=False,
   )

@@ -32,7 +32,11 @@ class Answers(NamedTuple):
 
 
 def _against(logits, target):
-  """Cross-entropy against the target, and whether it is the likeliest."""
+  """Cross-entropy against the target, and whether it is the likeliest.
+
+  In float32, also where the logits have fewer bits.
+  """
+  logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
   nats = optax.softmax_cross_entropy_with_integer_labels(logits, target)
   return nats, jnp.argmax(logits, -1) == target
 

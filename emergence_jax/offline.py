@@ -210,7 +210,10 @@ def measure(
   ) as lock:
     raw = agreed(lambda: rundir.read_config(workdir, say))
     own = config_lib.from_mapping(raw)
-    config = _with(raw, names, options or {})
+    here = config_lib.on_this_machine(raw)
+    if here != raw:
+      say('this machine has other devices than the run had, and takes its own.')
+    config = _with(here, names, options or {})
     kept = config.checkpoints
     with checkpoints_lib.Checkpoints(
       workdir,

@@ -56,7 +56,9 @@ class Programs:
   def __init__(self, config: config_lib.Config):
     self._config = config
     seeds = config.seeds
-    self.mesh = mesh_lib.seed_mesh(seeds.count, seeds.devices)
+    self.mesh = mesh_lib.seed_mesh(
+      seeds.count, seeds.devices, seeds.devices_per_seed or 1
+    )
     self._at_once = seeds.at_once or mesh_lib.default_at_once(self.mesh)
     self._sharded = mesh_lib.sharded(self.mesh)
     optimizer = optim.make(config.optimizer, config.train.steps)
@@ -65,17 +67,26 @@ class Programs:
       train.make_init(objective, optimizer), per_seed=(True,)
     )
     self._segment = self._map(
-      train.make_segment(objective, optimizer), per_seed=(True, False)
+      train.make_segment(
+        objective, optimizer, config.train.precision, self._spread
+      ),
+      per_seed=(True, False),
     )
     self.abstract_population: Population = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._sharded),
+      lambda x: jax.ShapeDtypeStruct(
+        x.shape, x.dtype, sharding=mesh_lib.placed(self.mesh, x)
+      ),
       jax.eval_shape(self._init, self._seeds()),
     )
     self._compiled: dict[str, Any] = {}
     self.measures: dict[str, Callable[[Population, PyTree], dict]] = {}
     self.pairs: set[str] = set()
     # Training consumes its population, so what comes later needs a copy.
-    self.copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
+    self._where = jax.tree.map(lambda x: x.sharding, self.abstract_population)
+    self.copy = jax.jit(
+      lambda tree: jax.tree.map(jnp.copy, tree),
+      out_shardings=self._where.params,
+    )
 
   @property
   def layout(self) -> str:
@@ -83,14 +94,21 @@ class Programs:
     devices = self.mesh.devices.size
     kind = self.mesh.devices.flat[0].platform
     processes = len({d.process_index for d in self.mesh.devices.flat})
-    local = self._config.seeds.count // devices
+    groups = self.mesh.shape[mesh_lib.SEED_AXIS]
+    local = self._config.seeds.count // groups
     at_once = {None: 'all at once', 1: 'one after another'}.get(
       self._at_once, f'{self._at_once} at once'
     )
     plural = 's' if devices > 1 else ''
-    each = '' if local == 1 else f', {local} on each, {at_once}'
+    shared = devices // groups
+    where = 'each' if shared == 1 else f'every {shared}'
+    each = f', {local} on {where}' if local * shared > 1 else ''
+    each += f', {at_once}' if local > 1 else ''
     of = f' of {processes} processes' if processes > 1 else ''
     return f'{devices} {kind} device{plural}{of}{each}'
+
+  def _spread(self, batch: PyTree) -> PyTree:
+    return mesh_lib.spread_examples(self.mesh, batch)
 
   def _map(self, fn, per_seed, at_once=None):
     return mesh_lib.map_seeds(
@@ -104,8 +122,15 @@ class Programs:
 
   def _compile_segment(self):
     step = jax.ShapeDtypeStruct((), jnp.int32)
-    jitted = jax.jit(self._segment, donate_argnums=0)
-    return jitted.lower(self.abstract_population, step).compile()
+    # Accelerators take float32 for less unless they are told.
+    whole = self._config.train.precision == 'float32'
+    jitted = jax.jit(
+      self._segment,
+      donate_argnums=0,
+      out_shardings=(self._where, self._sharded),
+    )
+    with jax.default_matmul_precision('highest' if whole else None):
+      return jitted.lower(self.abstract_population, step).compile()
 
   def _compile_measure(self, name: str, spec):
     """Compiles a measure and places its inputs; returns both."""
@@ -131,7 +156,8 @@ class Programs:
       arguments.append(abstract.params)
       per_seed.append(True)
     mapped = self._map(one, tuple(per_seed), spec.seeds_at_once)
-    return jax.jit(mapped).lower(*arguments).compile(), inputs
+    with jax.default_matmul_precision('highest'):
+      return jax.jit(mapped).lower(*arguments).compile(), inputs
 
   def compile_measures(self, names: Iterable[str]) -> None:
     """Compiles the measures of these names, as the configuration has them."""
@@ -162,7 +188,8 @@ class Programs:
 
   def init(self) -> Population:
     """The population at step 0."""
-    return jax.jit(self._init)(self._seeds())
+    make = jax.jit(self._init, out_shardings=self._where)
+    return make(self._seeds())
 
   def segment(self, population: Population, steps: int):
     """Trains `steps` ≤ `train.MAX_SEGMENT` steps; consumes the population."""
@@ -197,7 +224,7 @@ class OneSeed:
         made[own] = inputs_of(jnp.int32(own))
       key = prng.measure_key(name, seed, population.step[0])
       before = (previous,) if measure.pair else ()
-      with jax.debug_nans(False):
+      with jax.debug_nans(False), jax.default_matmul_precision('highest'):
         found = program(population.params, made[own], key, *before)
       return {k: jax.device_get(v)[None] for k, v in found.items()}
 

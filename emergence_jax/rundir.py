@@ -17,7 +17,7 @@ from importlib import metadata
 import jax
 
 from emergence_jax import config as config_lib
-from emergence_jax import damage, files, store
+from emergence_jax import damage, files, older, store
 from emergence_jax.types import UserError
 
 _PACKAGES = (
@@ -200,11 +200,11 @@ def read_config(
   """
   path = workdir / 'config.json'
   found = files.read_json(path, checked=False)
-  found = None if found is None else config_lib.modern(found)
+  found = None if found is None else older.modern(found)
   group = store.metadata(workdir / store.NAME) or {}
   kept = group.get('attributes', {}).get('config')
   if kept is not None and store.is_sealed(group):
-    kept = config_lib.modern(json.loads(kept))
+    kept = older.modern(json.loads(kept))
     if found != kept:
       say(
         f'{path} is damaged or changed; the configuration in {store.NAME} is '

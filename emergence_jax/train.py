@@ -13,6 +13,7 @@ from emergence_jax.types import Population, PyTree
 
 # Longest segment of one call, in steps: the size of its history.
 MAX_SEGMENT = 1000
+PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
 
 class History(NamedTuple):
@@ -46,16 +47,41 @@ def make_init(
   return init
 
 
+def _in_precision(objective: Objective, precision: str):
+  """The training loss, computed in a precision; gradients are float32."""
+  dtype = PRECISIONS[precision]
+  if dtype == jnp.float32:
+    return objective.loss
+
+  def loss(params, batch):
+    smaller = jax.tree.map(
+      lambda x: x.astype(dtype) if x.dtype == jnp.float32 else x, params
+    )
+    return objective.loss(smaller, batch)
+
+  return loss
+
+
 def make_segment(
-  objective: Objective, optimizer: optax.GradientTransformation
+  objective: Objective,
+  optimizer: optax.GradientTransformation,
+  precision: str = 'float32',
+  spread: Callable[[PyTree], PyTree] = lambda batch: batch,
 ) -> Callable[[Population, jax.Array], tuple[Population, History]]:
   """(member, number of steps ≤ MAX_SEGMENT) → (member, history).
 
   The number is traced, so one compiled program serves every segment. The
   data of a step depend on (seed, step) alone, and so does the result of a
   run not depend on how it was cut into segments.
+
+  Args:
+    objective: what is trained.
+    optimizer: its updates.
+    precision: of `PRECISIONS`.
+    spread: says of a batch how it lies on the devices that share a seed.
   """
   task = objective.exams  # of a training, a `Task`
+  loss_of = _in_precision(objective, precision)
 
   def segment(member: Population, num_steps: jax.Array):
     prepared = task.prepare(member.seed)
@@ -65,9 +91,9 @@ def make_segment(
       key = prng.key(prng.Stream.DATA, member.seed, member.step)
       # Names are for a profiler; backward is the transpose of forward there.
       with jax.named_scope('data'):
-        batch = task.train_batch(prepared, key)
+        batch = spread(task.train_batch(prepared, key))
       with jax.named_scope('forward'):
-        loss, grads = jax.value_and_grad(objective.loss)(member.params, batch)
+        loss, grads = jax.value_and_grad(loss_of)(member.params, batch)
       history = History(
         history.loss.at[i].set(loss),
         history.grad_norm.at[i].set(_norm(grads)),

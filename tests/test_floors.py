@@ -10,7 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 # Within a floor, a file may import the ones before it.
 FLOORS = [
-  ['types', 'fields', 'compiling', 'flops', 'prng', 'names', 'limits',
+  ['types', 'fields', 'compiling', 'older', 'flops', 'prng', 'names', 'limits',
    'schedule', 'processes', 'mesh', 'files', 'stopping', 'profiling', 'live'],
   ['numerics', 'tasks', 'models', 'optim', 'store', 'damage', 'timeseries',
    'rows', 'export', 'checkpoints', 'progress'],

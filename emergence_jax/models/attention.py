@@ -19,8 +19,10 @@ def causal_attention(
   """
   batch, queries, _, width = q_BxQxHxE.shape
   length = k_BxTxHxE.shape[1]
-  score = jnp.einsum('bqhe,bthe->bhqt', q_BxQxHxE, k_BxTxHxE)
-  score = score.astype(jnp.float32) / math.sqrt(width)
+  score = jnp.einsum(
+    'bqhe,bthe->bhqt', q_BxQxHxE, k_BxTxHxE, preferred_element_type=jnp.float32
+  )
+  score = score / math.sqrt(width)
   place = jnp.arange(length)
   visible = place <= place[length - queries :, None]
   weight = nn.softmax(jnp.where(visible, score, -jnp.inf))

@@ -1,0 +1,164 @@
+"""Devices that share a seed, and training in fewer bits."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from emergence_jax import config as config_lib
+from emergence_jax import loop, mesh, optim, programs, timeseries, train
+from emergence_jax.types import UserError
+from tests import small
+
+# The size of the tiny models' numbers, over some steps of training.
+CLOSE = dict(rtol=2e-4, atol=2e-5)
+
+
+def everything(steps=4, **seeds):
+  given = small.algorithmic_config(steps=steps, count=2)
+  given.measures = {
+    'behaviour': {'examples': 4}, 'rank': {'examples': 8},
+    'fisher': {'examples': 8}, 'barrier': small.ALL['barrier'],
+    'gradcov': {'batches': 4, 'batch_size': 4, 'prefix': 100},
+  }  # fmt: skip
+  given.seeds.update(**seeds)
+  return config_lib.from_mapping(given)
+
+
+def built(config):
+  found = programs.Programs(config)
+  found.compile()
+  return found
+
+
+def numbers(config):
+  """Of 4 steps: losses, measures, and what training has left."""
+  made = built(config)
+  start = made.init()
+  before = made.copy(start.params)
+  population, history = made.segment(start, 4)
+  measured = {n: m(population, before) for n, m in made.measures.items()}
+  return jax.device_get((history.loss, measured, population.params))
+
+
+@pytest.mark.slow
+def test_two_devices_that_share_a_seed_agree_with_one():
+  """One seed after the other on one device, and both devices on each."""
+  loss, measured, params = numbers(everything(devices=1))
+  shared = everything(devices=2, devices_per_seed=2)
+  made = programs.Programs(shared)
+  assert made.mesh.shape == {'seed': 1, 'model': 2}
+  assert '2 on every 2' in made.layout
+  other_loss, other, other_params = numbers(shared)
+  np.testing.assert_allclose(other_loss, loss, **CLOSE)
+  chex.assert_trees_all_close(other_params, params, **CLOSE)
+  for name, values in measured.items():
+    for key, value in values.items():
+      np.testing.assert_allclose(
+        other[name][key], value, rtol=5e-3, atol=1e-4, err_msg=key
+      )
+
+
+def test_devices_that_share_a_seed_hold_parts_of_it():
+  made = built(everything(devices=2, devices_per_seed=2))
+  population, _ = made.segment(made.init(), 1)
+  kernel = population.params['block_0']['mlp_in']['kernel']
+  moments = population.opt_state[1][0].mu['block_0']['mlp_in']['kernel']
+  for leaf in (kernel, moments):
+    assert leaf.addressable_shards[0].data.size == leaf.size // 2
+  whole = sum(x.size for x in jax.tree.leaves(population.params))
+  here = sum(
+    x.addressable_shards[0].data.size
+    for x in jax.tree.leaves(population.params)
+  )
+  assert here < 0.51 * whole
+
+
+def test_a_run_goes_on_when_devices_share_its_seeds(tmp_path):
+  """The layout may change between two calls, and the numbers agree."""
+  given = small.modadd_config(steps=4)
+  alone = config_lib.from_mapping(given)
+  loop.run(alone, tmp_path / 'alone', lambda line: None)
+  given.train.steps = 2
+  loop.run(config_lib.from_mapping(given), tmp_path / 'run', lambda line: None)
+  given.train.steps = 4
+  given.seeds.update(devices=2, devices_per_seed=2)
+  said = []
+  loop.run(config_lib.from_mapping(given), tmp_path / 'run', said.append)
+  assert any('going on' in line for line in said)
+  one, other = (timeseries.load(tmp_path / n) for n in ('alone', 'run'))
+  np.testing.assert_allclose(other.train_loss, one.train_loss, **CLOSE)
+  np.testing.assert_allclose(other.rankme, one.rankme, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+  'count, devices, per_seed, words',
+  [
+    (2, None, 4, 'config.seeds.devices_per_seed=4, but JAX sees 2'),
+    (2, 1, 2, 'does not divide over 1 devices, 2 for each'),
+    (3, 2, 1, 'does not divide over 2 devices; try 4'),
+  ],
+)
+def test_layouts_that_do_not_fit_are_refused(count, devices, per_seed, words):
+  with pytest.raises(UserError, match=words):
+    mesh.seed_mesh(count, devices, per_seed)
+
+
+def test_fewer_bits_keep_parameters_and_gradients_in_float32():
+  given = small.algorithmic_config()
+  config = config_lib.from_mapping(given)
+  objective = config.objective
+  params = objective.init(jax.random.key(0))
+  batch = config.task.train_batch(config.task.prepare(0), jax.random.key(1))
+  exact, whole = jax.value_and_grad(objective.loss)(params, batch)
+  loss_of = train._in_precision(objective, 'bfloat16')
+  loss, grads = jax.value_and_grad(loss_of)(params, batch)
+  assert loss.dtype == jnp.float32
+  chex.assert_trees_all_equal_dtypes(grads, params)
+  # Eight bits of a mantissa: relative errors of 2^-8, some of them together.
+  np.testing.assert_allclose(loss, exact, rtol=2**-8)
+  assert loss != exact
+  flat, other = (jax.flatten_util.ravel_pytree(g)[0] for g in (whole, grads))
+  assert jnp.linalg.norm(flat - other) < 0.05 * jnp.linalg.norm(flat)
+
+
+def test_a_population_of_fewer_bits_trains_alike():
+  given = small.modadd_config(steps=4)
+  optimizer = optim.make(config_lib.from_mapping(given).optimizer, 4)
+  histories = []
+  for precision in train.PRECISIONS:
+    objective = config_lib.from_mapping(given).objective
+    member = train.make_init(objective, optimizer)(0)
+    segment = train.make_segment(objective, optimizer, precision)
+    after, history = jax.jit(segment)(member, 4)
+    chex.assert_trees_all_equal_dtypes(after, member)
+    histories.append(history.loss[:4])
+  np.testing.assert_allclose(histories[1], histories[0], rtol=0.02)
+  assert not np.array_equal(*histories)
+
+
+def test_precision_is_part_of_what_a_run_is():
+  given = small.modadd_config()
+  one = config_lib.from_mapping(given)
+  given.train.precision = 'bfloat16'
+  other = config_lib.from_mapping(given)
+  assert config_lib.digest(one.raw) != config_lib.digest(other.raw)
+  given.train.precision = 'float8'
+  with pytest.raises(UserError, match='config.train.precision'):
+    config_lib.from_mapping(given)
+
+
+def test_a_run_of_more_devices_is_read_here(tmp_path):
+  """As one that a pod has made, on a laptop."""
+  workdir = tmp_path / 'run'
+  given = small.modadd_config(steps=2)
+  loop.run(config_lib.from_mapping(given), workdir, lambda line: None)
+  raw = {**config_lib.plain(given)}
+  raw['seeds'] = {**raw['seeds'], 'devices': 64, 'devices_per_seed': 32}
+  here = config_lib.on_this_machine(raw)
+  assert 'devices' not in here['seeds']
+  assert here['seeds']['count'] == 2
+  assert config_lib.on_this_machine(config_lib.plain(given)) == (
+    config_lib.plain(given)
+  )
