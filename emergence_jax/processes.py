@@ -38,9 +38,12 @@ _OF_OTHERS = (
   'Gloo', 'NCCL', 'Barrier', 'oordination', 'heartbeat', 'UNAVAILABLE',
   'DEADLINE_EXCEEDED',
 )  # fmt: skip
-# Reads lines, and prints the last one when their writer is gone.
+# Reads lines, and prints the last one when their writer is gone. Signals to
+# all processes of a job are not meant for it.
 _LAST_WORDS = (
-  'import sys\n'
+  'import signal, sys\n'
+  'for name in ("SIGTERM", "SIGINT", "SIGHUP"):\n'
+  '  signal.signal(getattr(signal, name), signal.SIG_IGN)\n'
   'line = ""\n'
   'for line in sys.stdin: pass\n'
   'if line.strip(): print(line.strip(), file=sys.stderr, flush=True)\n'
@@ -117,7 +120,8 @@ class _LastWords:
   def close(self) -> None:
     """Ends without a word."""
     self.say('')
-    self._child.stdin.close()
+    with contextlib.suppress(BrokenPipeError):
+      self._child.stdin.close()
     self._child.wait()
 
 
@@ -330,7 +334,7 @@ def joined(options: Options | None) -> Iterator[None]:
     jax.distributed.shutdown()
     words.close()
     raise
-  except jax.errors.JaxRuntimeError as error:
+  except Exception as error:
     lines = str(error).splitlines()
     why = [x for x in lines if any(word in x for word in _OF_OTHERS)]
     if not why:

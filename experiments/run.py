@@ -2,12 +2,15 @@
 
   python -m experiments.run --config=configs/modadd.py
   python -m experiments.run --config=configs/algorithmic.py:nano --dry_run
+  python -m experiments.run --sweep=modadd:31 --sweep=modadd:113 \\
+    --workdir=runs/moduli
 
 A run directory that exists is gone on with. Values of the configuration can
 be set on the command line, for example --config.seeds.count=4.
 """
 
 import pathlib
+import re
 import sys
 
 from absl import flags
@@ -16,7 +19,12 @@ from experiments import apps, multihost
 
 _CONFIG = flags.DEFINE_string(
   'config', None, 'Configuration file, and after a colon its argument; '
-  '--config.KEY=VALUE sets a value of it.', required=True,
+  '--config.KEY=VALUE sets a value of it.',
+)  # fmt: skip
+_SWEEP = flags.DEFINE_multi_string(
+  'sweep', None, 'Instead of --config: one of several configurations that are '
+  'run one after the other, each in a folder under --workdir; give the flag '
+  'again for each.',
 )  # fmt: skip
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Run directory; a dated folder under runs/ if absent.'
@@ -61,6 +69,11 @@ def _given(arguments: list[str]) -> dict:
   from emergence_jax.types import UserError
   from experiments import config_flag
 
+  if _CONFIG.value is None:
+    raise UserError(
+      '--config is missing; give a file, or a built-in configuration: '
+      f'{", ".join(config_flag.built_in())}.'
+    )
   given = config_flag.load(_CONFIG.value)
   config_flag.apply(given, config_flag.overrides(arguments))
   wanted = _MEASURES.value
@@ -164,8 +177,33 @@ def _prepared(arguments: list[str]):
   return config
 
 
+def _sweep() -> None:
+  """Runs several configurations; all other flags go to each of them."""
+  from emergence_jax.types import UserError
+  from experiments import sweep
+
+  if _CONFIG.value is not None or _WORKDIR.value is None:
+    raise UserError(
+      '--sweep takes the place of --config, and needs a --workdir for its runs.'
+    )
+  own = re.compile(r'--?(sweep|workdir)(=|$)')
+  left, passed = sys.argv[1:], []
+  while left:
+    word = left.pop(0)
+    if not (found := own.match(word)):
+      passed.append(word)
+    elif not found[2]:
+      left.pop(0)  # its value, behind a space
+  sys.exit(
+    sweep.run(_SWEEP.value, apps.path('workdir', _WORKDIR.value), passed)
+  )
+
+
 def main(argv):
   """Checks the configuration and runs it; exits with 1 on a user's error."""
+  if _SWEEP.value:
+    with apps.errors():
+      _sweep()
   if _DRY_RUN.value:
     with apps.errors():
       _dry_run(_prepared(argv[1:]))

@@ -30,7 +30,10 @@ def test_help_names_every_app(tmp_path):
   done = call(tmp_path)
   assert done.returncode == 0 and done.stdout == command.usage() + '\n'
   files = {p.stem for p in (ROOT / 'experiments').glob('*.py')}
-  shared = {'__init__', 'apps', 'command', 'config_flag', 'several'}
+  shared = {
+    '__init__', 'apps', 'command', 'config_flag', 'listed', 'multihost',
+    'several', 'sweep',
+  }  # fmt: skip
   assert set(command.APPS) == files - shared
   wrong = call(tmp_path, 'rnu')
   assert wrong.returncode == 1 and "'rnu' is no app" in wrong.stderr
