@@ -1,6 +1,8 @@
 """Scalars sent to a viewer while a run goes on; nothing unless asked for."""
 
+import json
 import pathlib
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -87,7 +89,62 @@ class TensorBoard(Nothing):
       writer.close()
 
 
-KINDS = ('tensorboard',)
+class WandB(Nothing):
+  """Sends to Weights & Biases: a run a seed, in a group by the run's folder.
+
+  Scalars are all that is sent. By WANDB_MODE=offline they are kept in `wandb/`
+  in the run directory, to be sent by `wandb sync` later on.
+
+  Args:
+    workdir: run directory.
+    layout: arguments of `store.build`: fields, coordinates, seeds, attributes.
+    step: from which on rows come; what was sent of earlier ones stays.
+  """
+
+  def __init__(self, workdir: pathlib.Path, layout: Mapping[str, Any], step):
+    del step
+    try:
+      import wandb
+    except ImportError as error:
+      raise UserError(
+        "--log=wandb needs wandb: pip install 'emergence_jax[wandb]'."
+      ) from error
+    self._fields, self._coords = layout['fields'], layout['coords']
+    group, name = workdir.resolve().name, str(workdir.resolve())
+    word = f'{zlib.crc32(name.encode()):08x}'
+    config = json.loads(layout['attributes']['config'])
+    settings = wandb.Settings(
+      silent=True, console='off', save_code=False, disable_git=True,
+      x_disable_meta=True, x_disable_stats=True,
+    )  # fmt: skip
+    self._runs = [
+      wandb.init(
+        project='emergence_jax', group=group, name=f'{group} seed {seed}',
+        id=f'{word}-seed-{seed}', resume='allow', dir=workdir, config=config,
+        reinit='create_new', settings=settings,
+      )
+      for seed in layout['seeds'].tolist()
+    ]  # fmt: skip
+
+  def row(self, step, values):
+    """Sends every scalar of a row that is a number."""
+    found = scalars(values, self._fields, self._coords)
+    for place, run in enumerate(self._runs):
+      own = {tag: float(value_S[place]) for tag, value_S in found.items()}
+      finite = {t: v for t, v in own.items() if np.isfinite(v)}
+      run.log(finite, step=step)
+
+  def close(self):
+    """Ends the runs."""
+    for run in self._runs:
+      run.finish()
+
+
+def _tensorboard(workdir, layout, step) -> Nothing:
+  return TensorBoard(workdir / FOLDER, layout, step)
+
+
+KINDS = {'tensorboard': _tensorboard, 'wandb': WandB}
 
 
 def open_log(
@@ -102,4 +159,4 @@ def open_log(
     return Nothing()
   if kind not in KINDS:
     raise UserError(f'--log={kind!r} is unknown; known: {", ".join(KINDS)}.')
-  return TensorBoard(workdir / FOLDER, layout, step)
+  return KINDS[kind](workdir, layout, step)

@@ -37,7 +37,8 @@ _BEGINNINGS = {'env.json', 'config.partial', 'env.partial', files.LOCK}
 # Everything that a run makes, for `--overwrite`.
 _MADE = (
   store.NAME, store.PARTIAL, damage.NOTES, 'checkpoints', 'figures',
-  'report', 'summary.txt', 'times.json', 'env.json', 'config.json',
+  'report', 'profile', 'tensorboard', 'wandb', 'summary.txt', 'times.json',
+  'env.json', 'config.json',
 )  # fmt: skip
 
 

@@ -45,8 +45,9 @@ _PROFILE = flags.DEFINE_string(
   'the run directory, for TensorBoard or Perfetto.',
 )  # fmt: skip
 _LOG = flags.DEFINE_enum(
-  'log', '', ['', 'tensorboard'], 'Send scalars there while the run goes on, '
-  'to tensorboard/ in the run directory; nothing is sent without the flag.',
+  'log', '', ['', 'tensorboard', 'wandb'], 'Send scalars there while the run '
+  'goes on: to tensorboard/ in the run directory, or to Weights & Biases '
+  '(WANDB_MODE=offline keeps them); nothing is sent without the flag.',
 )  # fmt: skip
 _COMPILE_CACHE = apps.define_compile_cache()
 

@@ -1,0 +1,61 @@
+"""Scalars that are sent to Weights & Biases, kept offline."""
+
+import json
+import struct
+
+import pytest
+from wandb.proto import wandb_internal_pb2
+
+from emergence_jax import config as config_lib
+from emergence_jax import loop, timeseries
+from tests import small
+
+_HEADER, _BLOCK = 7, 32_768
+
+
+def records(path):
+  """The records of a log in LevelDB's format, behind a header of 7 bytes."""
+  data, place, parts = path.read_bytes(), _HEADER, b''
+  while place + _HEADER <= len(data):
+    left = _BLOCK - place % _BLOCK
+    if left < _HEADER:
+      place += left
+      continue
+    length, kind = struct.unpack_from('<HB', data, place + 4)
+    place += _HEADER
+    parts += data[place : place + length]
+    place += length
+    if kind in (1, 4):  # whole, or the last part
+      yield parts
+      parts = b''
+
+
+def history(path):
+  """Step → what was sent of it."""
+  found = {}
+  for raw in records(path):
+    record = wandb_internal_pb2.Record.FromString(raw)
+    items = {
+      '.'.join(i.nested_key) or i.key: json.loads(i.value_json)
+      for i in record.history.item
+    }
+    if items:
+      found[items['_step']] = items
+  return found
+
+
+def test_a_run_for_each_seed_with_the_numbers_of_the_timeseries(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setenv('WANDB_MODE', 'offline')
+  config = config_lib.from_mapping(small.modadd_config())
+  loop.run(config, tmp_path, lambda line: None, log='wandb')
+  data = timeseries.load(tmp_path)
+  for seed in data.seed.values:
+    (path,) = (tmp_path / 'wandb').glob(f'offline-run-*-seed-{seed}/*.wandb')
+    found = history(path)
+    assert found.keys() == set(data.step.values.tolist())
+    for step, items in found.items():
+      at = data.sel(seed=seed, task='MODADD', step=step)
+      assert items['rankme/MODADD'] == pytest.approx(at.rankme.values[-1])
+      assert items['accuracy/MODADD'] == pytest.approx(at.accuracy.values[-1])
