@@ -188,3 +188,40 @@ def test_refuses_long_sequences():
   model, params, _ = model_and_params()
   with pytest.raises(UserError, match='num_positions=12'):
     model.apply({'params': params}, jnp.zeros((1, 13), jnp.int32))
+
+
+@pytest.mark.parametrize('layers', [1, 2])
+@pytest.mark.parametrize('num_queries', [None, 2])
+def test_large_batches_look_keys_up_and_give_the_same(layers, num_queries):
+  """Of many sequences those of a token and place are computed once."""
+  config = gpt.GPTConfig(
+    layers, 16, 4, 32, num_positions=12, init_std=0.5, attention_biases=True
+  )
+  model, params, _ = model_and_params(config)
+  tokens = jax.random.randint(jax.random.key(3), (30, 7), 0, 11)
+  weight = jax.random.normal(jax.random.key(4), (30, num_queries or 7, 11))
+
+  def loss(params, apply):
+    return jnp.sum(weight * apply(params))
+
+  def together(params):
+    return model.apply({'params': params}, tokens, num_queries).logits
+
+  def apart(params):  # ten at once are too few for it
+    return jnp.concatenate(
+      [
+        model.apply({'params': params}, some, num_queries).logits
+        for some in jnp.split(tokens, 3)
+      ]
+    )
+
+  text = str(jax.make_jaxpr(together)(params))
+  assert '[11,7,32]' in text  # keys and values of every token and place
+  assert '[11,7,32]' not in str(jax.make_jaxpr(apart)(params))
+  chex.assert_trees_all_close(
+    jax.jit(together)(params), jax.jit(apart)(params), rtol=1e-4, atol=1e-5
+  )
+  gradient = jax.jit(jax.grad(loss), static_argnums=1)
+  chex.assert_trees_all_close(
+    gradient(params, together), gradient(params, apart), rtol=1e-3, atol=1e-3
+  )

@@ -141,8 +141,21 @@ class Block(nn.Module):
   config: GPTConfig
 
   @nn.compact
-  def __call__(self, x_BxTxD: jax.Array, num_queries: int) -> jax.Array:
-    """Maps [B, T, D] to the last `num_queries` positions, [B, Q, D]."""
+  def __call__(
+    self,
+    x_BxTxD: jax.Array,
+    num_queries: int,
+    distinct: tuple[jax.Array, jax.Array] | None = None,
+  ) -> jax.Array:
+    """Maps [B, T, D] to the last `num_queries` positions, [B, Q, D].
+
+    Args:
+      x_BxTxD: the residual stream.
+      num_queries: so many last positions are wanted.
+      distinct: of the first block: what the stream is for every token at every
+        place, [V, T, D], and the tokens [B, T]; keys and values are then
+        computed once for each, and looked up.
+    """
     cfg = self.config
     normal = nn.initializers.normal(cfg.init_std)
     residual = nn.initializers.normal(
@@ -160,10 +173,15 @@ class Block(nn.Module):
 
     batch, length, _ = x_BxTxD.shape
     heads = (cfg.num_heads, cfg.d_model // cfg.num_heads)
-    h_BxTxD = norm(x_BxTxD, 'norm_attention')
     x_BxQxD = x_BxTxD[:, length - num_queries :]
-    query = attend(h_BxTxD[:, length - num_queries :], cfg.d_model, 'query')
-    key_value = attend(h_BxTxD, 2 * cfg.d_model, 'key_value')
+    normed = _norm(cfg, 'norm_attention') if cfg.norm else (lambda x: x)
+    query = attend(normed(x_BxQxD), cfg.d_model, 'query')
+    if distinct is None:
+      key_value = attend(normed(x_BxTxD), 2 * cfg.d_model, 'key_value')
+    else:
+      x_VxTxD, tokens_BxT = distinct
+      table = attend(normed(x_VxTxD), 2 * cfg.d_model, 'key_value')
+      key_value = table[tokens_BxT, jnp.arange(length)]
     key, value = jnp.split(key_value, 2, -1)
     q_BxQxHxE = query.reshape(batch, num_queries, *heads)
     k_BxTxHxE = key.reshape(batch, length, *heads)
@@ -221,10 +239,15 @@ class Decoder(nn.Module):
       'positions', normal, (cfg.num_positions, cfg.d_model)
     )
     x = embed_VxD[tokens_BxT] + place_PxD[:length]
+    distinct = None
+    if tokens_BxT.shape[0] >= 2 * self.vocab_size:
+      distinct = embed_VxD[:, None] + place_PxD[:length], tokens_BxT
     hidden = []
     for i in range(cfg.num_layers):
       last = i == cfg.num_layers - 1
-      x = Block(cfg, name=f'block_{i}')(x, num_queries if last else length)
+      x = Block(cfg, name=f'block_{i}')(
+        x, num_queries if last else length, None if i else distinct
+      )
       hidden.append(x)
     if cfg.norm:
       x = _norm(cfg, 'norm_final')(x)

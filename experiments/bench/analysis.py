@@ -8,13 +8,13 @@ import time
 
 import numpy as np
 import xarray as xr
-from rich import box, console, table
 from scipy import signal
 
 from emergence_jax.analysis import peaks, precedence, study
 from emergence_jax.analysis.runs import Run
 from emergence_jax.reference import ALGORITHMIC
 from emergence_jax.reference import algorithmic as paper
+from experiments.bench.tables import Table
 
 _STEPS, _LAYERS, _DRAWS = 200, 4, precedence.DRAWS
 
@@ -64,8 +64,8 @@ def _scipy_seconds(x_NC, y_NC) -> float:
   return time.monotonic() - began
 
 
-def run(folder, seeds: int, with_peers: bool) -> None:
-  """Times a study of eight tasks × three levels, and prints a table."""
+def run(folder, seeds: int, *, with_peers: bool) -> list[Table]:
+  """Times a study of eight tasks × three levels."""
   del folder
   data = made_up(seeds)
   began = time.monotonic()
@@ -82,19 +82,19 @@ def run(folder, seeds: int, with_peers: bool) -> None:
   began = time.monotonic()
   peaks.peaks(x, accuracy)
   ours = time.monotonic() - began
-  rows = table.Table(
-    title=f'{seeds} seeds × 24 task-levels × {_STEPS} checkpoints, '
-    f'{_DRAWS} permutations',
-    box=box.SIMPLE_HEAD,
-  )
-  for name in ('what', 'seconds'):
-    rows.add_column(name, justify='left' if name == 'what' else 'right')
-  rows.add_row('the whole study, nine measures', f'{whole:.1f}')
-  rows.add_row('changes and tests of one measure', f'{tests:.3f}')
-  rows.add_row('lags of one measure', f'{ours:.3f}')
+  rows = [
+    ['the whole study, nine measures', whole],
+    ['changes and tests of one measure', tests],
+    ['lags of one measure', ours],
+  ]
+  notes = []
   if with_peers:
     events = [v.reshape(-1, _STEPS) for v in (x, accuracy)]
     theirs = _scipy_seconds(*events)
-    rows.add_row('the same by scipy.signal.correlate', f'{theirs:.3f}')
-    rows.add_row('ours is faster by', f'{theirs / ours:.1f}')
-  console.Console().print(rows)
+    rows.append(['the same by scipy.signal.correlate', theirs])
+    notes.append(f'Ours is faster by {theirs / ours:.1f}.')
+  title = (
+    f'{seeds} seeds × 24 task-levels × {_STEPS} checkpoints, {_DRAWS} '
+    'permutations'
+  )
+  return [Table(title, ['what', 'seconds'], rows, notes)]

@@ -5,12 +5,10 @@ Each timing is a process of its own; ours and the peers' alternate.
 
 import json
 import sys
-import time
-
-from rich import box, console, table
 
 from emergence_jax import mesh
 from experiments.bench import peers
+from experiments.bench.tables import Table
 
 _CHAINS = 4
 _SGLD = {
@@ -38,15 +36,13 @@ def _theirs(python, what: str, **options) -> float:
   return peers.last_json(python, script, what, *flags)['value']
 
 
-def _table(title: str, unit: str, rows: dict, ours: str, more_is_better: bool):
-  out = table.Table(title=title, box=box.SIMPLE_HEAD, title_justify='left')
-  for i, head in enumerate(('', unit, 'ours is faster by')):
-    out.add_column(head, justify='right' if i else 'left')
-  for name, value in rows.items():
-    ratio = rows[ours] / value if more_is_better else value / rows[ours]
-    shown = '' if name.startswith('ours') else f'{ratio:.2f}'
-    out.add_row(name, f'{value:,.2f}', shown)
-  return out
+def _table(title: str, unit: str, values: dict, more_is_better: bool) -> Table:
+  best = values['ours']
+  rows = []
+  for name, value in values.items():
+    ratio = best / value if more_is_better else value / best
+    rows.append([name, value, None if name.startswith('ours') else ratio])
+  return Table(title, ['', unit, 'ours is faster by'], rows)
 
 
 def _sgld(title: str, request: dict, python, cores: int):
@@ -62,7 +58,7 @@ def _sgld(title: str, request: dict, python, cores: int):
       rows[name] = _theirs(python, 'sgld', cores=workers, **few)
   again = _ours(what='sgld', chains=_CHAINS, **request)
   rows['ours'] = max(rows['ours'], again)
-  return _table(title, 'chain-steps/s', rows, 'ours', more_is_better=True)
+  return _table(title, 'chain-steps/s', rows, more_is_better=True)
 
 
 def _lanczos(python):
@@ -75,42 +71,34 @@ def _lanczos(python):
                     ('scipy eigsh on our products', 'eigsh')):  # fmt: skip
     rows[name] = _ours(what='lanczos', batch=_BATCH, way=way)
   rows['ours'] = min(rows['ours'], _ours(what='lanczos', batch=_BATCH))
-  return _table(_LANCZOS, 'seconds', rows, 'ours', more_is_better=False)
+  return _table(_LANCZOS, 'seconds', rows, more_is_better=False)
 
 
-def _nano(screen) -> None:
+def _nano() -> Table:
   """Seconds of every measure at nano, one checkpoint, one seed."""
   found = peers.last_json(
     sys.executable, '-m', 'experiments.bench.ours_measures',
     json.dumps(dict(what='nano')),
   )  # fmt: skip
-  out = table.Table(
-    title='all measures at nano, one checkpoint of one seed, with the '
-    'options of configs/algorithmic.py:nano',
-    box=box.SIMPLE_HEAD, title_justify='left',
-  )  # fmt: skip
-  out.add_column('measure')
-  out.add_column('seconds', justify='right')
-  for name, seconds in found.items():
-    out.add_row(name, f'{seconds:,.2f}')
-  out.add_row('all', f'{sum(found.values()):,.1f}')
-  screen.print(out)
-  screen.print(
-    'The paper: 142 s for five of them, on an RTX 3090 Ti. Our LLC is two '
-    'estimates of each task.'
+  rows = [[name, seconds] for name, seconds in found.items()]
+  return Table(
+    'all measures at nano, one checkpoint of one seed, with the options of '
+    'configs/algorithmic.py:nano',
+    ['measure', 'seconds'],
+    [*rows, ['all', sum(found.values())]],
+    [
+      'The paper: 142 s for five of them, on an RTX 3090 Ti. Our LLC is two '
+      'estimates of each task.'
+    ],
   )
 
 
-def run(folder: str | None, seeds: int, *, with_peers: bool) -> None:
-  """Times everything and prints a table for each."""
+def run(folder: str | None, seeds: int, *, with_peers: bool) -> list[Table]:
+  """Times everything."""
   del seeds
   python = peers.python(folder) if with_peers else None
   cores = mesh.available_cores()
-  screen = console.Console(width=100)
-  began = time.monotonic()
-  for title, request in _SGLD.items():
-    screen.print(_sgld(title, request, python, cores))
-  screen.print(_lanczos(python))
-  _nano(screen)
-  minutes = (time.monotonic() - began) / 60
-  screen.print(f'{cores} cores; {minutes:.1f} minutes')
+  tables = [
+    _sgld(title, request, python, cores) for title, request in _SGLD.items()
+  ]
+  return [*tables, _lanczos(python), _nano()]

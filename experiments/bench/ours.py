@@ -1,8 +1,24 @@
 """One timing of our own training, in a process of its own; prints JSON."""
 
+import contextlib
 import json
 import sys
 import time
+
+
+def _joined(request: dict):
+  """Several processes, if the request says so."""
+  if request.get('processes', 1) == 1:
+    return contextlib.nullcontext()
+  from emergence_jax import processes
+
+  return processes.joined(
+    processes.Options(
+      coordinator_address=request['address'],
+      num_processes=request['processes'],
+      process_id=request['process'],
+    )
+  )
 
 
 def measure(request: dict) -> dict:
@@ -10,24 +26,27 @@ def measure(request: dict) -> dict:
 
   Args:
     request: `config` (module, argument), `overrides` (group → values),
-      `devices`, `at_once` (0: all of them), `seeds`, `steps`, `repeats`.
+      `devices`, `at_once` (0: all of them), `seeds`, `steps`, `repeats`; of
+      several processes also `processes`, `process` and `address`.
 
   Returns:
     `rate`, seed-steps per second (the best of the repeats), `compile`,
-    seconds, and `flops` of a seed-step, from the compiled gradient.
+    seconds, `flops` of a seed-step, from the compiled gradient, `bytes` of the
+    population and `parameters` of a seed.
   """
   import importlib
 
   import jax
 
-  jax.config.update('jax_num_cpu_devices', max(1, request['devices']))
+  count = request.get('processes', 1)
+  jax.config.update('jax_num_cpu_devices', max(1, request['devices'] // count))
   from emergence_jax import config as config_lib
-  from emergence_jax import programs
+  from emergence_jax import processes, programs
 
   module, argument = request['config']
   config = importlib.import_module(module).get_config(argument)
   for group, values in request['overrides'].items():
-    config[group].update(values)
+    config[group] = {**config.get(group, {}), **values}
   config.measures = {}
   config.seeds.update(
     count=request['seeds'],
@@ -38,16 +57,23 @@ def measure(request: dict) -> dict:
   built = programs.Programs(checked)
   seconds = built.compile()
   population = built.init()
-  population, _ = built.segment(population, 3)
+  population, _ = built.segment(population, 1)
   jax.block_until_ready(population)
   steps, best = request['steps'], 0.0
   for _ in range(request['repeats']):
     began = time.perf_counter()
-    population, _ = built.segment(population, steps)
-    jax.block_until_ready(population)
-    spent = time.perf_counter() - began
+    population, history = built.segment(population, steps)
+    # As in a run: the losses come to the host, and processes meet.
+    processes.to_host(history)
+    spent = max(processes.exchange(time.perf_counter() - began))
     best = max(best, request['seeds'] * steps / spent)
-  return {'rate': best, 'compile': seconds, 'flops': _flops(checked)}
+  return {
+    'rate': best,
+    'compile': seconds,
+    'flops': 0.0 if count > 1 else _flops(checked),
+    'bytes': sum(x.nbytes for x in jax.tree.leaves(population)),
+    'parameters': checked.objective.num_params(),
+  }
 
 
 def _flops(config) -> float:
@@ -69,5 +95,12 @@ def _flops(config) -> float:
   return float(cost['flops'])
 
 
+def main(request: dict) -> None:
+  """Prints what was measured."""
+  with _joined(request):
+    found = measure(request)
+  print(json.dumps(found))
+
+
 if __name__ == '__main__':
-  print(json.dumps(measure(json.loads(sys.argv[1]))))
+  main(json.loads(sys.argv[1]))

@@ -1,5 +1,6 @@
 """Timings of our own measures, in a process of its own; prints JSON."""
 
+import importlib
 import json
 import sys
 import time
@@ -121,7 +122,7 @@ def lanczos(request: dict) -> float:
   return _best(calls[way], 2)
 
 
-def nano() -> dict:
+def nano(request: dict) -> dict:
   """Seconds of each measure, with the options of the configuration.
 
   The LLC, which is dearest and goes task by task, is timed on one of them.
@@ -129,11 +130,12 @@ def nano() -> dict:
   import jax
   import jax.numpy as jnp
 
-  from configs import algorithmic
   from emergence_jax import config as config_lib
   from emergence_jax import specs
 
-  config = config_lib.from_mapping(algorithmic.get_config('nano'))
+  module, argument = request.get('config', ('configs.algorithmic', 'nano'))
+  given = importlib.import_module(module).get_config(argument)
+  config = config_lib.from_mapping(given)
   params = jax.jit(config.objective.init)(jax.random.key(0))
   found = {}
   for name, spec in config.measures.items():
@@ -154,7 +156,7 @@ def main():
   """Runs what the request names."""
   request = json.loads(sys.argv[1])
   if request['what'] == 'nano':
-    print(json.dumps(nano()))
+    print(json.dumps(nano(request)))
     return
   run = {'sgld': sgld, 'lanczos': lanczos}[request['what']]
   print(json.dumps({'value': run(request)}))

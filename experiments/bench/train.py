@@ -3,13 +3,10 @@
 import json
 import shutil
 import sys
-import time
-
-import numpy as np
-from rich import box, console, table
 
 from emergence_jax import mesh
 from experiments.bench import peers
+from experiments.bench.tables import Table
 
 _REPEATS = 3
 _WORKLOADS = {
@@ -41,29 +38,27 @@ def _layouts(cores: int, seeds: int) -> dict[str, tuple[int, int]]:
   return layouts
 
 
-def matmul_peak() -> float:
+def matmul_peak(side: int = 2048, dtype: str = 'float32') -> float:
   """Floating-point operations a second of a large product, on all cores.
 
   Measured in a process of its own, by the same library that trains.
   """
   code = (
     'import time, json, jax, jax.numpy as jnp\n'
-    'a = jnp.ones((2048, 2048))\n'
+    f'a = jnp.ones(({side}, {side}), jnp.{dtype})\n'
     'f = jax.jit(lambda a: a @ a)\n'
     'f(a).block_until_ready()\n'
     'best = 0.0\n'
     'for _ in range(10):\n'
     '  t = time.perf_counter(); f(a).block_until_ready()\n'
-    '  best = max(best, 2 * 2048**3 / (time.perf_counter() - t))\n'
+    f'  best = max(best, 2 * {side}**3 / (time.perf_counter() - t))\n'
     'print(json.dumps({"peak": best}))\n'
   )
   return peers.last_json(sys.executable, '-c', code)['peak']
 
 
-def _ours(workload: dict, seeds: int, devices: int, at_once: int) -> dict:
-  request = dict(
-    workload, seeds=seeds, devices=devices, at_once=at_once, repeats=_REPEATS
-  )
+def ours(**request) -> dict:
+  """Our rate of a workload in a layout; see `experiments.bench.ours`."""
   return peers.last_json(
     sys.executable, '-m', 'experiments.bench.ours', json.dumps(request)
   )
@@ -97,7 +92,10 @@ def _measure(name: str, seeds: int, python, cores: int):
   """Rates of one workload: name → best of the repeats, and the flops."""
   rates, flops = {}, 0.0
   for layout, (devices, at_once) in _layouts(cores, seeds).items():
-    found = _ours(_WORKLOADS[name], seeds, devices, at_once)
+    found = ours(
+      **_WORKLOADS[name], seeds=seeds, devices=devices, at_once=at_once,
+      repeats=_REPEATS,
+    )  # fmt: skip
     rates[layout], flops = found['rate'], found['flops']
   if python and name in _PEER:
     for mode, options in _peer_modes().items():
@@ -107,40 +105,36 @@ def _measure(name: str, seeds: int, python, cores: int):
   return rates, flops
 
 
-def _table(name: str, rates: dict, flops: float, peak: float) -> table.Table:
+def _table(name: str, rates: dict, flops: float, peak: float) -> Table:
   limit = peak / flops
-  ours = {k: v for k, v in rates.items() if not k.startswith('torch')}
-  torch = [v for k, v in rates.items() if k.startswith('torch')]
-  eager = [
-    v for k, v in rates.items() if k.startswith('torch') and 'comp' not in k
-  ]
-  title = f'{name}: {flops / 1e9:.3f} GFLOP a seed-step'
-  if torch:
-    best = max(ours.values())
-    title += (
-      f'; ours / best torch = {best / max(torch):.2f}, '
-      f'eager only = {best / max(eager):.2f}'
-    )
-  out = table.Table(title=title, box=box.SIMPLE_HEAD, title_justify='left')
-  out.add_column('layout')
-  out.add_column('seed-steps/s', justify='right')
-  out.add_column('of the limit', justify='right')
-  for key, rate in sorted(rates.items(), key=lambda kv: -kv[1]):
-    out.add_row(key, f'{rate:,.1f}', f'{rate / limit:.0%}')
-  out.add_row('limit: matrix products alone', f'{limit:,.1f}', '100%')
-  return out
+  best = max(v for k, v in rates.items() if not k.startswith('torch'))
+  rows = [
+    [
+      key, rate, f'{rate / limit:.0%}',
+      best / rate if key.startswith('torch') else None,
+    ]
+    for key, rate in sorted(rates.items(), key=lambda kv: -kv[1])
+  ]  # fmt: skip
+  rows.append(['limit: matrix products alone', limit, '100%', best / limit])
+  return Table(
+    f'{name}: {flops / 1e9:.3f} GFLOP a seed-step of ours',
+    ['layout', 'seed-steps/s', 'of our limit', 'our best is faster by'],
+    rows,
+  )
 
 
-def run(folder: str | None, seeds: int, *, with_peers: bool) -> None:
-  """Times all workloads and prints a table for each."""
+def run(folder: str | None, seeds: int, *, with_peers: bool) -> list[Table]:
+  """Times all workloads."""
   python = peers.python(folder) if with_peers else None
   cores = mesh.available_cores()
-  screen = console.Console(width=100)
-  began = time.monotonic()
   peak = matmul_peak()
-  screen.print(f'{cores} cores, {peak / 1e9:.0f} GFLOP/s in matrix products')
+  tables = []
   for name in _WORKLOADS:
     rates, flops = _measure(name, seeds, python, cores)
-    screen.print(_table(name, rates, flops, peak))
-  minutes = np.round((time.monotonic() - began) / 60, 1)
-  screen.print(f'{seeds} seeds, warm, best of {_REPEATS}; {minutes} minutes')
+    tables.append(_table(name, rates, flops, peak))
+  note = (
+    f'{seeds} seeds, warm, best of {_REPEATS}. The limit is the rate at which '
+    f'a large matrix product would do the operations that XLA counts in our '
+    f'step: {peak / 1e9:.0f} GFLOP/s here, float32.'
+  )
+  return [*tables[:-1], Table(**{**vars(tables[-1]), 'notes': [note]})]

@@ -1,0 +1,59 @@
+"""`bench starts`: from the command to the first step, cold and warm.
+
+Cold is with no compiled program kept anywhere; warm is the same command again.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+from experiments.bench.tables import Table
+
+_CONFIGS = ('modadd:31', 'algorithmic:nano')
+
+
+def _start(config: str, folder: str, cache: str) -> float:
+  """Seconds until the run's first checkpoint is on the disk, all measured."""
+  workdir = pathlib.Path(folder, 'run')
+  process = subprocess.Popen(
+    [sys.executable, '-m', 'experiments.run', f'--config={config}',
+     f'--workdir={workdir}', f'--compile_cache={cache}',
+     '--measures=behaviour,rank', '--overwrite'],
+    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    env={k: v for k, v in os.environ.items()
+         if k != 'JAX_COMPILATION_CACHE_DIR'},
+  )  # fmt: skip
+  began = time.monotonic()
+  times = workdir / 'times.json'
+  try:
+    while not times.exists():
+      if process.poll() is not None:
+        sys.exit(f'{config} has failed:\n{process.stdout.read()[-2000:]}')
+      time.sleep(0.05)
+    return time.monotonic() - began
+  finally:
+    process.terminate()
+    process.communicate()
+
+
+def run(folder: str | None, seeds: int, *, with_peers: bool) -> list[Table]:
+  """Starts each configuration twice, with a cache of its own."""
+  del folder, seeds, with_peers
+  rows = []
+  for config in _CONFIGS:
+    with tempfile.TemporaryDirectory() as cache:
+      times = []
+      for _ in range(3):
+        with tempfile.TemporaryDirectory() as work:
+          times.append(_start(config, work, cache))
+    rows.append([config, times[0], min(times[1:])])
+  return [
+    Table(
+      'from the command to the first checkpoint, behaviour and rank measured',
+      ['configuration', 'cold, s', 'warm, s'],
+      rows,
+    )
+  ]
