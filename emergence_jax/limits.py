@@ -79,12 +79,16 @@ def check_type(key: str, value: Any, kind: type | types.UnionType) -> Any:
 
 
 def memory() -> int:
-  """Bytes that the devices can hold together; of a CPU, the machine's."""
+  """Bytes that the devices can hold together; of a CPU, the machine's.
+
+  Other processes of a run are taken to have as much.
+  """
   there = jax.local_devices()
   if there[0].platform == 'cpu':
     return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
   stats = [device.memory_stats() or {} for device in there]
-  return sum(s.get('bytes_limit', LARGEST_INT**2) for s in stats)
+  here = sum(s.get('bytes_limit', LARGEST_INT**2) for s in stats)
+  return here * jax.process_count()
 
 
 def _size(num_bytes: float) -> str:

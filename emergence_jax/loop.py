@@ -192,10 +192,10 @@ class _Watched(NamedTuple):
 
 def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
   """`run` with its checkpoints open and its signals handled."""
-  saved, last = checkpoints.steps(), [config.train.steps]
+  saved = checkpoints.steps()
   reached = processes.agreed(lambda: bring_in_line(workdir, config, saved, say))
   # Its populations may be gone, for want of space.
-  if last in (saved[-1:], reached[-1:]):
+  if reached[-1:] == [config.train.steps]:
     again = make_again(config, workdir, checkpoints, lock, say)
     return Outcome.FINISHED if again else Outcome.ALREADY_FINISHED
   clock = processes.lead(lambda: rundir.Clock(workdir))
@@ -275,6 +275,16 @@ def _explained(error: Exception, workdir, lock) -> UserError | None:
       getattr(lock, 'own', lock).check()
     except UserError as moved:
       return moved
+  if 'RESOURCE_EXHAUSTED' in str(error):
+    first = str(error).partition('RESOURCE_EXHAUSTED')[2].splitlines()[0]
+    return UserError(
+      f'a device has too little memory{first[:200]}. Take fewer seeds at once '
+      '(--config.seeds.at_once=…, of one measure '
+      '--config.measures.NAME.seeds_at_once=…), fewer examples at once '
+      '(--config.measures.NAME.examples_at_once=…), or several devices a seed '
+      '(--config.seeds.devices_per_seed=…); --dry_run prints what each needs. '
+      f'Then {_resume_hint(workdir)}'
+    )
   if rundir.is_disk_full(error):
     return UserError(
       f'the disk of {workdir} is full. The run is whole up to its last '

@@ -4,7 +4,13 @@ import json
 
 import pytest
 
-from experiments.bench import accelerator, scaling, tables
+from experiments.bench import (
+  accelerator,
+  analysis,
+  precision,
+  scaling,
+  tables,
+)
 from tests import apps
 
 TINY = ('tests.bench_config', 'algorithmic')
@@ -34,6 +40,19 @@ def test_what_does_not_fit_into_the_time_is_left_out():
 @pytest.mark.slow
 def test_processes_are_timed_together():
   assert scaling._together(2, 2, TINY) > 0
+
+
+def test_precisions_are_compared_in_units_of_the_spread():
+  whole = analysis.made_up(5)
+  fewer = whole.copy(deep=True)
+  fewer['rankme'] = whole.rankme + 2 * whole.rankme.std('seed')
+  rows = {
+    row[0]: row[1:] for row in precision.compared(whole, fewer, [0, 19_900])
+  }
+  for name, row in rows.items():
+    if row[0] is not None and 'RankMe' not in name:
+      assert row[2] == pytest.approx(0), name
+  assert any(row[2] and row[2] > 1 for row in rows.values())
 
 
 def test_tables_are_written_for_programs_and_for_people(tmp_path):

@@ -136,6 +136,39 @@ def test_sigterm_saves_and_the_rest_is_the_same(
   )
 
 
+def test_a_signal_while_a_row_is_measured_does_not_wait_for_its_end(
+  finished, tmp_path, monkeypatch
+):
+  """The population is saved, and the row measured on going on."""
+  measured = []
+  bind = programs.Programs._bind
+
+  def sending(program, inputs, pair):
+    call = bind(program, inputs, pair)
+
+    def one(population, previous=None):
+      measured.append(population.now())
+      if measured.count(4) == 1 and measured[-1] == 4:
+        os.kill(os.getpid(), signal.SIGTERM)
+      return call(population, previous)
+
+    return one
+
+  with monkeypatch.context() as patch:
+    patch.setattr(programs.Programs, '_bind', staticmethod(sending))
+    assert run(tmp_path, small.modadd_config()) is loop.Outcome.STOPPED
+  assert measured.count(2) == 3 and measured.count(4) == 1
+  assert timeseries.reached(tmp_path) == [0, 2]
+  lines = []
+  assert run(tmp_path, small.modadd_config(), lines.append) is (
+    loop.Outcome.FINISHED
+  )
+  assert any('checkpoint of step 4' in line for line in lines)
+  xr.testing.assert_identical(
+    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
+  )
+
+
 @pytest.mark.parametrize('name', ['SIGTERM', 'SIGHUP', 'SIGINT'])
 def test_a_signal_while_a_resumed_run_compiles(
   finished, tmp_path, monkeypatch, name
@@ -212,6 +245,27 @@ def test_a_full_disk_leaves_a_run_that_goes_on(
     with pytest.raises(UserError, match='disk of .* is full') as caught:
       run(tmp_path, small.modadd_config())
     assert f'--workdir={tmp_path}' in str(caught.value)
+  assert run(tmp_path, small.modadd_config()) is loop.Outcome.FINISHED
+  xr.testing.assert_identical(
+    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
+  )
+
+
+def test_too_little_memory_of_a_device_names_the_remedy(
+  finished, tmp_path, monkeypatch
+):
+  def exhausted(*args):
+    raise jax.errors.JaxRuntimeError(
+      'RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes.\nmore'
+    )
+
+  with monkeypatch.context() as patch:
+    patch.setattr(programs.Programs, 'segment', exhausted)
+    with pytest.raises(UserError, match='too little memory: Out of') as caught:
+      run(tmp_path, small.modadd_config())
+  for word in ('seeds.at_once', 'examples_at_once', 'devices_per_seed',
+               '--dry_run', f'--workdir={tmp_path}'):  # fmt: skip
+    assert word in str(caught.value)
   assert run(tmp_path, small.modadd_config()) is loop.Outcome.FINISHED
   xr.testing.assert_identical(
     timeseries.load(tmp_path).load(), timeseries.load(finished).load()

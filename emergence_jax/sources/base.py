@@ -70,6 +70,10 @@ class Source(Protocol):
     """
     ...
 
+  def is_stopping(self) -> bool:
+    """Whether to leave a row unfinished; asked before each measure."""
+    ...
+
   def after(self, step: int) -> bool:
     """Called once the row is written; whether to go on."""
     ...
@@ -121,7 +125,7 @@ def _blank(like: np.ndarray, seeds: int) -> np.ndarray:
 
 
 def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
-  """Measures one step of a source; None if it cannot get there."""
+  """Measures one step of a source; None if it cannot, or is to stop."""
   snapshots = source.at(step, names)
   if snapshots is None:
     return None
@@ -131,6 +135,8 @@ def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
   seconds: dict[str, float] = {}
   for snapshot in snapshots:
     for name in names:
+      if source.is_stopping():
+        return None
       if name in programs.pairs and snapshot.previous is None:
         continue
       began = time.monotonic()

@@ -63,6 +63,10 @@ class Saved:
     """Whether the loss was finite since the row before."""
     return np.where(self._finite_until(step), Status.OK, Status.NON_FINITE)
 
+  def is_stopping(self):
+    """A signal ends the process, and the same call goes on."""
+    return False
+
   def after(self, step):
     """There is nothing to do, and more to come."""
     del step

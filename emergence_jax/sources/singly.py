@@ -82,6 +82,10 @@ class OneByOne(abc.ABC):
     marks = [self._marks.get((step, seed), Status.OK) for seed in self.seeds]
     return np.array(marks)
 
+  def is_stopping(self) -> bool:
+    """A signal ends the process, and the same call goes on."""
+    return False
+
   def after(self, step: int) -> bool:
     """There is more to come."""
     del step

@@ -95,21 +95,28 @@ class Training:
     return range(seeds.first, seeds.first + seeds.count)
 
   def left(self) -> list[int]:
-    """Steps of the rows to come; that of a new run's beginning, too."""
-    begun = self.step in self.checkpoints.steps()
+    """Steps of the rows to come; that of where it stands, if it lacks."""
+    last = self._last_row()
     return [
-      s for s in self.config.steps.tolist() if s > self.step - (not begun)
+      s
+      for s in self.config.steps.tolist()
+      if s > self.step or (s == self.step and s != last)
     ]
+
+  def _last_row(self) -> int | None:
+    """The step of the newest row."""
+    reached = self.writer.reached()
+    return reached[-1] if reached else None
 
   def _before(self) -> PyTree | None:
     """Parameters at the newest row up to here, for measures of pairs."""
     if not self.programs.pairs:
       return None
-    steps = self.config.steps
-    row = int(steps[steps <= self.step][-1])
+    row = self._last_row()
+    if row is None:
+      return None
     if row == self.step:
-      written = self.step in self.checkpoints.steps()
-      return self.programs.copy(self.population.params) if written else None
+      return self.programs.copy(self.population.params)
     found = self.checkpoints.restore(row, self.programs.abstract_population)
     if found is not None:
       return found.params
@@ -172,6 +179,11 @@ class Training:
     """Whether the loss was finite since the row before."""
     del step
     return np.where(self._finite, Status.OK, Status.NON_FINITE)
+
+  def is_stopping(self):
+    """Whether a signal has come; its row is then measured on going on."""
+    self._meet()
+    return self.stopped_by is not None
 
   def after(self, step):
     """Saves the population; whether nobody asked to stop."""

@@ -5,6 +5,7 @@ python -m experiments.bench measures
 python -m experiments.bench --seeds=16 analysis
 python -m experiments.bench scaling
 python -m experiments.bench starts
+python -m experiments.bench --seeds=8 precision
 python -m experiments.bench all
 python -m experiments.bench accelerator
 
@@ -37,7 +38,7 @@ _OUT = flags.DEFINE_string('out', 'runs/bench', 'Folder to write tables to.')
 _TRIALS = flags.DEFINE_integer('trials', 60, 'Of damage, or of kills.')
 
 _ALL = ('train', 'measures', 'analysis', 'scaling', 'starts')
-_TABLES = (*_ALL, 'accelerator')
+_TABLES = (*_ALL, 'precision', 'accelerator')
 _OTHERS = ('calibration', 'damage', 'kills')
 
 
