@@ -154,9 +154,10 @@ LAYOUT_KEYS = (
   'seeds.devices_per_seed',
   'checkpoints.keep',
   'checkpoints.keep_period',
+  'release.devices',
 )
-# And one that moves nothing: what a run is set beside.
-FREE_KEYS = ('reference.name',)
+# And those that move nothing: what a run is set beside, what becomes of files.
+FREE_KEYS = ('reference.name', 'release.delete')
 
 
 def build(path: str, cls: type, given: Mapping[str, Any]) -> Any:

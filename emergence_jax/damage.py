@@ -72,6 +72,9 @@ def root(workdir: files.Path) -> dict:
     UserError: if there is no store, or they are damaged.
   """
   path = pathlib.Path(workdir) / store.NAME
+  packed = pathlib.Path(workdir) / store.PACKED
+  if packed.exists() and not path.exists():
+    return store.packed_attributes(packed)
   if not path.is_dir():
     raise UserError(
       f'{workdir} holds no {store.NAME}; give the directory of a run, '

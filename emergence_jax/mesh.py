@@ -142,13 +142,43 @@ def placed(mesh: Mesh, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
   Where devices share a seed, each holds a part of the longest axis that
   divides; a leaf without such an axis is on all of them.
   """
-  per_seed = mesh.shape.get(MODEL_AXIS, 1)
-  axes = [a for a in range(1, leaf.ndim) if leaf.shape[a] % per_seed == 0]
-  if per_seed == 1 or not axes:
+  if MODEL_AXIS not in mesh.shape:
     return sharded(mesh)
-  spec = [SEED_AXIS] + [None] * (leaf.ndim - 1)
-  spec[max(axes, key=lambda a: leaf.shape[a])] = MODEL_AXIS
-  return NamedSharding(mesh, PartitionSpec(*spec))
+  return NamedSharding(
+    mesh, PartitionSpec(SEED_AXIS, *_parts(mesh, leaf.shape[1:]))
+  )
+
+
+def model_mesh(devices: int) -> Mesh:
+  """A mesh of devices that share a single model.
+
+  Raises:
+    UserError: if there are not so many.
+  """
+  there = jax.local_devices()
+  if devices > len(there):
+    raise UserError(
+      f'{devices} devices are to share a model, but JAX sees {len(there)} '
+      f'{there[0].platform} devices; ask for at most {len(there)}.'
+    )
+  return Mesh(
+    np.array(there[:devices]), (MODEL_AXIS,), axis_types=(AxisType.Auto,)
+  )
+
+
+def placed_alone(mesh: Mesh, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+  """Sharding of a leaf of a model that has no seed axis."""
+  return NamedSharding(mesh, PartitionSpec(*_parts(mesh, leaf.shape)))
+
+
+def _parts(mesh: Mesh, shape: tuple[int, ...]) -> list[str | None]:
+  """The axis of a leaf of which each device holds a part; none if none."""
+  devices = mesh.shape.get(MODEL_AXIS, 1)
+  spec: list[str | None] = [None] * len(shape)
+  axes = [a for a, size in enumerate(shape) if size % devices == 0]
+  if devices > 1 and axes:
+    spec[max(axes, key=lambda a: shape[a])] = MODEL_AXIS
+  return spec
 
 
 def spread_examples(mesh: Mesh, batch: PyTree) -> PyTree:

@@ -13,6 +13,7 @@ import numpy as np
 
 from emergence_jax import config as config_lib
 from emergence_jax import limits, progress, recording
+from emergence_jax import mesh as mesh_lib
 from emergence_jax import programs as programs_lib
 from emergence_jax import specs as specs_lib
 from emergence_jax.models import released
@@ -34,12 +35,17 @@ class ReleaseConfig:
     dtype: of the parameters, `float32` or `bfloat16`.
     delete: whether what was fetched from the hub leaves the cache once it is
       measured.
+    devices: that share a model, where one has too little memory for it.
   """
 
   name: str = ''
   sets: str = ''
   dtype: str = 'float32'
   delete: bool = False
+  devices: int = 1
+
+  def __post_init__(self):
+    limits.check('config.release.devices', self.devices, 1)
 
 
 class Release(NamedTuple):
@@ -49,11 +55,13 @@ class Release(NamedTuple):
     revisions: seed → step → where.
     subject: what is measured of them.
     dtype: of the parameters.
+    devices: that share a model.
   """
 
   revisions: folders.Revisions
   subject: recording.Subject
   dtype: str
+  devices: int
 
 
 def _find(root: str, delete: bool) -> tuple[str, folders.Revisions]:
@@ -128,6 +136,7 @@ def prepare(
       f'config.release.dtype={options.dtype!r} is unknown; known: '
       f'{", ".join(released.DTYPES)}.'
     )
+  mesh_lib.model_mesh(options.devices)  # raises where there are not so many
   specs, _ = specs_lib.parse(raw.get('measures', {}))
   name, revisions = _find(str(root), options.delete)
   revisions = folders.select(revisions, steps)
@@ -160,7 +169,7 @@ def prepare(
     'checkpoints': {'steps': there, 'seeds': list(revisions)},
   }
   subject = recording.Subject(objective, can, there, list(revisions), kept)
-  return Release(revisions, subject, options.dtype)
+  return Release(revisions, subject, options.dtype, options.devices)
 
 
 def measure(
@@ -191,8 +200,9 @@ def measure(
 
   def source_of(programs: programs_lib.OneSeed) -> Revisions:
     return Revisions(
-      workdir, release.revisions, model, release.dtype, programs, say
-    )
+      workdir, release.revisions, model, release.dtype, release.devices,
+      programs, say,
+    )  # fmt: skip
 
   return recording.record(workdir, release.subject, source_of, say)
 
@@ -227,9 +237,17 @@ def describe(
   yield f'parameters    {number:,}, {progress.size(number * dtype.itemsize)}'
   yield f'revisions     {there} of {len(subject.seeds)} seeds'
   yield f'items         {items}; {exams.length} tokens'
+  if release.devices > 1:
+    yield f'memory        of each of {release.devices} devices'
   yield f'  {"":12}{"memory":>10}{"revisions":>12}'
   shapes = jax.eval_shape(subject.objective.init, jax.random.key(0))
-  params = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype), shapes)
+  mesh = mesh_lib.model_mesh(release.devices)
+  params = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(
+      x.shape, dtype, sharding=mesh_lib.placed_alone(mesh, x)
+    ),
+    shapes,
+  )
   made = subject.measures()
   pairs = {name for name, measure in made.items() if measure.pair}
   times = base.times(subject.specs, pairs, subject.steps)

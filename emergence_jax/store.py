@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shutil
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ from emergence_jax import files
 from emergence_jax.types import Field, Measure, UserError
 
 NAME = 'timeseries.zarr'
+# The same in one file, see `packing`.
+PACKED = 'timeseries.zarr.zip'
 # Where one is made, before it takes its place.
 PARTIAL = 'timeseries.partial'
 # Of the store; an attribute of the dataset. 1: other states of rows; 2: no
@@ -153,6 +156,19 @@ def _seal(folder: pathlib.Path) -> None:
     attributes = document['attributes']
     attributes[CHECKSUM] = files.checksum(document)
     path.write_text(json.dumps(document, indent=2), encoding='utf-8')
+
+
+def packed_attributes(path: pathlib.Path) -> dict[str, Any]:
+  """Attributes of the group in a packed timeseries.
+
+  Raises:
+    UserError: if it is damaged.
+  """
+  if not files.has_crc32c(path):
+    raise UserError(f'{path} is damaged and cannot be read.')
+  with zipfile.ZipFile(path) as archive:
+    document = json.loads(archive.read('zarr.json'))
+  return dict(document.get('attributes', {}))
 
 
 def metadata(folder: pathlib.Path) -> dict | None:

@@ -108,6 +108,8 @@ def load(workdir: files.Path, say: Callable[[str], None] = _warn) -> xr.Dataset:
   workdir = pathlib.Path(workdir).expanduser()
   path = workdir / STORE
   version = damage.root(workdir).get('format', 1)
+  if not path.exists():
+    return _load_packed(workdir / store.PACKED)
   if version > store.FORMAT:
     raise UserError(
       f'{path} is of format {version}, which a newer version of this package '
@@ -132,6 +134,13 @@ def load(workdir: files.Path, say: Callable[[str], None] = _warn) -> xr.Dataset:
     data = xr.open_zarr(path, consolidated=False, chunks=None)
   data['status'] = data.status.copy(data=found.status_SxC)
   return _first(_without_bookkeeping(data), found.rows)
+
+
+def _load_packed(path: pathlib.Path) -> xr.Dataset:
+  """A timeseries in one file, whose checksum `damage.root` has looked at."""
+  with zarr.storage.ZipStore(path, mode='r') as packed:
+    data = xr.open_zarr(packed, consolidated=False, chunks=None).load()
+  return _without_bookkeeping(data)
 
 
 def in_rows(data: xr.Dataset) -> list[str]:

@@ -1,6 +1,10 @@
-"""Writes a run's timeseries as tidy CSV or Parquet files, or for TensorBoard.
+"""Writes a run's timeseries as CSV or Parquet, for TensorBoard, or packed.
 
 python -m experiments.export --workdir=runs/2026-01-31-120000-modadd-31
+python -m experiments.export --workdir=runs/latest --format=packed
+
+Packed is one small file, without per-example flags and the history of every
+update, in a folder that analyze and report read as they do a run's.
 """
 
 from absl import flags
@@ -12,7 +16,10 @@ _FOLDER = flags.DEFINE_string(
   'folder', None, 'Where to write; a folder named after the format if absent.'
 )
 _FORMAT = flags.DEFINE_enum(
-  'format', 'csv', ['csv', 'parquet', 'tensorboard'], 'What to write.'
+  'format',
+  'csv',
+  ['csv', 'parquet', 'tensorboard', 'packed'],
+  'What to write.',
 )
 
 
@@ -20,7 +27,7 @@ def main(argv):
   """Writes one file for each set of dimensions, and names them."""
   del argv
   with apps.errors():
-    from emergence_jax import damage, export
+    from emergence_jax import damage, export, packing
 
     workdir = apps.path('workdir', _WORKDIR.value)
     damage.root(workdir)  # raises if there is no run
@@ -31,6 +38,7 @@ def main(argv):
       'csv': export.to_csv,
       'parquet': export.to_parquet,
       'tensorboard': export.to_tensorboard,
+      'packed': packing.pack,
     }[_FORMAT.value]
     for path in write(workdir, folder):
       apps.say(f'wrote {path}')

@@ -13,7 +13,7 @@ FLOORS = [
   ['types', 'fields', 'compiling', 'older', 'flops', 'prng', 'names', 'limits',
    'schedule', 'processes', 'mesh', 'files', 'stopping', 'profiling', 'live'],
   ['numerics', 'tasks', 'models', 'optim', 'store', 'damage', 'timeseries',
-   'rows', 'export', 'checkpoints', 'progress'],
+   'rows', 'export', 'packing', 'checkpoints', 'progress'],
   ['objective', 'train', 'measures', 'reference', 'specs', 'config', 'rundir',
    'programs', 'loading'],
   ['sources', 'dry_run', 'extending', 'loop', 'offline', 'recording',

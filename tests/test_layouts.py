@@ -7,9 +7,18 @@ import numpy as np
 import pytest
 
 from emergence_jax import config as config_lib
-from emergence_jax import loop, mesh, optim, programs, timeseries, train
+from emergence_jax import (
+  loop,
+  mesh,
+  optim,
+  programs,
+  releases,
+  timeseries,
+  train,
+)
+from emergence_jax.models import released
 from emergence_jax.types import UserError
-from tests import small
+from tests import release, small
 
 # The size of the tiny models' numbers, over some steps of training.
 CLOSE = dict(rtol=2e-4, atol=2e-5)
@@ -162,3 +171,35 @@ def test_a_run_of_more_devices_is_read_here(tmp_path):
   assert config_lib.on_this_machine(config_lib.plain(given)) == (
     config_lib.plain(given)
   )
+
+
+@pytest.mark.slow
+def test_two_devices_share_a_released_model(tmp_path):
+  """Each holds a part of every large matrix; the numbers agree."""
+  root = tmp_path / 'tiny'
+  release.train(root, [0], [0, 4])
+  folder = root / 'tiny-seed0' / 'step4'
+  _, alone = released.load_checkpoint(folder)
+  _, shared = released.load_checkpoint(folder, devices=2)
+  chex.assert_trees_all_equal(jax.device_get(shared), jax.device_get(alone))
+  parts = [x.addressable_shards[0].data.size for x in jax.tree.leaves(shared)]
+  assert sum(parts) < 0.51 * sum(x.size for x in jax.tree.leaves(alone))
+  given = {
+    'release': {'sets': 'patterns'},
+    'measures': {
+      'choice': {}, 'rank': {'examples': 8}, 'barrier': small.ALL['barrier'],
+    },
+  }  # fmt: skip
+  found = []
+  for devices in (1, 2):
+    given['release']['devices'] = devices
+    workdir = tmp_path / str(devices)
+    assert releases.measure(given, root, workdir, say=list) == 2
+    found.append(timeseries.load(workdir).load())
+  for name in ('accuracy', 'log_prob', 'rankme', 'loss_barrier'):
+    np.testing.assert_allclose(
+      found[1][name], found[0][name], rtol=1e-3, atol=1e-5, err_msg=name
+    )
+  given['release']['devices'] = 3
+  with pytest.raises(UserError, match='3 devices are to share a model'):
+    releases.measure(given, root, tmp_path / '3', say=list)

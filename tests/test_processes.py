@@ -191,6 +191,21 @@ def test_last_words_are_said_where_a_process_ends_without_any():
   assert done.stderr.decode().strip() == 'error: alone'
 
 
+def test_a_process_that_does_not_come_is_not_waited_for_without_end():
+  code = (
+    'import threading\n'
+    'from emergence_jax import processes\n'
+    'processes._meet_seconds = 0.05\n'
+    'with processes._meeting("a segment"):\n'
+    '  threading.Event().wait()\n'
+  )
+  done = subprocess.run([sys.executable, '-c', code], capture_output=True)
+  assert done.returncode == processes.TRY_AGAIN
+  said = done.stderr.decode()
+  assert 'waited 0.05 s for the other processes (a segment)' in said
+  assert 'to go on' in said
+
+
 def test_measuring_a_release_is_of_one_process(tmp_path):
   done = apps.call(
     'measure', '--config=pythia:160m', f'--checkpoints={tmp_path}',

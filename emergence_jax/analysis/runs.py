@@ -144,7 +144,7 @@ def _load(workdir: pathlib.Path, taken) -> Run:
   label = _free(_label(config, workdir), workdir, taken)
   reference = reference_of(config)
   keep = [n for n, v in data.data_vars.items() if 'item' not in v.dims]
-  examples = data.sizes.get('item')
+  examples = data.sizes.get('item', data.attrs.get('examples'))
   data = data[keep].load()
   # `emergence.corrected` needs it.
   data.attrs['examples'] = examples

@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from emergence_jax import mesh as mesh_lib
 from emergence_jax.models import layouts
 from emergence_jax.models.base import FlaxModel
 from emergence_jax.types import PyTree, UserError
@@ -156,8 +157,16 @@ def _is_leaf(value: Any) -> bool:
   return isinstance(value, tuple)
 
 
+def placing(devices: int) -> Callable[[jax.Array], jax.Array]:
+  """Puts a leaf where it is to be, if several devices share the model."""
+  if devices == 1:
+    return lambda leaf: leaf
+  mesh = mesh_lib.model_mesh(devices)
+  return lambda leaf: jax.device_put(leaf, mesh_lib.placed_alone(mesh, leaf))
+
+
 def load_checkpoint(
-  folder: str | pathlib.Path, *, dtype: str = 'float32'
+  folder: str | pathlib.Path, *, dtype: str = 'float32', devices: int = 1
 ) -> tuple[FlaxModel, PyTree]:
   """A released model and its parameters.
 
@@ -166,6 +175,7 @@ def load_checkpoint(
   Args:
     folder: holds `config.json` and weights.
     dtype: of the parameters, `float32` or `bfloat16`.
+    devices: that share the model, each with a part of every large matrix.
 
   Returns:
     (model, params), for `model.apply(params, tokens_BxT)`.
@@ -182,11 +192,12 @@ def load_checkpoint(
   leaves = kind.leaves(model.config)
   shapes = jax.eval_shape(model.init, jax.random.key(0))
   _check(folder, tensors, leaves, shapes)
+  place = placing(devices)
 
   def read(leaf: layouts.Leaf) -> jax.Array:
     (name,), change = leaf
     try:
-      return change(tensors[name][1]()).astype(DTYPES[dtype])
+      return place(change(tensors[name][1]()).astype(DTYPES[dtype]))
     except Exception as error:
       raise UserError(f'{folder}: {name} cannot be read ({error}).') from error
 

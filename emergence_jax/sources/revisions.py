@@ -27,6 +27,7 @@ class Revisions(OneByOne):
     there: seed → step → where.
     model: that all of them have to be.
     dtype: of the parameters.
+    devices: that share a model.
     programs: compiled measures.
     say: takes lines of text for the user.
   """
@@ -37,11 +38,13 @@ class Revisions(OneByOne):
     there: folders.Revisions,
     model: FlaxModel,
     dtype: str,
+    devices: int,
     programs: programs_lib.OneSeed,
     say: Say,
   ):
     super().__init__(list(there), folders.union(there), programs, say)
     self._there, self._model, self._dtype = there, model, dtype
+    self._devices = devices
     self._held: dict[int, int] = {}
     self._mark_repeats(workdir / FINGERPRINTS)
 
@@ -71,7 +74,9 @@ class Revisions(OneByOne):
     if place is None:
       return None
     try:
-      model, params = released.load_checkpoint(place.fetch(), dtype=self._dtype)
+      model, params = released.load_checkpoint(
+        place.fetch(), dtype=self._dtype, devices=self._devices
+      )
       if model.module != self._model.module:
         raise UserError(f'{place} is of another shape than the others.')
     except hub.Unreachable:

@@ -1,0 +1,82 @@
+"""A run's timeseries in one small file: what analysis and report need of it.
+
+Per-example flags and the history of every update are left out; all else is
+there to the bit. A folder that holds such a file is read as a run is.
+"""
+
+import pathlib
+import shutil
+import tempfile
+import zipfile
+
+import google_crc32c
+import numpy as np
+import xarray as xr
+import zarr
+
+from emergence_jax import files, store
+from emergence_jax.timeseries import load
+
+# What is copied beside it, for people.
+_BESIDE = ('config.json', 'env.json')
+
+
+def needed(data: xr.Dataset) -> xr.Dataset:
+  """A timeseries without flags of examples and history."""
+  left_out = [
+    name
+    for name, variable in data.variables.items()
+    if {'item', 'train_step'} & set(variable.dims)
+  ]
+  kept = data.drop_vars(left_out)
+  if 'item' in data.sizes:
+    kept.attrs['examples'] = data.sizes['item']
+  return kept
+
+
+def _archive(folder: pathlib.Path, path: pathlib.Path) -> None:
+  """Archives a folder; the comment is the CRC-32C of what is before."""
+  with zipfile.ZipFile(path, 'w') as archive:
+    for file in sorted(p for p in folder.rglob('*') if p.is_file()):
+      # Without times, so that the same numbers give the same file.
+      name = zipfile.ZipInfo(str(file.relative_to(folder)))
+      archive.writestr(name, file.read_bytes())
+    archive.comment = bytes(4)
+  data = path.read_bytes()[:-4]
+  path.write_bytes(data + google_crc32c.value(data).to_bytes(4, 'little'))
+
+
+def pack(
+  workdir: str | pathlib.Path, folder: str | pathlib.Path
+) -> list[pathlib.Path]:
+  """Writes the packed timeseries of a run, and its configuration.
+
+  Args:
+    workdir: run directory.
+    folder: where to write; made if it is not there.
+
+  Returns:
+    What was written.
+  """
+  workdir = pathlib.Path(workdir).expanduser()
+  data = needed(load(workdir)).load()
+  encoding = {}
+  for name, variable in data.variables.items():
+    variable.encoding = {}
+    if variable.ndim and np.issubdtype(variable.dtype, np.number):
+      encoding[name] = {
+        'chunks': variable.shape,
+        'compressors': zarr.codecs.BloscCodec(cname='zstd', clevel=9),
+      }
+  folder = files.check_writable(folder, 'give another --folder')
+  path = folder / store.PACKED
+  with files.replacing(path) as partial:
+    with tempfile.TemporaryDirectory() as work:
+      data.to_zarr(work, encoding=encoding, consolidated=False, zarr_format=3)
+      _archive(pathlib.Path(work), partial)
+  written = [path]
+  for name in _BESIDE:
+    if (workdir / name).exists() and workdir.resolve() != folder.resolve():
+      shutil.copyfile(workdir / name, folder / name)
+      written.append(folder / name)
+  return written

@@ -1,0 +1,1 @@
+"""What our own runs say: their packed timeseries, tables and figures."""

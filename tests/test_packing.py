@@ -1,0 +1,75 @@
+"""A run in one small file is read as a run is."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from emergence_jax import config, loop, packing, store, timeseries
+from emergence_jax.analysis import runs
+from emergence_jax.types import UserError
+from tests import apps, small
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory):
+  path = tmp_path_factory.mktemp('run') / 'run'
+  raw = small.modadd_config(steps=12)
+  loop.run(config.from_mapping(raw), path, lambda line: None)
+  return path
+
+
+def test_what_is_kept_is_kept_to_the_bit(workdir, tmp_path):
+  packing.pack(workdir, tmp_path)
+  whole, packed = timeseries.load(workdir), timeseries.load(tmp_path)
+  left_out = set(whole.variables) - set(packed.variables)
+  assert left_out == {
+    'correct', 'trained_on', 'item', 'train_loss', 'grad_norm', 'train_step'
+  } & set(whole.variables)  # fmt: skip
+  for name in packed.data_vars:
+    xr.testing.assert_equal(packed[name].load(), whole[name].load())
+    assert packed[name].attrs == whole[name].attrs
+  assert packed.attrs == {**whole.attrs, 'examples': whole.sizes['item']}
+  size = (tmp_path / store.PACKED).stat().st_size
+  assert size < 100_000
+
+
+def test_the_analysis_finds_the_same(workdir, tmp_path):
+  packing.pack(workdir, tmp_path / 'run')
+  (one,), (other,) = (
+    runs.load([w]).values() for w in (workdir, tmp_path / 'run')
+  )
+  assert one.data.attrs['examples'] == other.data.attrs['examples']
+  names = [
+    n for n in one.data.data_vars if 'train_step' not in one.data[n].dims
+  ]
+  xr.testing.assert_equal(one.data[names], other.data[names])
+
+
+def test_apps_read_it(workdir, tmp_path):
+  done = apps.call(
+    'export', f'--workdir={workdir}', '--format=packed', f'--folder={tmp_path}'
+  )
+  assert done.returncode == 0, done.stderr
+  assert f'wrote {tmp_path / store.PACKED}' in done.stdout
+  shown = apps.call('analyze', f'--workdir={tmp_path}')
+  assert shown.returncode == 0, shown.stderr
+  again = apps.call('report', f'--workdir={tmp_path}')
+  assert again.returncode == 0, again.stderr
+  assert (tmp_path / 'report' / 'report.html').exists()
+
+
+def test_no_flipped_bit_goes_unnoticed(workdir, tmp_path):
+  packing.pack(workdir, tmp_path)
+  path = tmp_path / store.PACKED
+  whole = path.read_bytes()
+  rng = np.random.default_rng(0)
+  for _ in range(50):
+    data = bytearray(whole)
+    data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+    path.write_bytes(data)
+    with pytest.raises(UserError, match='is damaged'):
+      timeseries.load(tmp_path)
+  for length in (0, 2, len(whole) // 2, len(whole) - 1):
+    path.write_bytes(whole[:length])
+    with pytest.raises(UserError, match='is damaged'):
+      timeseries.load(tmp_path)
