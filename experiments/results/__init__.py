@@ -1,1 +1,0 @@
-"""What our own runs say: their packed timeseries, tables and figures."""
