@@ -320,7 +320,10 @@ def run(
   traced: profiling.Profile = profiling.NoProfile()
   if profile:
     traced = profiling.parse(profile, workdir, config.train.steps)
-  processes.check_same(config.raw, config_lib.differences)
+  flags = {'workdir': str(workdir), 'overwrite': overwrite, 'profile': profile}
+  processes.check_same(
+    {'config': config.raw, **flags, 'log': log}, config_lib.differences
+  )
   say = say if processes.leads() else _silent
   processes.agreed(lambda: rundir.make(workdir))
   stop = stopping.StopRequest()

@@ -28,8 +28,7 @@ def everything(steps=4, **seeds):
   given = small.algorithmic_config(steps=steps, count=2)
   given.measures = {
     'behaviour': {'examples': 4}, 'rank': {'examples': 8},
-    'fisher': {'examples': 8}, 'barrier': small.ALL['barrier'],
-    'gradcov': {'batches': 4, 'batch_size': 4, 'prefix': 100},
+    'fisher': {'examples': 8},
   }  # fmt: skip
   given.seeds.update(**seeds)
   return config_lib.from_mapping(given)

@@ -130,13 +130,15 @@ def test_a_measure_is_added_by_two_processes(tmp_path, alone):
 @pytest.mark.slow
 def test_processes_of_different_configurations_are_refused(tmp_path):
   codes, said = run(
-    2, tmp_path / 'run', CONFIG, of_1=['--config.optimizer.rate=0.5']
-  )
+    2, tmp_path / 'run', CONFIG,
+    of_1=['--config.optimizer.rate=0.5', f'--workdir={tmp_path / "other"}'],
+  )  # fmt: skip
   assert codes == [1, 1], said
   for _, error in said:
-    assert 'optimizer.rate: process 0 has' in error
+    assert 'config.optimizer.rate: process 0 has' in error
+    assert 'workdir: process 0 has' in error
     assert 'process 1 has 0.5' in error
-  assert not (tmp_path / 'run').exists()
+  assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

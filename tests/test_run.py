@@ -254,7 +254,7 @@ def test_a_stopped_run_does_not_count_as_done(environment, tmp_path):
     ((KILL_CONFIG, '--measures=rank,lcc'), ["--measures='lcc'", 'barrier']),
     (
       (KILL_CONFIG, '--config.seeds.devices=3', '--config.seeds.count=4'),
-      ['count=4 must be a multiple of 3', 'try 6'],
+      ['count=4 does not divide over 3', 'try 6'],
     ),
   ],
 )
