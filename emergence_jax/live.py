@@ -1,5 +1,6 @@
 """Scalars sent to a viewer while a run goes on; nothing unless asked for."""
 
+import importlib.util
 import json
 import pathlib
 import zlib
@@ -61,13 +62,8 @@ class TensorBoard(Nothing):
   def __init__(
     self, folder: pathlib.Path, layout: Mapping[str, Any], step: int
   ):
-    try:
-      import tensorboardX
-    except ImportError as error:
-      raise UserError(
-        '--log=tensorboard needs tensorboardX: pip install '
-        "'emergence_jax[tensorboard]'."
-      ) from error
+    import tensorboardX
+
     self._fields, self._coords = layout['fields'], layout['coords']
     self._writers = [
       tensorboardX.SummaryWriter(str(folder / f'seed_{seed}'), purge_step=step)
@@ -103,12 +99,8 @@ class WandB(Nothing):
 
   def __init__(self, workdir: pathlib.Path, layout: Mapping[str, Any], step):
     del step
-    try:
-      import wandb
-    except ImportError as error:
-      raise UserError(
-        "--log=wandb needs wandb: pip install 'emergence_jax[wandb]'."
-      ) from error
+    import wandb
+
     self._fields, self._coords = layout['fields'], layout['coords']
     group, name = workdir.resolve().name, str(workdir.resolve())
     word = f'{zlib.crc32(name.encode()):08x}'
@@ -145,6 +137,23 @@ def _tensorboard(workdir, layout, step) -> Nothing:
 
 
 KINDS = {'tensorboard': _tensorboard, 'wandb': WandB}
+_LIBRARIES = {'tensorboard': 'tensorboardX', 'wandb': 'wandb'}
+
+
+def check(kind: str) -> None:
+  """Raises a UserError for a kind that is not known, or whose library lacks.
+
+  To be asked before anything is begun.
+  """
+  if not kind:
+    return
+  if kind not in KINDS:
+    raise UserError(f'--log={kind!r} is unknown; known: {", ".join(KINDS)}.')
+  if importlib.util.find_spec(_LIBRARIES[kind]) is None:
+    raise UserError(
+      f'--log={kind} needs {_LIBRARIES[kind]}: pip install '
+      f"'emergence_jax[{kind}]'."
+    )
 
 
 def open_log(
@@ -155,8 +164,7 @@ def open_log(
   Raises:
     UserError: for a kind that is not known, or whose library lacks.
   """
+  check(kind)
   if not kind:
     return Nothing()
-  if kind not in KINDS:
-    raise UserError(f'--log={kind!r} is unknown; known: {", ".join(KINDS)}.')
   return KINDS[kind](workdir, layout, step)

@@ -317,6 +317,7 @@ def run(
     UserError: if the run cannot go on; what was computed is kept.
   """
   config_lib.check_devices(config)  # first, and before anything is written
+  live.check(log)
   traced: profiling.Profile = profiling.NoProfile()
   if profile:
     traced = profiling.parse(profile, workdir, config.train.steps)

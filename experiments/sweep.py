@@ -79,7 +79,9 @@ def run(
       return code
     if code:
       failed.append(name)
-  listed.show([r for r in listing.runs(folder) if r.path.name in names])
+  there = [r for r in listing.runs(folder) if r.path.name in names]
+  if there:
+    listed.show(there)
   if failed:
     apps.say(f'failed, for the reasons above: {", ".join(failed)}.')
   workdirs = ' '.join(

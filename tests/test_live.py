@@ -7,7 +7,8 @@ import pytest
 from wandb.proto import wandb_internal_pb2
 
 from emergence_jax import config as config_lib
-from emergence_jax import loop, timeseries
+from emergence_jax import live, loop, timeseries
+from emergence_jax.types import UserError
 from tests import small
 
 _HEADER, _BLOCK = 7, 32_768
@@ -42,6 +43,17 @@ def history(path):
     if items:
       found[items['_step']] = items
   return found
+
+
+@pytest.mark.parametrize('kind', list(live.KINDS))
+def test_a_library_that_lacks_is_named_before_anything_is_begun(
+  tmp_path, monkeypatch, kind
+):
+  monkeypatch.setattr(live.importlib.util, 'find_spec', lambda name: None)
+  config = config_lib.from_mapping(small.modadd_config())
+  with pytest.raises(UserError, match=rf'emergence_jax\[{kind}\]'):
+    loop.run(config, tmp_path / 'run', lambda line: None, log=kind)
+  assert not (tmp_path / 'run').exists()
 
 
 def test_a_run_for_each_seed_with_the_numbers_of_the_timeseries(
