@@ -285,7 +285,7 @@ def start_devices(given: Mapping[str, Any]) -> None:
     UserError: if `config.seeds` is wrong.
   """
   seeds = build('config.seeds', SeedsConfig, plain(given).get('seeds', {}))
-  mesh.start(seeds.count, seeds.devices, seeds.devices_per_seed or 1)
+  mesh.start(seeds.count, seeds.devices, seeds.devices_per_seed)
 
 
 def check_devices(config: Config) -> None:
@@ -294,7 +294,7 @@ def check_devices(config: Config) -> None:
   JAX starts its backend, so that this comes after `mesh.start`.
   """
   seeds, model = config.seeds, config.model
-  mesh.seed_mesh(seeds.count, seeds.devices, seeds.devices_per_seed or 1)
+  mesh.seed_mesh(seeds.count, seeds.devices, seeds.devices_per_seed)
   # Parameters and the optimiser's two moments, in float32.
   if hasattr(model, 'num_weights'):
     weights = model.num_weights(config.task.vocab_size)
@@ -325,7 +325,7 @@ def on_this_machine(raw: Mapping[str, Any]) -> Mapping[str, Any]:
   given = raw.get('seeds', {})
   seeds = build('config.seeds', SeedsConfig, given)
   try:
-    mesh.seed_mesh(seeds.count, seeds.devices, seeds.devices_per_seed or 1)
+    mesh.seed_mesh(seeds.count, seeds.devices, seeds.devices_per_seed)
   except UserError:
     devices = ('devices', 'devices_per_seed')
     return {**raw, 'seeds': {k: given[k] for k in given if k not in devices}}

@@ -292,7 +292,7 @@ def describe(config: config_lib.Config) -> Iterator[str]:
   steps, count = config.steps, saved_count(config)
   layout = config.seeds
   devices = mesh.seed_mesh(
-    seeds, layout.devices, layout.devices_per_seed or 1
+    seeds, layout.devices, layout.devices_per_seed
   ).devices.flat
   kind = devices[0].platform
   yield f'parameters    {config.objective.num_params():,} a seed'

@@ -127,11 +127,6 @@ def _say(line: str) -> None:
   print(line, flush=True)
 
 
-def _silent(line: str) -> None:
-  """What processes say that do not lead."""
-  del line
-
-
 def _resume_hint(workdir: pathlib.Path) -> str:
   where = shlex.quote(str(workdir))
   return f'run the same command with --workdir={where} to go on.'
@@ -325,7 +320,7 @@ def run(
   processes.check_same(
     {'config': config.raw, **flags, 'log': log}, config_lib.differences
   )
-  say = say if processes.leads() else _silent
+  say = processes.of_first(say)
   processes.agreed(lambda: rundir.make(workdir))
   stop = stopping.StopRequest()
   with processes.lead(lambda: files.Lock(workdir)) as lock:

@@ -26,7 +26,9 @@ def available_cores() -> int:
   return os.cpu_count() or 1
 
 
-def start(count: int, devices: int | None = None, per_seed: int = 1) -> None:
+def start(
+  count: int, devices: int | None = None, per_seed: int | None = None
+) -> None:
   """Gives the CPU backend one virtual device per core, before it starts.
 
   Does nothing to accelerators, or once JAX has started its backends.
@@ -34,8 +36,9 @@ def start(count: int, devices: int | None = None, per_seed: int = 1) -> None:
   Args:
     count: number of seeds.
     devices: devices wanted; if None, the most that fit `count`.
-    per_seed: devices that share a seed.
+    per_seed: devices that share a seed; one if None.
   """
+  per_seed = per_seed or 1
   cores = available_cores()
   if not jax.distributed.is_initialized():
     cores = devices or _fitting(count, max(cores, per_seed), 1, per_seed)
@@ -59,7 +62,7 @@ def _fitting(count: int, there: int, processes: int, per_seed: int) -> int:
 
 
 def seed_mesh(
-  count: int, devices: int | None = None, per_seed: int = 1
+  count: int, devices: int | None = None, per_seed: int | None = None
 ) -> Mesh:
   """A mesh over whose axis `seed` so many seeds divide evenly.
 
@@ -67,12 +70,14 @@ def seed_mesh(
     count: number of seeds.
     devices: devices to use, of all processes together and as many of each; if
       None, on a CPU the most that fit `count`, and on accelerators all.
-    per_seed: devices that share a seed; more than one are an axis `model`.
+    per_seed: devices that share a seed; one if None, and more than one are an
+      axis `model`.
 
   Raises:
     UserError: if the seeds do not divide over the processes and devices, or
       there are not so many devices.
   """
+  per_seed = per_seed or 1
   there = jax.devices()
   processes = jax.process_count()
   kind = there[0].platform

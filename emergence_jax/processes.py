@@ -22,11 +22,9 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from emergence_jax.stopping import TRY_AGAIN
 from emergence_jax.types import PyTree, UserError
 
-# Exit code of a process that is to be started again (EX_TEMPFAIL of
-# sysexits.h), as of a run that a signal stopped.
-TRY_AGAIN = 75
 _LOST = (
   'this run has lost one of its processes, so that all of them end. It is '
   'whole up to its last checkpoint: start the same command on all machines, '
@@ -136,6 +134,11 @@ def several() -> bool:
 def leads() -> bool:
   """Whether this process writes files and speaks to the user."""
   return not several() or jax.process_index() == 0
+
+
+def of_first(say: Callable[[str], None]) -> Callable[[str], None]:
+  """Takes lines for the user, of the first process alone."""
+  return say if leads() else lambda line: None
 
 
 def _give_up(what: str, seconds: float) -> None:

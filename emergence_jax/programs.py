@@ -57,7 +57,7 @@ class Programs:
     self._config = config
     seeds = config.seeds
     self.mesh = mesh_lib.seed_mesh(
-      seeds.count, seeds.devices, seeds.devices_per_seed or 1
+      seeds.count, seeds.devices, seeds.devices_per_seed
     )
     self._at_once = seeds.at_once or mesh_lib.default_at_once(self.mesh)
     self._sharded = mesh_lib.sharded(self.mesh)

@@ -4,6 +4,9 @@ import contextlib
 import signal
 import threading
 
+# Exit code of a process that is to be started again (EX_TEMPFAIL of
+# sysexits.h), as of a run that a signal stopped.
+TRY_AGAIN = 75
 # A batch system's, a person's, and that of a terminal that was closed.
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

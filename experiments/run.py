@@ -129,13 +129,12 @@ def _say(line: str) -> None:
   """Prints, if this process is the one that speaks."""
   from emergence_jax import processes
 
-  if processes.leads():
-    apps.say(line)
+  processes.of_first(apps.say)(line)
 
 
 def _run(config):
   """Runs to the end or a stop; returns the folder if it is to be shown."""
-  from emergence_jax import compiling, loop, processes, rundir
+  from emergence_jax import compiling, loop, processes, rundir, stopping
   from emergence_jax import config as config_lib
 
   if _WORKDIR.value is not None:
@@ -153,7 +152,7 @@ def _run(config):
     _say(compiles.text())
   if outcome is loop.Outcome.STOPPED:
     # What waits for the end of the run must not go on.
-    sys.exit(processes.TRY_AGAIN)
+    sys.exit(stopping.TRY_AGAIN)
   if outcome is loop.Outcome.ALREADY_FINISHED:
     _say(
       f'this run is finished at step {config.train.steps:,}; nothing is left '

@@ -9,9 +9,6 @@ from collections.abc import Sequence
 
 from experiments import apps, listed
 
-# Exit code of a run that a signal stopped: the same command goes on.
-_STOPPED = 75
-
 
 def _folder(config: str) -> str:
   """The name of a configuration's run, for example `algorithmic-nano-cpu`.
@@ -56,7 +53,7 @@ def run(
   Raises:
     UserError: if two of them would lie in one folder.
   """
-  from emergence_jax import files, listing
+  from emergence_jax import files, listing, stopping
   from emergence_jax.types import UserError
 
   names = [_folder(config) for config in configs]
@@ -74,7 +71,7 @@ def run(
       sys.executable, '-m', 'experiments.run', f'--config={config}',
       f'--workdir={folder / name}', *flags,
     ])  # fmt: skip
-    if code == _STOPPED:
+    if code == stopping.TRY_AGAIN:
       apps.say('the same --sweep with the same --workdir goes on.')
       return code
     if code:

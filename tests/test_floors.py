@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 # Within a floor, a file may import the ones before it.
 FLOORS = [
   ['types', 'fields', 'compiling', 'older', 'flops', 'prng', 'names', 'limits',
-   'schedule', 'processes', 'mesh', 'files', 'stopping', 'profiling', 'live'],
+   'schedule', 'stopping', 'processes', 'mesh', 'files', 'profiling', 'live'],
   ['numerics', 'tasks', 'models', 'optim', 'store', 'damage', 'timeseries',
    'rows', 'export', 'packing', 'checkpoints', 'progress'],
   ['objective', 'train', 'measures', 'reference', 'specs', 'config', 'rundir',
