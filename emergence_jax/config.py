@@ -66,9 +66,11 @@ class TrainConfig:
 
   Attributes:
     steps: number of updates.
-    precision: `float32`; or `bfloat16`: of the products and the residual
-      stream in training, with float32 parameters, optimiser, softmax, norms
-      and loss. Measures are in float32 either way.
+    precision: `float32`; or for speed in training `tensorfloat32`: of the
+      products alone, on a GPU that has it (ten bits of a mantissa); or
+      `bfloat16`: of the products and the residual stream, with float32
+      parameters, optimiser, softmax, norms and loss. Measures are in float32
+      either way.
   """
 
   steps: int = 100_000

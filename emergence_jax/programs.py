@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent import futures
 from typing import Any
 
 import jax
@@ -38,6 +39,12 @@ def shapes_of(measure: Measure, params: PyTree) -> tuple[PyTree, ...]:
   inputs = jax.eval_shape(measure.inputs, seed)
   key = jax.eval_shape(lambda: prng.measure_key('', 0, 0))
   return (params, inputs, key, *((params,) * measure.pair))
+
+
+def _compilers() -> futures.ThreadPoolExecutor:
+  """Threads that compile; of several processes all in one order."""
+  alone = jax.process_count() == 1
+  return futures.ThreadPoolExecutor(mesh_lib.available_cores() if alone else 1)
 
 
 class Programs:
@@ -122,26 +129,25 @@ class Programs:
 
   def _compile_segment(self):
     step = jax.ShapeDtypeStruct((), jnp.int32)
-    # Accelerators take float32 for less unless they are told.
-    whole = self._config.train.precision == 'float32'
+    products = train.PRECISIONS[self._config.train.precision].products
     jitted = jax.jit(
       self._segment,
       donate_argnums=0,
       out_shardings=(self._where, self._sharded),
     )
-    with jax.default_matmul_precision('highest' if whole else None):
+    with jax.default_matmul_precision(products):
       return jitted.lower(self.abstract_population, step).compile()
 
-  def _compile_measure(self, name: str, spec):
-    """Compiles a measure and places its inputs; returns both."""
-    measure = specs.make(self._config.objective, name, spec)
+  def _inputs(self, measure: Measure) -> PyTree:
+    """The inputs of a measure, where its program expects them."""
     if measure.inputs_per_seed:
-      inputs = jax.jit(jax.vmap(measure.inputs), out_shardings=self._sharded)(
-        self._seeds()
-      )
-    else:
-      everywhere = mesh_lib.replicated(self.mesh)
-      inputs = jax.jit(measure.inputs, out_shardings=everywhere)(np.int32(0))
+      make = jax.jit(jax.vmap(measure.inputs), out_shardings=self._sharded)
+      return make(self._seeds())
+    everywhere = mesh_lib.replicated(self.mesh)
+    return jax.jit(measure.inputs, out_shardings=everywhere)(np.int32(0))
+
+  def _compile_measure(self, name: str, measure: Measure, inputs, at_once):
+    """Compiles a measure for inputs of these shapes."""
 
     def one(params, seed, step, inputs, *previous):
       key = prng.measure_key(name, seed, step)
@@ -152,25 +158,49 @@ class Programs:
     arguments = [abstract.params, abstract.seed, abstract.step, inputs]
     per_seed = [True, True, True, measure.inputs_per_seed]
     if measure.pair:
-      self.pairs.add(name)
       arguments.append(abstract.params)
       per_seed.append(True)
-    mapped = self._map(one, tuple(per_seed), spec.seeds_at_once)
+    mapped = self._map(one, tuple(per_seed), at_once)
     with jax.default_matmul_precision('highest'):
-      return jax.jit(mapped).lower(*arguments).compile(), inputs
+      return jax.jit(mapped).lower(*arguments).compile()
+
+  def _begin_measures(self, pool, names: Iterable[str]) -> dict[str, tuple]:
+    """Name → its program, as a future, and its inputs."""
+    begun = {}
+    for name in names:
+      spec = self._config.measures[name]
+      measure = specs.make(self._config.objective, name, spec)
+      if measure.pair:
+        self.pairs.add(name)
+      # Processes run the same programs in the same order, so that only
+      # compiling, which runs none, is left to threads.
+      inputs = self._inputs(measure)
+      program = pool.submit(
+        self._compile_measure, name, measure, inputs, spec.seeds_at_once
+      )
+      begun[name] = program, inputs
+    return begun
+
+  def _end_measures(self, begun: dict[str, tuple]) -> None:
+    for name, (future, inputs) in begun.items():
+      self._compiled[name] = future.result()
+      self.measures[name] = self._bind(
+        self._compiled[name], inputs, name in self.pairs
+      )
 
   def compile_measures(self, names: Iterable[str]) -> None:
     """Compiles the measures of these names, as the configuration has them."""
-    for name in names:
-      program, inputs = self._compile_measure(name, self._config.measures[name])
-      self._compiled[name] = program
-      self.measures[name] = self._bind(program, inputs, name in self.pairs)
+    with _compilers() as pool:
+      self._end_measures(self._begin_measures(pool, names))
 
   def compile(self) -> float:
-    """Compiles everything; returns the seconds it took."""
+    """Compiles everything, side by side; returns the seconds it took."""
     began = time.monotonic()
-    self._compiled['segment'] = self._compile_segment()
-    self.compile_measures(self._config.measures)
+    with _compilers() as pool:
+      segment = pool.submit(self._compile_segment)
+      begun = self._begin_measures(pool, self._config.measures)
+      self._compiled['segment'] = segment.result()
+      self._end_measures(begun)
     return time.monotonic() - began
 
   @staticmethod

@@ -13,7 +13,26 @@ from emergence_jax.types import Population, PyTree
 
 # Longest segment of one call, in steps: the size of its history.
 MAX_SEGMENT = 1000
-PRECISIONS = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+
+
+class Precision(NamedTuple):
+  """In which numbers training computes.
+
+  Attributes:
+    dtype: of products and the residual stream.
+    products: what JAX is told of products of float32, which accelerators take
+      for less unless they are told; None leaves it to them.
+  """
+
+  dtype: type
+  products: str | None
+
+
+PRECISIONS = {
+  'float32': Precision(jnp.float32, 'highest'),
+  'tensorfloat32': Precision(jnp.float32, 'tensorfloat32'),
+  'bfloat16': Precision(jnp.bfloat16, None),
+}
 
 
 class History(NamedTuple):
@@ -49,7 +68,7 @@ def make_init(
 
 def _in_precision(objective: Objective, precision: str):
   """The training loss, computed in a precision; gradients are float32."""
-  dtype = PRECISIONS[precision]
+  dtype = PRECISIONS[precision].dtype
   if dtype == jnp.float32:
     return objective.loss
 

@@ -20,7 +20,7 @@ TINY = ('tests.bench_config', 'algorithmic')
 def test_the_script_for_accelerators_runs_to_its_end():
   """Here on a CPU, with a tiny model in the place of nano and large."""
   found = accelerator.run(
-    None, 0, with_peers=False, nano=TINY, large=TINY, counts=(2,), steps=2,
+    None, 2, with_peers=False, nano=TINY, large=TINY, counts=(2,), steps=2,
     side=64, precisions=('bfloat16',),
   )  # fmt: skip
   seeds, peak, measures = found

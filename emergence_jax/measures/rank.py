@@ -44,6 +44,39 @@ FIELDS = {
 }  # fmt: skip
 
 
+def _together(variants: dict[str, tuple]) -> dict[str, jax.Array]:
+  """RankMe of variants that are decomposed at once, which accelerators need.
+
+  Args:
+    variants: name → features [..., N, D] of the same N and D, whether they are
+      centred, and weights of their rows, or None.
+
+  Returns:
+    Name → [...].
+  """
+  features, centers, weights = [], [], []
+  for feature_ND, center, weight_N in variants.values():
+    *_, n, d = feature_ND.shape
+    features.append(feature_ND.reshape(-1, n, d))
+    count = len(features[-1])
+    centers.append(jnp.full(count, center))
+    if weight_N is None:
+      weight_N = jnp.ones(n, bool)
+    shape = feature_ND.shape[:-1]
+    weights.append(jnp.broadcast_to(weight_N, shape).reshape(count, n))
+  ranks = rankme(
+    jnp.concatenate(features),
+    center=jnp.concatenate(centers),
+    weight_N=jnp.concatenate(weights),
+  )
+  ends = np.cumsum([len(x) for x in features])[:-1]
+  parts = jnp.split(ranks, ends)
+  return {
+    name: part.reshape(feature.shape[:-2])
+    for (name, (feature, *_)), part in zip(variants.items(), parts, strict=True)
+  }
+
+
 def make(objective: Objective, *, examples: int = 200) -> Measure:
   """RankMe of `examples` examples per task, at every layer.
 
@@ -100,18 +133,21 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
     if mask is not None:
       kept = pool(mask)
       weight = weight & jnp.repeat(kept, predicts.shape[1])
-    return {
-      'rankme': rankme(pooled(at_query), weight_N=kept),
-      'rankme_centered': rankme(pooled(at_query), center=True, weight_N=kept),
-      'rankme_answer': rankme(
-        every.reshape(len(every), -1, every.shape[-1]), weight_N=weight
+    at_query = pooled(at_query)
+    found = _together({
+      'rankme': (at_query, False, kept),
+      'rankme_centered': (at_query, True, kept),
+      'rankme_mean': (pooled(mean), False, kept),
+      'rankme_level': (per_level, False, mask),
+      'rankme_norm': (
+        pool(by_level(final[rows, flat.query])), False, kept
       ),
-      'rankme_mean': rankme(pooled(mean), weight_N=kept),
-      'rankme_level': rankme(per_level, weight_N=mask).T,
-      'rankme_norm': rankme(
-        pool(by_level(final[rows, flat.query])), weight_N=kept
-      ),
-    }
+    })  # fmt: skip
+    found['rankme_level'] = found['rankme_level'].T
+    found['rankme_answer'] = rankme(
+      every.reshape(len(every), -1, every.shape[-1]), weight_N=weight
+    )
+    return found
 
   def measure(params, batch, key):
     del key

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax.numerics import leaves
+from emergence_jax.numerics import bidiagonal, leaves
 
 
 def _shares(weights: jax.Array) -> jax.Array:
@@ -79,11 +79,12 @@ def _decompose_each(features_ND: jax.Array) -> jax.Array:
 
 
 def singular_values(features_ND: jax.Array) -> jax.Array:
-  """Singular values [..., min(N, D)] of [..., N, D], by QR and then SVD.
+  """Singular values [..., min(N, D)] of [..., N, D].
 
   A tall matrix is reduced to its triangular factor first, which costs less
   than its SVD and loses nothing; the Gram matrix would lose, in float32,
-  every singular value below about 3e-4 of the largest.
+  every singular value below about 3e-4 of the largest. A CPU leaves both to
+  LAPACK, an accelerator does all matrices at once, by `bidiagonal`.
   """
   features_ND = leaves.at_least_float32(features_ND)
   finite = jnp.all(jnp.isfinite(features_ND), (-2, -1), keepdims=True)
@@ -97,7 +98,7 @@ def singular_values(features_ND: jax.Array) -> jax.Array:
   with jax.default_matmul_precision('highest'):
     # See `linalg` for why a CPU decomposes one matrix at a time.
     values = jax.lax.platform_dependent(
-      safe_ND, cpu=_decompose_each, default=_decompose
+      safe_ND, cpu=_decompose_each, default=bidiagonal.singular_values
     )
   return jnp.where(finite[..., 0], values * scale[..., 0], jnp.nan)
 
@@ -105,7 +106,7 @@ def singular_values(features_ND: jax.Array) -> jax.Array:
 def rankme(
   features_ND: jax.Array,
   *,
-  center: bool = False,
+  center: bool | jax.Array = False,
   eps: float = 0.0,
   weight_N: jax.Array | None = None,
 ) -> jax.Array:
@@ -123,7 +124,8 @@ def rankme(
 
   Args:
     features_ND: features of N examples in D dimensions; leading axes allowed.
-    center: subtract the mean over the examples first.
+    center: subtract the mean over the examples first; an array [...] says
+      so of each matrix.
     eps: added to each normalised singular value inside the entropy.
     weight_N: optional 0/1 weights [..., N]; rows of weight 0 are left out.
 
@@ -148,9 +150,10 @@ def rankme(
   scale = jnp.max(jnp.abs(features_ND), (-2, -1), keepdims=True)
   features_ND = features_ND / leaves.power_of_two(scale)
   rounding = 0.0
-  if center:
+  if not isinstance(center, bool) or center:
     rows = jnp.sum(kept_N1, -2, keepdims=True)
     mean = jnp.sum(features_ND, -2, keepdims=True) / rows
+    mean = jnp.where(jnp.asarray(center)[..., None, None], mean, 0)
     features_ND = jnp.where(kept_N1, features_ND - mean, 0)
     # The subtraction rounds in units of the mean.
     rounding = jnp.sqrt(rows * jnp.sum(mean**2, -1, keepdims=True))[..., 0]

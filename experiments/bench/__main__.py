@@ -37,6 +37,10 @@ _SEEDS = flags.DEFINE_integer('seeds', 4, 'Number of seeds.')
 _OUT = flags.DEFINE_string('out', 'runs/bench', 'Folder to write tables to.')
 _TRIALS = flags.DEFINE_integer('trials', 60, 'Of damage, or of kills.')
 
+_BUDGET = flags.DEFINE_float(
+  'budget', 480.0, 'Seconds after which `accelerator` begins nothing new.'
+)
+
 _ALL = ('train', 'measures', 'analysis', 'scaling', 'starts')
 _TABLES = (*_ALL, 'precision', 'accelerator')
 _OTHERS = ('calibration', 'damage', 'kills')
@@ -48,7 +52,10 @@ def _tables(name: str) -> None:
 
   began = time.monotonic()
   module = importlib.import_module(f'experiments.bench.{name}')
-  found = module.run(_PEERS.value, _SEEDS.value, with_peers=not _OURS.value)
+  more = {'budget': _BUDGET.value} if name == 'accelerator' else {}
+  found = module.run(
+    _PEERS.value, _SEEDS.value, with_peers=not _OURS.value, **more
+  )
   for one in found:
     tables.show(one)
   paths = tables.write(

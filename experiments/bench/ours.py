@@ -85,6 +85,8 @@ def _flops(config) -> dict[str, float]:
   """
   import jax
 
+  from emergence_jax import flops
+
   objective = config.objective
   task = objective.exams
 
@@ -101,6 +103,9 @@ def _flops(config) -> dict[str, float]:
   )
 
   def counted(batch):
+    if jax.default_backend() != 'cpu':
+      # XLA does not look into the libraries that multiply there.
+      return flops.count(jax.grad(objective.loss), params, batch)
     compiled = jax.jit(jax.grad(objective.loss)).lower(params, batch).compile()
     cost = compiled.cost_analysis()
     return float((cost[0] if isinstance(cost, list) else cost)['flops'])

@@ -152,9 +152,43 @@ def nano(request: dict) -> dict:
   return found
 
 
+def population(request: dict) -> dict:
+  """Seconds of each measure of many seeds at once, as in a run; of two calls.
+
+  Returns:
+    `steps`, seconds of a training step of all seeds, and `measures`, name →
+    seconds. Each is printed to stderr as it is known.
+  """
+  import jax
+
+  from emergence_jax import config as config_lib
+  from emergence_jax import programs
+
+  module, argument = request['config']
+  config = importlib.import_module(module).get_config(argument)
+  config.seeds.update(count=request['seeds'], devices=1)
+  built = programs.Programs(config_lib.from_mapping(config))
+  print(f'compiled in {built.compile():.0f} s', file=sys.stderr, flush=True)
+  state = built.init()
+  # Of weights that have left their initial values a little.
+  state, _ = jax.block_until_ready(built.segment(state, 1))
+  steps = request['steps']
+  began = time.perf_counter()
+  state, _ = jax.block_until_ready(built.segment(state, steps))
+  found = {'step': (time.perf_counter() - began) / steps, 'measures': {}}
+  for name, measure in built.measures.items():
+    seconds = _best(lambda m=measure: m(state, state.params), 1)
+    found['measures'][name] = seconds
+    print(f'{name}: {seconds:.3f} s', file=sys.stderr, flush=True)
+  return found
+
+
 def main():
   """Runs what the request names."""
   request = json.loads(sys.argv[1])
+  if request['what'] == 'population':
+    print(json.dumps(population(request)))
+    return
   if request['what'] == 'nano':
     print(json.dumps(nano(request)))
     return

@@ -1,0 +1,112 @@
+"""Singular values of many matrices at once, beside LAPACK in float64."""
+
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from emergence_jax.numerics import bidiagonal, spectrum
+
+# Of the largest singular value: two reflections a column, whose errors of an
+# epsilon each are independent, of at most 200 columns.
+_EPSILONS = 20 * np.finfo(np.float32).eps
+_values = jax.jit(bidiagonal.singular_values)
+
+
+def _exact(a_ND: np.ndarray) -> np.ndarray:
+  return np.linalg.svd(np.asarray(a_ND, np.float64), compute_uv=False)
+
+
+def _graded(n: int, d: int, smallest: float, seed: int = 0) -> np.ndarray:
+  """A matrix whose singular values fall from 1 to `smallest`."""
+  draw = np.random.default_rng(seed).standard_normal((n, d))
+  u, _, v = np.linalg.svd(draw, full_matrices=False)
+  values = np.geomspace(1, smallest, min(n, d))
+  return ((u * values) @ v).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+  'shape',
+  [(5, 5), (33, 33), (20, 33), (200, 128), (200, 320), (700, 40), (1, 7),
+   (7, 1), (1, 1), (64, 32), (65, 32)],
+)  # fmt: skip
+@pytest.mark.parametrize('smallest', [1.0, 1e-3, 1e-7])
+def test_values_are_those_of_float64(shape, smallest):
+  a_ND = _graded(*shape, smallest)
+  exact = _exact(a_ND)
+  np.testing.assert_allclose(_values(a_ND), exact, rtol=0, atol=_EPSILONS)
+
+
+@hypothesis.given(
+  st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1)
+)
+@hypothesis.settings(max_examples=25, deadline=None)
+def test_any_small_matrix(n, d, seed):
+  """Of integers, so that many are singular or repeat a value."""
+  a_ND = np.random.default_rng(seed).integers(-1, 2, (n, d)).astype(np.float32)
+  exact = _exact(a_ND)
+  error = np.abs(np.asarray(bidiagonal.singular_values(a_ND)) - exact)
+  assert error.max() <= _EPSILONS * exact[0] + 1e-7
+
+
+@pytest.mark.parametrize('shape', [(40, 3), (3000, 64), (200, 320)])
+def test_equal_rows_have_one_value(shape):
+  values = np.asarray(_values(np.ones(shape, np.float32)))
+  np.testing.assert_allclose(values[0], np.sqrt(np.prod(shape)), rtol=1e-5)
+  assert np.all(values[1:] < _EPSILONS * values[0])
+
+
+def test_zero_has_zeros():
+  np.testing.assert_allclose(_values(jnp.zeros((6, 4))), 0, atol=1e-6)
+
+
+def test_panels_keep_what_a_tall_matrix_spans():
+  a_ND = _graded(300, 70, 1e-3)
+  r_DD = np.asarray(jax.jit(bidiagonal.triangular)(a_ND), np.float64)
+  exact = a_ND.astype(np.float64)
+  assert np.all(r_DD == np.triu(r_DD))
+  np.testing.assert_allclose(r_DD.T @ r_DD, exact.T @ exact, atol=1e-6)
+
+
+def test_a_batch_is_each_of_its_matrices():
+  a_BND = np.stack([_graded(30, 12, 1e-2, seed) for seed in range(6)])
+  together = _values(a_BND.reshape(2, 3, 30, 12)).reshape(6, 12)
+  mapped = jax.jit(jax.vmap(bidiagonal.singular_values))(a_BND)
+  for a_ND, one, other in zip(a_BND, together, mapped, strict=True):
+    np.testing.assert_allclose(one, _exact(a_ND), rtol=0, atol=_EPSILONS)
+    np.testing.assert_allclose(other, one, rtol=0, atol=_EPSILONS)
+
+
+def test_derivatives_are_those_of_the_svd():
+  a_ND = jnp.asarray(_graded(9, 5, 1e-1))
+
+  def by(values):
+    return jax.grad(lambda a: jnp.sum(jnp.sqrt(values(a))))(a_ND)
+
+  def lapack(a_ND):
+    return jnp.linalg.svd(a_ND, compute_uv=False)
+
+  np.testing.assert_allclose(
+    by(bidiagonal.singular_values), by(lapack), atol=1e-5
+  )
+
+
+@pytest.mark.parametrize('center', [False, True])
+def test_rankme_is_the_same_by_both(center, monkeypatch):
+  """The way of accelerators, tried on a CPU."""
+  weight_N = np.arange(50) < 43
+  features = np.stack([_graded(50, 20, s) + 0.3 for s in (1.0, 1e-2, 1e-6)])
+  here = spectrum.rankme(features, center=center, weight_N=weight_N)
+  monkeypatch.setattr(spectrum, '_decompose_each', bidiagonal.singular_values)
+  there = spectrum.rankme(features, center=center, weight_N=weight_N)
+  np.testing.assert_allclose(there, here, rtol=2e-5)
+
+
+@pytest.mark.parametrize('platform', ['cuda', 'tpu'])
+def test_accelerators_call_no_solver_that_takes_one_at_a_time(platform):
+  shape = jax.ShapeDtypeStruct((3, 90, 20), jnp.float32)
+  traced = jax.jit(jax.vmap(spectrum.rankme)).trace(shape)
+  text = traced.lower(lowering_platforms=(platform,)).as_text()
+  assert 'solver' not in text and 'svd' not in text.lower()
