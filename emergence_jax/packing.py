@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import tempfile
 import zipfile
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -18,7 +19,7 @@ from emergence_jax import files, store
 from emergence_jax.timeseries import load
 
 # What is copied beside it, for people.
-_BESIDE = ('config.json', 'env.json')
+_BESIDE = ('config.json', 'env.json', 'times.json')
 
 
 def needed(data: xr.Dataset) -> xr.Dataset:
@@ -44,6 +45,29 @@ def _archive(folder: pathlib.Path, path: pathlib.Path) -> None:
     archive.comment = bytes(4)
   data = path.read_bytes()[:-4]
   path.write_bytes(data + google_crc32c.value(data).to_bytes(4, 'little'))
+
+
+def without_paths(env: dict[str, Any]) -> dict[str, Any]:
+  """What `env.json` says, less the absolute paths of one's own machine.
+
+  >>> without_paths({'argv': ['/home/me/run.py', '--workdir=/tmp/x', '--v=1']})
+  {'argv': ['run.py', '--v=1'], 'flags': {}}
+  """
+
+  def is_path(word: Any) -> bool:
+    return pathlib.PurePath(str(word).rpartition('=')[2]).is_absolute()
+
+  program, *words = env.get('argv') or ['']
+  return {
+    **env,
+    'argv': [pathlib.PurePath(program).name]
+    + [word for word in words if not is_path(word)],
+    'flags': {
+      name: value
+      for name, value in (env.get('flags') or {}).items()
+      if not is_path(value)
+    },
+  }
 
 
 def pack(
@@ -78,5 +102,8 @@ def pack(
   for name in _BESIDE:
     if (workdir / name).exists() and workdir.resolve() != folder.resolve():
       shutil.copyfile(workdir / name, folder / name)
+      env = files.read_json(folder / name) if name == 'env.json' else None
+      if env:
+        files.write_json(folder / name, without_paths(env))
       written.append(folder / name)
   return written

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from emergence_jax.analysis import findings, order, rates
 from emergence_jax.analysis.runs import Run
@@ -119,6 +120,21 @@ def test_caveats_name_the_runs():
   both = of({'nano': with_more(), 'micro': unfinished})
   assert both['emerged'].caveat == 'micro: unfinished'
   assert both['precursor RankMe nano'].caveat == ''
+
+
+def test_what_is_over_is_decided_before_a_run_ends():
+  """A collapse that has ended keeps its floor; what is to come is open."""
+  whole = with_more()
+  fall, rise = whole.step.values[[3, 9]]
+  low = (whole.step >= fall) & (whole.step < rise)
+  whole['rankme'] = xr.where(low, 3.0, 10.0).broadcast_like(whole.rankme)
+  found = of({'nano': as_run('nano', whole, train_steps=10_000)})
+  assert found['floor MOD'].caveat == found['depth gradient'].caveat == ''
+  assert found['emerged'].caveat == 'nano: unfinished'
+  # Four checkpoints above half of the first are not yet an end.
+  cut = whole.isel(step=slice(0, 13))
+  found = of({'nano': as_run('nano', cut, train_steps=10_000)})
+  assert found['floor MOD'].caveat == 'nano: unfinished'
 
 
 def test_runs_of_other_tasks_take_no_part():

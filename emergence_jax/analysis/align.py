@@ -13,9 +13,14 @@ def _joined(words) -> str:
   return ', '.join(map(str, words))
 
 
-def caveat(run: Run) -> str:
-  """Why a run cannot decide on a claim about the paper's; or empty."""
-  if run.is_unfinished:
+def caveat(run: Run, is_final: bool = False) -> str:
+  """Why a run cannot decide on a claim about the paper's; or empty.
+
+  Args:
+    run: the run.
+    is_final: whether more training could not change what the claim is about.
+  """
+  if run.is_unfinished and not is_final:
     return 'unfinished'
   return 'not the protocol' if run.deviations else ''
 

@@ -29,6 +29,8 @@ class Collapse(NamedTuple):
       0 without one.
     at_first_look: [...], value at the first checkpoint from step 1,000 on;
       nan if the run is shorter.
+    is_over: [...], 1 where the collapse has ended, so that more training
+      leaves its floor as it is; 0 where it has not, or has not begun.
   """
 
   initial: np.ndarray
@@ -38,17 +40,21 @@ class Collapse(NamedTuple):
   recovery: np.ndarray
   recovery_slope: np.ndarray
   at_first_look: np.ndarray
+  is_over: np.ndarray
+
+
+def _end(x_C: np.ndarray) -> int | None:
+  """Index at which the first collapse has ended; None if it has not."""
+  below = np.flatnonzero(x_C < x_C[0] / 2)
+  if not below.size:
+    return None
+  risen = first_sustained(x_C[below[0] :] >= x_C[0] / 2)
+  return None if risen is None else int(below[0]) + risen
 
 
 def floor_index(x_C: np.ndarray) -> int:
   """Index of the minimum within the first collapse."""
-  below = np.flatnonzero(x_C < x_C[0] / 2)
-  if not below.size:
-    return int(np.argmin(x_C))
-  start = below[0]
-  risen = first_sustained(x_C[start:] >= x_C[0] / 2)
-  end = x_C.size if risen is None else start + risen
-  return int(np.argmin(x_C[:end]))
+  return int(np.argmin(x_C[: _end(x_C)]))
 
 
 def _one(step_C: np.ndarray, x_C: np.ndarray) -> tuple[float, ...]:
@@ -69,6 +75,7 @@ def _one(step_C: np.ndarray, x_C: np.ndarray) -> tuple[float, ...]:
     rise,
     rise / (step[top] - step[low]) if top > low else 0.0,
     x[late[0]] if late.size else np.nan,
+    float(_end(x) is not None),
   )
 
 

@@ -1,7 +1,7 @@
 """Our side of the paper's claims, with intervals over the seeds of all runs."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -32,14 +32,26 @@ _OTHERS = (
 
 
 def finding(
-  estimate, runs: Runs, tests: Sequence[precedence.Tests] = ()
+  estimate,
+  runs: Runs,
+  tests: Sequence[precedence.Tests] = (),
+  collapsed: Collection[str] = (),
 ) -> Finding:
-  """An estimate, with the seeds of the runs and what speaks against them."""
+  """An estimate, with the seeds of the runs and what speaks against them.
+
+  Args:
+    estimate: our value.
+    runs: label → timeseries it is of.
+    tests: of "it precedes", one a run.
+    collapsed: tasks, if it rests on nothing but their collapse; of a run in
+      which that is over, more training would change nothing.
+  """
   if not estimate.count:
     return Finding()
   by_reason: dict[str, list[str]] = {}
   for name, run in runs.items():
-    by_reason.setdefault(align.caveat(run), []).append(name)
+    is_final = bool(collapsed) and tables.have_ended(run.data, collapsed)
+    by_reason.setdefault(align.caveat(run, is_final), []).append(name)
   by_reason.pop('', None)
   caveat = '; '.join(f'{", ".join(n)}: {r}' for r, n in by_reason.items())
   seeds = min(run.data.sizes['seed'] for run in runs.values())
@@ -112,12 +124,14 @@ def _floors(runs: Runs) -> dict[str, Finding]:
   found = {}
   for task in HARD:
     found[f'floor {task}'] = finding(
-      statistics.over_runs(list(own[task].values())), ranked
-    )
+      statistics.over_runs(list(own[task].values())), ranked,
+      collapsed=[task],
+    )  # fmt: skip
     if len(shared.get(task, ())) > 1:
       found[f'variation {task}'] = finding(
-        statistics.over_runs(list(shared[task].values()), variation), ranked
-      )
+        statistics.over_runs(list(shared[task].values()), variation), ranked,
+        collapsed=[task],
+      )  # fmt: skip
   return found
 
 
@@ -137,7 +151,10 @@ def _top_down(runs: Runs) -> dict[str, Finding]:
       for run in deep.values()
     ]
     if both:
-      found[key] = finding(statistics.shares(*zip(*both)), deep)
+      tasks = {task for run in deep.values() for task in run.tasks}
+      found[key] = finding(
+        statistics.shares(*zip(*both)), deep, collapsed=tasks
+      )
   return found
 
 

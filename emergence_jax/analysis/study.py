@@ -17,6 +17,7 @@ from emergence_jax.analysis import (
   series,
   tables,
   timing,
+  variants,
 )
 from emergence_jax.analysis.claims import Finding
 from emergence_jax.analysis.runs import Runs
@@ -127,6 +128,7 @@ def study(
   found['invariance'] = tables.invariance_table(runs)
   found['prediction'] = tables.prediction_table(runs)
   found['numbers'] = tables.numbers_table(runs)
+  found['variants'] = variants.variants_table(runs)
   say('the 13 event metrics')
   found['events'] = order.events_table(runs, draws=draws)
   found['phases'] = phases.phases_table(runs, draws=draws)

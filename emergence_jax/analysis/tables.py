@@ -1,5 +1,7 @@
 """Tables of what the timeseries of one or several runs show."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -61,6 +63,8 @@ def collapse_table(runs) -> pd.DataFrame:
     for k, task in enumerate(data.task.values):
       for i, layer in enumerate(data.layer.values):
         for quantity, values in found._asdict().items():
+          if quantity == 'is_over':
+            continue
           is_time = quantity == 'half_step'
           estimate = (
             statistics.median_time(values[:, k, i])
@@ -105,10 +109,24 @@ def top_down_table(runs) -> pd.DataFrame:
   return pd.DataFrame(rows)
 
 
+def collapse_of(data: xr.Dataset) -> collapse.Collapse:
+  """Of the last layer's RankMe; each field is [S, K]."""
+  last = data.rankme.isel(layer=-1).transpose('seed', 'task', 'step')
+  return collapse.collapse(data.step.values, last.values)
+
+
 def floors_of(data: xr.Dataset) -> np.ndarray:
   """Floor of the last layer's RankMe [S, K]."""
-  last = data.rankme.isel(layer=-1).transpose('seed', 'task', 'step')
-  return collapse.collapse(data.step.values, last.values).floor
+  return collapse_of(data).floor
+
+
+def have_ended(data: xr.Dataset, tasks: Collection[str]) -> bool:
+  """Whether the collapse of these tasks, where it has them, is over.
+
+  In every seed, so that more training changes nothing about it.
+  """
+  inside = [str(task) in tasks for task in data.task.values]
+  return bool(np.all(collapse_of(data).is_over[:, inside] == 1))
 
 
 def floors_by_task(runs) -> dict[str, dict[str, np.ndarray]]:
@@ -237,7 +255,9 @@ def numbers_table(runs) -> pd.DataFrame:
     if one_run.reference is not ALGORITHMIC or size not in paper.SIZES:
       continue
     place = paper.SIZES.index(size)
-    for quantity, task, level, theirs, half, ours_S in _numbers(data, place):
+    for (
+      quantity, task, level, theirs, half, ours_S, is_final
+    ) in _numbers(data, place):  # fmt: skip
       is_step = quantity == 'emergence'
       estimate = (
         statistics.median_time(ours_S) if is_step
@@ -246,8 +266,9 @@ def numbers_table(runs) -> pd.DataFrame:
       slack = (paper.spacing(theirs), 0) if is_step else (half, half)
       ends = statistics.prediction(ours_S)
       word, why = claims.number_verdict(
-        ends, (theirs - slack[0], theirs + slack[1]), align.caveat(one_run)
-      )
+        ends, (theirs - slack[0], theirs + slack[1]),
+        align.caveat(one_run, is_final),
+      )  # fmt: skip
       rows.append({
         'run': run, 'quantity': quantity, 'task': task, 'level': level,
         'paper': float(theirs), 'ours': estimate.value, 'low': estimate.low,
@@ -259,21 +280,28 @@ def numbers_table(runs) -> pd.DataFrame:
 
 
 def _numbers(data: xr.Dataset, place: int):
-  """(Quantity, task, level, paper's, half its last digit, ours [S])."""
+  """Quantity, task, level, paper's, half its last digit, ours [S].
+
+  And whether more training would leave ours as it is.
+  """
   if 'rankme' in data:
-    last = data.rankme.isel(layer=-1).transpose('seed', 'task', 'step')
-    found = collapse.collapse(data.step.values, last.values)
-    for quantity, ours, theirs, half in (
-      ('RankMe at step 0', found.initial, paper.INITIAL, 0.05),
-      ('floor of RankMe', found.floor, paper.FLOORS, 0.005),
-    ):
+    found = collapse_of(data)
+    for quantity, ours, theirs, half, is_final in (
+      ('RankMe at step 0', found.initial, paper.INITIAL, 0.05,
+       np.ones_like(found.is_over)),
+      ('floor of RankMe', found.floor, paper.FLOORS, 0.005, found.is_over),
+    ):  # fmt: skip
       for k, task in enumerate(map(str, data.task.values)):
         if task in theirs:
-          yield quantity, task, '', theirs[task][place], half, ours[:, k]
+          yield (
+            quantity, task, '', theirs[task][place], half, ours[:, k],
+            bool(np.all(is_final[:, k])),
+          )  # fmt: skip
   steps = emergence.by_rule(data, emergence.RULE_OF_CLAIMS)
   for task, levels in paper.EMERGENCE.items():
     for level, theirs in levels.items():
       if task in steps.task and level in steps.level:
         ours = steps.sel(task=task, level=level).values
         # A step is as fine as the checkpoints before it.
-        yield 'emergence', task, level, theirs[place], 0, ours
+        is_final = bool(np.isfinite(ours).all())
+        yield 'emergence', task, level, theirs[place], 0, ours, is_final

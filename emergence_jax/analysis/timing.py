@@ -164,6 +164,39 @@ def _of_measure(run: Run, one: series.Series, events: _Events, end: Callable):
   return np.stack(found, 1)
 
 
+class Told(NamedTuple):
+  """A feature of the seeds of a run, beside when they emerged.
+
+  Attributes:
+    events: `task level` of each of E events.
+    feature_ES: values; nan where unknown.
+    step_ES: steps of emergence; infinite where it never comes.
+  """
+
+  events: list[str]
+  feature_ES: np.ndarray
+  step_ES: np.ndarray
+
+
+def told(run: Run, window: str, measure: str, feature: str) -> Told:
+  """The values behind a row of `timing_table`."""
+  events = _events(run)
+  one = series.tested(run.data)[measure]
+  values_FES = _of_measure(run, one, events, WINDOWS[window])
+  names = run.data.task.values, run.data.level.values
+  return Told(
+    [f'{names[0][k]} {names[1][j]}' for k, j in events.places],
+    values_FES[list(FEATURES).index(feature)],
+    events.step_ES,
+  )
+
+
+def telling(table: pd.DataFrame, count: int) -> pd.DataFrame:
+  """The rows with the least p, and of equal ones those of the largest tau."""
+  order = np.lexsort((-table.tau.abs(), table.p))
+  return table.iloc[order[:count]]
+
+
 def timing_table(runs: Runs, *, draws: int = DRAWS) -> pd.DataFrame:
   """Pooled taus of every run, window, measure and feature.
 

@@ -20,7 +20,7 @@ from emergence_jax.analysis import (
 from emergence_jax.analysis.precedence import Events
 from emergence_jax.analysis.runs import Runs
 from emergence_jax.analysis.study import Study
-from emergence_jax.report import anatomy, floors, geometry, style
+from emergence_jax.report import anatomy, floors, geometry, style, timing
 
 
 def emergence_strip(found: Study, runs: Runs):
@@ -314,6 +314,8 @@ def makers(found: Study, runs: Runs):
       made[f'Leads: {run.label} and benchmarks'] = lambda r=run: (
         geometry.beside_benchmarks(r)
       )
+  for run in dict.fromkeys(found.tables['timing'].run):
+    made[f'Timing: {run}'] = lambda r=run: timing.figure(found, r, runs[r])
   for run, measures in found.changes.items():
     if measures:
       made[f'Leads: {run}'] = lambda r=run: leads(found, r)

@@ -1,0 +1,1 @@
+"""What our own runs say: packed timeseries, tables and figures."""

@@ -1,0 +1,102 @@
+"""Makes the tables and figures of RESULTS.md again, from what is beside it.
+
+python -m experiments.results
+python -m experiments.results --check
+
+Each folder here holds a packed run. In RESULTS.md a table stands between
+`<!-- table NAME FOLDER … -->` and `<!-- end -->`, and a figure that is ours is
+an image `figures/GROUP/NAME.png` behind `<!-- figures GROUP FOLDER … -->`.
+`--check` compares the tables and writes nothing.
+"""
+
+import pathlib
+import re
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from experiments import apps
+from experiments.results import tables
+
+HERE = pathlib.Path(__file__).parent
+_CHECK = flags.DEFINE_bool('check', False, 'Compare, and write nothing.')
+_TABLE = re.compile(
+  r'(<!-- table (\w+)((?: [\w.-]+)+) -->\n).*?(<!-- end -->)', re.DOTALL
+)
+_GROUP = re.compile(r'<!-- figures ([\w.-]+)((?: [\w.-]+)+) -->')
+
+
+class Studies:
+  """Runs of some folders and what the analysis finds, each read once."""
+
+  def __init__(self):
+    self._known = {}
+
+  def of(self, folders: Sequence[str]):
+    """Loaded runs, and their study."""
+    from emergence_jax.analysis import runs, study
+
+    key = tuple(folders)
+    if key not in self._known:
+      loaded = runs.load([HERE / folder for folder in key])
+      self._known[key] = loaded, study.study(loaded)
+    return self._known[key]
+
+
+def filled(page: str, studies: Studies) -> str:
+  """RESULTS.md with its tables made again."""
+
+  def table(match: re.Match) -> str:
+    head, name, folders, end = match.groups()
+    frame = tables.TABLES[name](*studies.of(folders.split()))
+    return f'{head}{tables.markdown(frame)}\n{end}'
+
+  return _TABLE.sub(table, page)
+
+
+def _draw(page: str, studies: Studies) -> None:
+  """The figures that the page shows, and no others."""
+  from emergence_jax.report import panels
+  from emergence_jax.types import UserError
+
+  for group, folders in _GROUP.findall(page):
+    target = HERE / 'figures' / group
+    shown = set(re.findall(rf'\(figures/{group}/([\w.-]+)\.png\)', page))
+    loaded, found = studies.of(folders.split())
+    makers = panels.makers(found, loaded)
+    names = panels.file_names(makers)
+    if unknown := shown - set(names.values()):
+      known = ', '.join(sorted(names.values()))
+      raise UserError(f'{group} has no {sorted(unknown)}, only {known}.')
+    wanted = {t: make for t, make in makers.items() if names[t] in shown}
+    panels.draw(wanted, target, lambda label: None)
+    for path in target.iterdir():
+      if path.stem not in shown or path.suffix != '.png':
+        path.unlink()
+    apps.say(f'drew {len(wanted)} figures into {target}')
+
+
+def main(argv):
+  """Writes RESULTS.md and the figures; or says whether the tables hold."""
+  del argv
+  with apps.errors():
+    from emergence_jax import files
+
+    path = HERE / 'RESULTS.md'
+    before = path.read_text(encoding='utf-8')
+    studies = Studies()
+    after = filled(before, studies)
+    if _CHECK.value:
+      if before != after:
+        print('RESULTS.md has other tables than its data give.')
+        sys.exit(1)
+      apps.say('the tables of RESULTS.md are those of its data.')
+      return
+    files.write_text(path, after)
+    _draw(after, studies)
+    apps.say(f'wrote {path}')
+
+
+if __name__ == '__main__':
+  apps.run(main)

@@ -1,0 +1,71 @@
+"""What is published of our runs is what their data give."""
+
+import json
+import pathlib
+import re
+
+import pandas as pd
+import pytest
+
+from emergence_jax import store
+from experiments.results import tables
+from tests import apps
+
+HERE = pathlib.Path(tables.__file__).parent
+PAGE = (HERE / 'RESULTS.md').read_text(encoding='utf-8')
+RUNS = sorted(path.parent for path in HERE.glob(f'*/{store.PACKED}'))
+_MEGABYTE = 2**20
+
+
+@pytest.mark.slow
+def test_the_tables_are_those_of_the_data():
+  done = apps.call('results', '--check')
+  assert done.returncode == 0, done.stdout
+  assert 'are those of its data' in done.stdout
+
+
+def test_another_number_is_noticed(tmp_path, monkeypatch):
+  """A table between marks is made again, whatever stands there."""
+  from experiments.results import __main__ as app
+
+  page = (
+    '<!-- table runs nano -->\n| run |\n| --- |\n| by hand |\n<!-- end -->\n'
+    'A text stays.\n'
+  )
+  after = app.filled(page, app.Studies())
+  assert 'by hand' not in after and '| nano |' in after
+  assert after.endswith('<!-- end -->\nA text stays.\n')
+  assert app.filled(after, app.Studies()) == after
+
+
+def test_every_figure_and_run_of_the_page_is_there():
+  for image in re.findall(r'!\[[^\]]*\]\(([^)]+)\)', PAGE):
+    assert (HERE / image).is_file(), image
+  named = {
+    folder
+    for line in re.findall(r'<!-- (?:table|figures) \S+ ([^>]+) -->', PAGE)
+    for folder in line.split()
+  }
+  assert named == {run.name for run in RUNS}
+
+
+@pytest.mark.parametrize('run', RUNS, ids=lambda run: run.name)
+def test_a_run_is_small_and_names_no_machine(run):
+  assert sum(p.stat().st_size for p in run.iterdir()) < 5 * _MEGABYTE
+  env = json.loads((run / 'env.json').read_text())
+  words = [*env['argv'], *env['flags'].values()]
+  assert not [w for w in words if w.rpartition('=')[2].startswith('/')]
+
+
+def test_all_of_it_is_small():
+  whole = sum(p.stat().st_size for p in HERE.rglob('*') if p.is_file())
+  assert whole < 25 * _MEGABYTE
+
+
+def test_cells_say_what_is_not_there():
+  frame = pd.DataFrame({
+    'name': ['a'], 'unknown': [float('nan')], 'never': [float('inf')],
+    'large': [1234.5], 'small': [0.01234], 'count': [1200],
+  })  # fmt: skip
+  *_, row = tables.markdown(frame).splitlines()
+  assert row == '| a | – | not yet | 1,234 | 0.0123 | 1,200 |'
