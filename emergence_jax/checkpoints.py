@@ -50,7 +50,8 @@ def _ignore_closed_loops() -> None:
     if str(unraisable.exc_value) != 'Event loop is closed':
       before(unraisable)
 
-  hook.ignores_closed_loops = True
+  # What tells the next call that it is there already.
+  vars(hook)['ignores_closed_loops'] = True
   sys.unraisablehook = hook
 
 

@@ -46,7 +46,7 @@ def keep(folder: str | None = None) -> None:
     jax.config.update('jax_compilation_cache_dir', None)
   elif folder is not None:
     jax.config.update('jax_compilation_cache_dir', folder)
-  elif jax.config.jax_compilation_cache_dir is None:
+  elif jax.config.read('jax_compilation_cache_dir') is None:
     jax.config.update('jax_compilation_cache_dir', str(default_folder()))
 
 

@@ -169,6 +169,7 @@ def build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
   if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
     raise UserError(f'{path}: {cls!r} is no dataclass, whose fields are keys.')
   fields = {f.name: f for f in dataclasses.fields(cls)}
+  kinds: dict[str, Any] = {name: f.type for name, f in fields.items()}
   specs_lib.check_keys(path, given, fields)
   missing = [
     name
@@ -179,8 +180,7 @@ def build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
     raise UserError(f'{path}.{missing[0]} is missing.')
   return cls(
     **{
-      k: limits.check_type(f'{path}.{k}', v, fields[k].type)
-      for k, v in given.items()
+      k: limits.check_type(f'{path}.{k}', v, kinds[k]) for k, v in given.items()
     }
   )
 
@@ -340,7 +340,7 @@ def flatten(raw: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
   >>> flatten({'measures': {'rank': {}, 'llc': {'every': 2}}})
   {'measures.rank': {}, 'measures.llc.every': 2}
   """
-  flat = {}
+  flat: dict[str, Any] = {}
   for key, value in raw.items():
     if isinstance(value, Mapping) and value:
       flat |= flatten(value, f'{prefix}{key}.')

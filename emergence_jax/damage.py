@@ -128,7 +128,7 @@ def _status(path, document, bad) -> np.ndarray:
   status = np.full((seeds, rows), int(Status.NOT_REACHED), np.int8)
   array = zarr.open_array(path / 'status', mode='r')
   if not bad:
-    return array[:]
+    return np.asarray(array[:])
   for row in range(rows):
     if row in bad:
       status[:, row] = Status.DAMAGED
@@ -181,7 +181,7 @@ def examine(workdir: files.Path) -> Examined:
   step_C = np.zeros(0, np.int64)
   status_SxC, rows = np.zeros((0, 0), np.int8), 0
   if not broken & {'step', 'status'}:
-    step_C = zarr.open_array(path / 'step', mode='r')[:]
+    step_C = np.asarray(zarr.open_array(path / 'step', mode='r')[:])
     status_SxC, rows = _examine_status(path, documents['status'], damage)
     for name, row in _chunks_of_rows(documents, rows, step_C, noted or {}):
       if not check(Kind.ROW, name, row):

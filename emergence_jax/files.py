@@ -14,7 +14,7 @@ import shlex
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import IO, Any
 
 import google_crc32c
 
@@ -159,7 +159,7 @@ class Lock:
   def __init__(self, folder: Path, wait: Callable[[str], None] | None = None):
     self._path = pathlib.Path(folder) / LOCK
     self._wait = wait
-    self._file = None
+    self._file: IO[str] | None = None
 
   def _holder(self) -> str:
     found = read_json(self._path, checked=False) or {}
@@ -170,6 +170,7 @@ class Lock:
     )
 
   def _take(self) -> None:
+    assert self._file
     number = self._file.fileno()
     try:
       fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -210,6 +211,7 @@ class Lock:
     """Raises a UserError if the folder is no longer where it was."""
     try:
       there = os.stat(self._path)
+      assert self._file
       same = os.path.samestat(there, os.fstat(self._file.fileno()))
     except OSError:
       same = False

@@ -61,10 +61,11 @@ def check_type(key: str, value: Any, kind: type | types.UnionType) -> Any:
     if value is None:
       return None
     (kind,) = (k for k in kind.__args__ if k is not types.NoneType)
+  assert isinstance(kind, type)
   is_number = isinstance(value, int | float) and not isinstance(value, bool)
   if kind is str and isinstance(value, int) and is_number:
     return str(value)
-  if kind is float and is_number:
+  if kind is float and isinstance(value, int | float) and is_number:
     if not abs(value) <= LARGEST_FLOAT:
       raise UserError(f'{key}={value} must be a finite number.')
     return float(value)
@@ -73,7 +74,7 @@ def check_type(key: str, value: Any, kind: type | types.UnionType) -> Any:
       f'{key}={value!r} is of type {type(value).__name__}; it must be '
       f'{kind.__name__}.'
     )
-  if kind is int and abs(value) > LARGEST_INT:
+  if isinstance(value, int) and abs(value) > LARGEST_INT:
     raise UserError(f'{key}={value} must be at most {LARGEST_INT:,}.')
   return value
 

@@ -185,5 +185,5 @@ def _fill(out, parts, names, end: int) -> None:
       break
     at = [part.data.sel(step=step).transpose('seed', ...) for part in parts]
     status = np.concatenate([one.status.values for one in at])
-    values = {n: np.concatenate([one[n].values for one in at]) for n in names}
-    writer.write_row(step, values, status.astype(np.int8))
+    row = {n: np.concatenate([one[n].values for one in at]) for n in names}
+    writer.write_row(step, row, status.astype(np.int8))

@@ -171,7 +171,9 @@ def model_mesh(devices: int) -> Mesh:
   )
 
 
-def placed_alone(mesh: Mesh, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+def placed_alone(
+  mesh: Mesh, leaf: jax.Array | jax.ShapeDtypeStruct
+) -> NamedSharding:
   """Sharding of a leaf of a model that has no seed axis."""
   return NamedSharding(mesh, PartitionSpec(*_parts(mesh, leaf.shape)))
 

@@ -67,7 +67,7 @@ def load_config(
 class Measured(NamedTuple):
   """Attributes: checkpoints measured, and steps of those that could not be."""
 
-  count: int
+  checkpoints: int
   failed: list[int]
 
 

@@ -333,7 +333,9 @@ def joined(options: Options | None) -> Iterator[None]:
     yield
   except SystemExit as end:
     if end.code not in (None, 0, TRY_AGAIN):
-      _leave(words, end.code)
+      if isinstance(end.code, str):
+        print(end.code, file=sys.stderr)
+      _leave(words, end.code if isinstance(end.code, int) else 1)
     jax.distributed.shutdown()
     words.close()
     raise

@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from emergence_jax import config as config_lib
@@ -174,8 +175,8 @@ def measures_of(
   def measure(
     params: PyTree, step: int = 0, seed: int = 0, previous: PyTree = None
   ) -> dict[str, np.ndarray]:
-    at = Population(np.array([step]), np.array([seed]), params, ())
-    found = {}
+    at = Population(jnp.array([step]), jnp.array([seed]), params, ())
+    found: dict[str, np.ndarray] = {}
     for name, call in programs.measures.items():
       if name not in programs.pairs or previous is not None:
         found |= {k: v[0] for k, v in call(at, previous).items()}

@@ -54,12 +54,16 @@ class Release(NamedTuple):
   Attributes:
     revisions: seed → step → where.
     subject: what is measured of them.
+    model: that they are of.
+    sets: what it is examined on.
     dtype: of the parameters.
     devices: that share a model.
   """
 
   revisions: folders.Revisions
   subject: recording.Subject
+  model: released.FlaxModel
+  sets: probe_sets.ProbeSets
   dtype: str
   devices: int
 
@@ -169,7 +173,9 @@ def prepare(
     'checkpoints': {'steps': there, 'seeds': list(revisions)},
   }
   subject = recording.Subject(objective, can, there, list(revisions), kept)
-  return Release(revisions, subject, options.dtype, options.devices)
+  return Release(
+    revisions, subject, model, sets, options.dtype, options.devices
+  )
 
 
 def measure(
@@ -196,11 +202,11 @@ def measure(
     UserError: for what is wrong with the configuration or the folder.
   """
   release = prepare(given, root, steps, say)
-  model = release.subject.objective.model
 
   def source_of(programs: programs_lib.OneSeed) -> Revisions:
     return Revisions(
-      workdir, release.revisions, model, release.dtype, release.devices,
+      workdir, release.revisions, release.model, release.dtype,
+      release.devices,
       programs, say,
     )  # fmt: skip
 
@@ -225,7 +231,7 @@ def describe(
   """
   lines: list[str] = []
   release = prepare(given, root, steps, lines.append)
-  subject, exams = release.subject, release.subject.objective.exams
+  subject, exams = release.subject, release.sets
   yield from lines
   number = subject.objective.num_params()
   dtype = np.dtype(released.DTYPES[release.dtype])

@@ -81,6 +81,7 @@ def new_workdir(name: str) -> pathlib.Path:
       raise UserError(
         f'cannot make {path} ({error.strerror}); give --workdir.'
       ) from error
+  raise AssertionError('the numbers have no end')
 
 
 def _git(*args: str) -> str | None:
@@ -102,7 +103,7 @@ def _git(*args: str) -> str | None:
 
 def environment() -> dict:
   """Versions, devices, settings and the source's commit."""
-  versions = {}
+  versions: dict[str, str | None] = {}
   for package in _PACKAGES:
     try:
       versions[package] = metadata.version(package)

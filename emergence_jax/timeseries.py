@@ -161,9 +161,9 @@ def _first(data: xr.Dataset, rows: int) -> xr.Dataset:
 
 def _without_bookkeeping(data: xr.Dataset) -> xr.Dataset:
   """A dataset without the attributes that are the store's own."""
-  for holder in (data, *data.variables.values()):
+  for attrs in (data.attrs, *(v.attrs for v in data.variables.values())):
     for name in ('variables', store.ADDED, store.CHECKSUM):
-      holder.attrs.pop(name, None)
+      attrs.pop(name, None)
   return data
 
 

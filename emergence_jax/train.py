@@ -9,6 +9,7 @@ import optax
 
 from emergence_jax import prng
 from emergence_jax.objective import Objective
+from emergence_jax.tasks.base import Task
 from emergence_jax.types import Population, PyTree
 
 # Longest segment of one call, in steps: the size of its history.
@@ -99,7 +100,8 @@ def make_segment(
     precision: of `PRECISIONS`.
     spread: says of a batch how it lies on the devices that share a seed.
   """
-  task = objective.exams  # of a training, a `Task`
+  task = objective.exams
+  assert isinstance(task, Task)
   loss_of = _in_precision(objective, precision)
 
   def segment(member: Population, num_steps: jax.Array):

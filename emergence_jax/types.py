@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:  # reading a run needs no JAX
@@ -151,7 +151,7 @@ class MeasureSpec:
     """Whether it runs at the checkpoint of a row (counted from 0) and step."""
     return row % self.every == 0 and step >= self.from_step
 
-  def due(self, steps: Sequence[int]) -> list[int]:
+  def due(self, steps: Iterable[int]) -> list[int]:
     """Those of a schedule's steps at which it runs."""
     return [int(s) for row, s in enumerate(steps) if self.is_due(row, s)]
 

@@ -87,8 +87,8 @@ def _of_run(arguments: list[str]) -> None:
   if not processes.leads():
     return
   apps.say(
-    f'{", ".join(names)}: {done.count} checkpoints added. Next: python -m '
-    f'experiments.report --workdir={workdir}'
+    f'{", ".join(names)}: {done.checkpoints} checkpoints added. Next: '
+    f'python -m experiments.report --workdir={workdir}'
   )
   if done.failed:
     steps = ', '.join(f'{step:,}' for step in done.failed)

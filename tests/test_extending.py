@@ -54,7 +54,7 @@ def test_the_bits_of_a_run_that_was_long_from_the_first(copy, long):
   assert found.task_grad_norm.isel(step=slice(3)).notnull().all()
   assert found.task_grad_norm.isel(step=slice(3, None)).isnull().all()
   done = offline.measure(copy, ['alignment'], quiet)
-  assert done.failed == [] and done.count == 2
+  assert done.failed == [] and done.checkpoints == 2
   xr.testing.assert_identical(timeseries.load(copy).load(), long)
   # And it is finished now, for the longer configuration.
   assert run(copy, 8) is loop.Outcome.ALREADY_FINISHED

@@ -49,7 +49,9 @@ def from_nnx(
   """
   from flax import nnx
 
-  graph, like, others = nnx.split(make(jax.random.key(0)), nnx.Param, ...)
+  # The three dots stand for all that is no parameter.
+  split: Any = nnx.split
+  graph, like, others = split(make(jax.random.key(0)), nnx.Param, ...)
 
   def init(key):
     return nnx.to_pure_dict(nnx.state(make(key), nnx.Param))

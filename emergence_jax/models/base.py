@@ -38,8 +38,15 @@ class Model(Protocol):
     vocab_size: tokens in and out.
   """
 
-  num_layers: int
-  vocab_size: int
+  @property
+  def num_layers(self) -> int:
+    """See the attributes."""
+    ...
+
+  @property
+  def vocab_size(self) -> int:
+    """See the attributes."""
+    ...
 
   def init(self, key: jax.Array) -> PyTree:
     """Random parameters."""

@@ -7,6 +7,7 @@ block whose attention and MLP read the same residual stream ("parallel").
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ from emergence_jax.models.attention import causal_attention
 from emergence_jax.models.base import FlaxModel, Output
 from emergence_jax.types import UserError
 
-_ACTIVATIONS = {
+_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
   'gelu': functools.partial(nn.gelu, approximate=False),
   'gelu_new': nn.gelu,
   'gelu_fast': nn.gelu,

@@ -5,6 +5,7 @@ named by `model.safetensors.index.json`, or `pytorch_model.bin` (only where
 PyTorch is installed, and read as data alone).
 """
 
+import functools
 import hashlib
 import json
 import pathlib
@@ -116,7 +117,7 @@ def _safetensors(path: pathlib.Path) -> Iterator[tuple[str, tuple, Read]]:
       f'{path} is damaged and cannot be read ({error}).'
     ) from error
   for name, shape in zip(names, shapes):
-    yield name, shape, lambda name=name: file.get_tensor(name)
+    yield name, shape, functools.partial(file.get_tensor, name)
 
 
 def _pickled(path: pathlib.Path) -> Iterator[tuple[str, tuple, Read]]:
@@ -134,11 +135,15 @@ def _pickled(path: pathlib.Path) -> Iterator[tuple[str, tuple, Read]]:
     raise UserError(
       f'{path} is damaged and cannot be read ({error}).'
     ) from error
+
+  def read(tensor):
+    return jnp.asarray(tensor.to(torch.float32).numpy())
+
   for name, tensor in tensors.items():
     yield (
       name,
       tuple(tensor.shape),
-      lambda t=tensor: jnp.asarray(t.to(torch.float32).numpy()),
+      functools.partial(read, tensor),
     )
 
 

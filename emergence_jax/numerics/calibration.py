@@ -139,4 +139,7 @@ def calibrate_llc(
   relative = jnp.sqrt(sum(x**2 for x in parts)) / jnp.abs(found.llc)
   error = jnp.where(found.status == Status.OK, relative, jnp.inf)
   best = jnp.where(jnp.min(error) <= MAX_CALIBRATED, jnp.argmin(error), -1)
-  return Calibration(*jnp.asarray(grid).T, found, error, best.astype(jnp.int32))
+  step_G, localization_G, nbeta_G = jnp.asarray(grid).T
+  return Calibration(
+    step_G, localization_G, nbeta_G, found, error, best.astype(jnp.int32)
+  )

@@ -60,7 +60,7 @@ class _Kept(NamedTuple):
     residuals_W: bounds.
     top_shift_K: by how much the last sequence moved each value.
     bottom_shift_K: likewise.
-    count: int32, sequences so far.
+    sequences: int32, how many so far.
     quiet: int32, the last of these that moved nothing.
   """
 
@@ -69,7 +69,7 @@ class _Kept(NamedTuple):
   residuals_W: jax.Array
   top_shift_K: jax.Array
   bottom_shift_K: jax.Array
-  count: jax.Array
+  sequences: jax.Array
   quiet: jax.Array
 
 
@@ -182,7 +182,7 @@ def _look(product, kept: _Kept, key, *, k: int, steps: int, tol: float):
   moved = jnp.any((kept.residuals_W <= slack) & (shift_W > slack))
   return _Kept(
     vectors_WP, values_W, residuals_W, shift_W[:k], shift_W[k:],
-    kept.count + 1, jnp.where(moved, 0, kept.quiet + 1),
+    kept.sequences + 1, jnp.where(moved, 0, kept.quiet + 1),
   )  # fmt: skip
 
 
@@ -194,9 +194,9 @@ def _goes_on(kept: _Kept, k: int, tol: float):
   """
   scale = jnp.max(jnp.abs(kept.values_W))
   rough = jnp.any(kept.residuals_W[:k] > tol * scale)
-  late = (kept.count > 2) & rough & (kept.quiet < 6)
+  late = (kept.sequences > 2) & rough & (kept.quiet < 6)
   # Each sequence finds a copy of whatever is repeated: K at the most.
-  return ((kept.quiet < 1) | late) & (kept.count < k + 8)
+  return ((kept.quiet < 1) | late) & (kept.sequences < k + 8)
 
 
 @jax.default_matmul_precision('highest')
@@ -239,13 +239,14 @@ def ends(
       nothing | whole, found.scale, t, jnp.int32(1),
     )  # fmt: skip
   steps = min(_further(num_matvecs), size - k - low)
+  vectors_WP, values_W, residuals_W = _both_ends(found, t.basis_MP, k, low)
   kept = _Kept(
-    *_both_ends(found, t.basis_MP, k, low), jnp.full(k, jnp.inf, dtype),
+    vectors_WP, values_W, residuals_W, jnp.full(k, jnp.inf, dtype),
     jnp.full(low, jnp.inf, dtype), jnp.int32(1), jnp.int32(0),
   )  # fmt: skip
 
   def look(kept: _Kept) -> _Kept:
-    key_look = jax.random.fold_in(key, num_matvecs + kept.count)
+    key_look = jax.random.fold_in(key, num_matvecs + kept.sequences)
     return _look(product, kept, key_look, k=k, steps=steps, tol=tol)
 
   kept = jax.lax.while_loop(lambda kept: _goes_on(kept, k, tol), look, kept)
@@ -254,7 +255,7 @@ def ends(
     return residuals_W.at[i].set(_lacks(product, kept, i)[1])
 
   # The bounds of copies that were found late are too wide: they are measured.
-  width = jnp.where(kept.count > 2, kept.values_W.size, 0)
+  width = jnp.where(kept.sequences > 2, kept.values_W.size, 0)
   residuals_W = jax.lax.fori_loop(0, width, measure, kept.residuals_W)
 
   scale = jnp.maximum(found.scale, jnp.max(jnp.abs(kept.values_W)))
@@ -272,5 +273,5 @@ def ends(
     pad(kept.bottom_shift_K <= settled, False),
     scale,
     t,
-    kept.count,
+    kept.sequences,
   )

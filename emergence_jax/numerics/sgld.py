@@ -33,8 +33,8 @@ class Target(NamedTuple):
   loss: Callable[[jax.Array, PyTree], jax.Array]
   center_P: jax.Array
   mask_P: jax.Array
-  nbeta: jax.Array
-  localization: jax.Array
+  nbeta: jax.Array | float
+  localization: jax.Array | float
 
 
 class Chain(NamedTuple):

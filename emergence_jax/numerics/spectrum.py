@@ -149,7 +149,7 @@ def rankme(
   features_ND = jnp.where(kept_N1, features_ND, 0)
   scale = jnp.max(jnp.abs(features_ND), (-2, -1), keepdims=True)
   features_ND = features_ND / leaves.power_of_two(scale)
-  rounding = 0.0
+  rounding: float | jax.Array = 0.0
   if not isinstance(center, bool) or center:
     rows = jnp.sum(kept_N1, -2, keepdims=True)
     mean = jnp.sum(features_ND, -2, keepdims=True) / rows

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import jax
@@ -39,8 +39,15 @@ class Programs(Protocol):
     pairs: names of those that use the parameters before.
   """
 
-  measures: Mapping[str, Callable[[Population, PyTree], dict]]
-  pairs: set[str]
+  @property
+  def measures(self) -> Mapping[str, Callable[[Population, PyTree], dict]]:
+    """See the attributes."""
+    ...
+
+  @property
+  def pairs(self) -> set[str]:
+    """See the attributes."""
+    ...
 
 
 class Source(Protocol):
@@ -51,8 +58,15 @@ class Source(Protocol):
     programs: that measure them.
   """
 
-  seeds: Sequence[int]
-  programs: Programs
+  @property
+  def seeds(self) -> Sequence[int]:
+    """See the attributes."""
+    ...
+
+  @property
+  def programs(self) -> Programs:
+    """See the attributes."""
+    ...
 
   def at(self, step: int, names: Sequence[str]) -> Iterator[Snapshot] | None:
     """What there is at a step, for measures of these names.
@@ -98,7 +112,7 @@ class Row(NamedTuple):
 
 
 def due(
-  specs: Mapping[str, MeasureSpec], pairs: set[str], steps: Sequence[int]
+  specs: Mapping[str, MeasureSpec], pairs: set[str], steps: Iterable[int]
 ) -> dict[int, list[str]]:
   """Step → measures that are due there; the first has none before it."""
   return {
@@ -112,7 +126,7 @@ def due(
 
 
 def times(
-  specs: Mapping[str, MeasureSpec], pairs: set[str], steps: Sequence[int]
+  specs: Mapping[str, MeasureSpec], pairs: set[str], steps: Iterable[int]
 ) -> dict[str, int]:
   """Measure → at how many steps it is due."""
   wanted = due(specs, pairs, steps).values()

@@ -200,7 +200,7 @@ def repeated(
   for step in sorted(shards):
     for name, mark in shards[step].items():
       last[name, mark] = step
-  found = {}
+  found: dict[int, tuple[int, str]] = {}
   for step in sorted(shards):
     for name, mark in shards[step].items():
       if last[name, mark] != step:

@@ -3,6 +3,7 @@
 import abc
 from collections.abc import Iterator, Sequence
 
+import jax.numpy as jnp
 import numpy as np
 
 from emergence_jax import programs as programs_lib
@@ -71,7 +72,7 @@ class OneByOne(abc.ABC):
         continue
       previous = self._before(seed, step) if pair else None
       population = Population(
-        np.array([step], np.int32), np.array([seed], np.int32), params, ()
+        jnp.array([step], jnp.int32), jnp.array([seed], jnp.int32), params, ()
       )
       yield Snapshot(np.array([place]), population, previous)
       # Before the next is read: there is room for one model.

@@ -156,9 +156,9 @@ class Training:
       norms.append(history.grad_norm[:, :count])
       self.step += count
       self.profile.at(self.step)
-      loss = float(np.median(losses[-1][:, -1]))
+      median = float(np.median(losses[-1][:, -1]))
       left = self.forecast.left(self.step, self.config.train.steps)
-      self.progress.update(self.step, loss, left)
+      self.progress.update(self.step, median, left)
     self.lock.check()
     self._finite = np.ones(self.config.seeds.count, bool)
     if losses:

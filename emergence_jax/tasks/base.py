@@ -59,6 +59,7 @@ class Exams(abc.ABC):
   def mask(self, count: int) -> jax.Array | None:
     """Which places of `fresh` hold examples, bool [K, L, N]; None if all."""
     del count
+    return None
 
 
 class Task(Exams):
