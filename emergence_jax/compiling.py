@@ -4,6 +4,7 @@ import os
 import pathlib
 import platform
 import zlib
+from typing import Any
 
 import jax
 
@@ -42,11 +43,12 @@ def keep(folder: str | None = None) -> None:
   Args:
     folder: where; the user's cache if None, nowhere if `off`.
   """
+  config: Any = jax.config  # type checkers do not know its names
   if folder == OFF:
     jax.config.update('jax_compilation_cache_dir', None)
   elif folder is not None:
     jax.config.update('jax_compilation_cache_dir', folder)
-  elif jax.config.read('jax_compilation_cache_dir') is None:
+  elif config.jax_compilation_cache_dir is None:
     jax.config.update('jax_compilation_cache_dir', str(default_folder()))
 
 

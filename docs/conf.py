@@ -1,0 +1,113 @@
+"""Builds the documentation: `python -m sphinx -W docs docs/_build`."""
+
+import importlib
+import inspect
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))
+
+project = 'emergence_jax'
+author = 'the authors of emergence_jax'
+extensions = ['myst_nb', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
+html_theme = 'furo'
+html_title = 'emergence_jax'
+exclude_patterns = ['_build', '_generated']
+# Our docstrings write code as Markdown does.
+default_role = 'code'
+autodoc_typehints = 'none'
+autodoc_member_order = 'bysource'
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+nb_execution_mode = 'cache'
+nb_execution_timeout = 600
+nb_execution_raise_on_error = True
+nb_execution_cache_path = str(HERE / '_build' / '.cache')
+# Headings of an included page begin where they begin.
+suppress_warnings = ['myst.header']
+myst_heading_anchors = 3
+myst_enable_extensions = ['colon_fence']
+
+_MEASURES = (
+  'behaviour', 'rank', 'fisher', 'gradcov', 'hessian', 'llc', 'barrier',
+  'probes', 'alignment',
+)  # fmt: skip
+
+
+def _row(*cells) -> str:
+  return f'| {" | ".join(str(c).replace("|", "&#124;") for c in cells)} |'
+
+
+def _variables() -> str:
+  """Every variable of every measure, as its module says."""
+  lines = []
+  for name in _MEASURES:
+    module = importlib.import_module(f'emergence_jax.measures.{name}')
+    first = inspect.getdoc(module).splitlines()[0]
+    lines += ['', f'### `{name}`', '', first, '']
+    lines += [_row('variable', 'beside seed and step', 'units', 'what it is',
+                   'source'), _row(*['---'] * 5)]  # fmt: skip
+    for variable, field in module.FIELDS.items():
+      source = field.source
+      lines.append(
+        _row(
+          f'`{variable}`', ', '.join(field.dims) or '–', field.units or '1',
+          field.description, source or '–',
+        )
+      )  # fmt: skip
+  return '\n'.join(lines) + '\n'
+
+
+def _statuses() -> str:
+  """Numbers and words of all statuses."""
+  from emergence_jax.types import Status
+
+  rows = [_row('number', 'name', 'in words'), _row(*['---'] * 3)]
+  rows += [_row(int(s), f'`{s.name}`', s.words) for s in Status]
+  return '\n'.join(rows) + '\n'
+
+
+def _claims() -> str:
+  """The paper's claims, and how each is decided."""
+  from emergence_jax.reference import ALGORITHMIC
+
+  rows = [_row('claim', 'the paper says', 'reproduced if it lies in', 'how'),
+          _row(*['---'] * 4)]  # fmt: skip
+  for claim in ALGORITHMIC.claims:
+    low, high = claim.low, claim.high
+    rows.append(
+      _row(claim.text, claim.v1 or claim.later, f'{low:g} … {high:g}',
+           claim.how)
+    )  # fmt: skip
+  return '\n'.join(rows) + '\n'
+
+
+def _generate(app) -> None:
+  """Writes what the pages include, from the package itself."""
+  del app
+  folder = HERE / '_generated'
+  folder.mkdir(exist_ok=True)
+  for name, make in (
+    ('variables', _variables), ('statuses', _statuses), ('claims', _claims),
+  ):  # fmt: skip
+    (folder / f'{name}.md').write_text(make(), encoding='utf-8')
+
+
+def _plain(app, what, name, obj, options, lines) -> None:
+  """Keeps bars and stars of formulas from being read as marks."""
+  del app, what, name, obj, options
+  is_code = False
+  for i, line in enumerate(lines):
+    is_code = line.lstrip().startswith(('>>>', '...')) or (
+      is_code and bool(line.strip())
+    )
+    if not is_code and '`' not in line:
+      lines[i] = line.replace('|', r'\|').replace('*', r'\*')
+
+
+def setup(app) -> None:
+  """Called by Sphinx."""
+  app.connect('builder-inited', _generate)
+  app.connect('autodoc-process-docstring', _plain)
