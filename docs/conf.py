@@ -22,6 +22,7 @@ autodoc_member_order = 'bysource'
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 nb_execution_mode = 'cache'
+nb_merge_streams = True
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_execution_cache_path = str(HERE / '_build' / '.cache')
