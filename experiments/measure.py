@@ -21,7 +21,6 @@ from experiments import apps, multihost
 
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, "A run's directory, or where that of a release is to be.",
-  required=True,
 )  # fmt: skip
 _MEASURES = flags.DEFINE_list(
   'measures', None, 'Names, separated by commas; of a release, all if absent.'
@@ -50,6 +49,12 @@ _DRY_RUN = flags.DEFINE_bool(
 )
 _COMPILE_CACHE = apps.define_compile_cache()
 _PREFIX = '--config.measures.'
+
+flags.register_multi_flags_validator(
+  ['workdir', 'dry_run', 'config'],
+  lambda given: given['workdir'] or (given['dry_run'] and given['config']),
+  message='give --workdir=FOLDER; only a --dry_run of a release needs none.',
+)
 
 
 def _options(arguments: list[str], names: list[str]) -> dict[str, dict]:
@@ -116,7 +121,6 @@ def _of_release(arguments: list[str]) -> None:
       name: {k: v for k, v in options.items() if k != 'on'}
       for name, options in chosen.items()
     }
-  workdir = apps.path('workdir', _WORKDIR.value)
   root = _CHECKPOINTS.value
   if not root.startswith('hub:'):
     root = apps.path('checkpoints', root)
@@ -125,6 +129,7 @@ def _of_release(arguments: list[str]) -> None:
     for line in releases.describe(given, root, steps=_STEPS.value):
       apps.say(line)
     return
+  workdir = apps.path('workdir', _WORKDIR.value)
   count = releases.measure(
     given, root, workdir, steps=_STEPS.value, say=apps.say
   )

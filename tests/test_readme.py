@@ -1,0 +1,88 @@
+"""Every command that is written for people has an app that takes its flags."""
+
+import functools
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PAGES = [
+  ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *ROOT.glob('docs/*.md'),
+  *ROOT.glob('configs/*.py'),
+  *ROOT.glob('examples/*.py'), *ROOT.glob('experiments/*.py'),
+  *ROOT.glob('experiments/bench/__main__.py'),
+  ROOT / 'experiments/results/RESULTS.md',
+]  # fmt: skip
+# A command up to the end of its line, code or sentence.
+_COMMAND = re.compile(
+  r'(?:(?:python -m experiments\.)|(?:\bemergence ))'
+  r"([a-z]+\b(?:(?: |\s*\\+\n\s*)(?:--?[^\s`'\"]+|[\w.:/]+))*)"
+)
+# Parses the words as the app does, and stops before it does anything.
+_PARSE = """
+import importlib, sys
+from absl import flags
+del sys.argv[0]  # the flags of a configuration are read from there
+module = importlib.import_module(sys.argv[0])
+takes_values = 'config' in flags.FLAGS
+_, *rest = flags.FLAGS(sys.argv, known_only=takes_values)
+if takes_values:
+  from experiments import config_flag
+  values = config_flag.overrides(rest)
+  if flags.FLAGS['config'].present and flags.FLAGS.config != 'x':
+    given = config_flag.load(flags.FLAGS.config)
+    config_flag.apply(given, values)
+"""
+
+
+def _plain(words: list[str]) -> list[str]:
+  """Words of a command: without what stands for a value, and shell marks."""
+  kept = []
+  for word in words:
+    if word in ('|', '>', '\\', '&&') or not word.startswith('-'):
+      break
+    kept.append(word.rstrip('.,;:)…'))
+  # `--workdir=…` and the like: any value will do.
+  return [w if not w.endswith('=') else f'{w}x' for w in kept]
+
+
+@functools.cache
+def _apps() -> set[str]:
+  return {p.stem for p in (ROOT / 'experiments').glob('*.py')} | {
+    'bench', 'results',
+  }  # fmt: skip
+
+
+def commands() -> list[tuple[str, ...]]:
+  """App and flags of every command, each once."""
+  found = set()
+  for page in PAGES:
+    for match in _COMMAND.findall(page.read_text(encoding='utf-8')):
+      app, *words = shlex.split(re.sub(r'\\+\n', ' ', match))
+      flags = [w.replace('SIZE', '160m') for w in _plain(words)]
+      if app in _apps() and flags:
+        found.add((app, *flags))
+  return sorted(found)
+
+
+def test_there_are_many():
+  assert len(commands()) > 25
+  assert {app for app, *_ in commands()} >= {
+    'run', 'measure', 'report', 'analyze', 'export', 'merge', 'list', 'bench',
+  }  # fmt: skip
+
+
+@pytest.mark.parametrize('command', commands(), ids=' '.join)
+def test_its_flags_are_known(command):
+  app, *words = command
+  package = app in ('bench', 'results')
+  module = f'experiments.{app}' + ('.__main__' if package else '')
+  done = subprocess.run(
+    [sys.executable, '-c', _PARSE, module, *words], cwd=ROOT,
+    capture_output=True, text=True,
+  )  # fmt: skip
+  assert not done.returncode, done.stderr[-600:]
