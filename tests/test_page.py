@@ -65,8 +65,10 @@ def test_the_page_says_it_at_first_sight(report):
   assert 'it precedes behaviour' in text.answer(found)
   assert html.escape(text.answer(found)) in content
   assert 'None of 1 other measures is shown' in text.answer(found)
-  for heading in range(1, 10):
-    assert f'>{heading}. ' in content
+  sections = re.findall(r'<section id="(\w+)">', content)
+  assert sections == re.findall(r'<a href="#(\w+)">', content)[:9]
+  assert sections[0] == 'leads', 'the figure that shows the answer is first'
+  assert len(sections) == 9
   assert '<!--' not in content, 'every place is filled'
   assert 'non-finite' in content and 'not measured' in content
   assert not re.search(r'(src|href)="(https?:)?//', content)
@@ -99,9 +101,12 @@ def test_one_event_and_a_seed_of_one_task(tmp_path, emerges):
   runs = {'mod 31': as_run('mod 31', data, reference=None, workdir=tmp_path)}
   found = study.study(runs, draws=20)
   figures = panels.draw(panels.makers(found, runs), tmp_path / 'figures')
-  assert len(figures) == 4 and all(p.exists() for p in figures.values())
+  assert len(figures) == 3 and all(p.exists() for p in figures.values())
   content = page.build(found, runs, figures)
-  assert 'No run is set beside a study' in content
+  # Of one size, one layer, one task, beside no study.
+  kept = ['leads', 'emergence', 'anatomy', 'runs', 'problems']
+  assert re.findall(r'<section id="(\w+)">', content) == kept
+  assert re.findall(r'<a href="#(\w+)">', content)[: len(kept)] == kept
 
 
 @pytest.mark.skipif(not BROWSER, reason='no chromium on this machine')

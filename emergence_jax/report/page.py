@@ -5,6 +5,7 @@ import html
 import json
 import pathlib
 import re
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -19,14 +20,8 @@ from emergence_jax.report import anatomy, text
 from emergence_jax.types import BAD_ROWS, Status
 
 _TEMPLATE = pathlib.Path(__file__).with_name('page.html')
-# Group of figures → what is said where there is none.
-_NO_FIGURE = {
-  'Emergence': 'Not measured.',
-  'Floors': 'RankMe was not measured.',
-  'Depth': 'It takes RankMe of two layers or more.',
-  'Leads': 'No measure but behaviour.',
-  'Prediction': 'It takes RankMe of two tasks or more.',
-}
+# Sections that are left out where they have no figure.
+_GROUPS = ('Emergence', 'Floors', 'Depth', 'Leads', 'Prediction')
 _VERSIONS = ('jax', 'flax', 'optax', 'numpy', 'xarray')
 
 
@@ -84,8 +79,6 @@ def _folded(summary: str, frame: pd.DataFrame) -> str:
 
 def _claims(frame: pd.DataFrame) -> str:
   """The claims; folded where there is nothing to say on any."""
-  if not len(frame):
-    return '<p>No run is set beside a study (config.reference.name).</p>'
   if (frame.verdict == 'not measured').all():
     table = _folded("The study's numbers", frame)
     return f'<p>Nothing was measured that decides a claim.</p>{table}'
@@ -189,21 +182,48 @@ def problems(runs: Runs) -> pd.DataFrame:
       for s in np.flatnonzero(bad.any(1)):
         rows.append({
           'run': run, 'seed': int(data.seed.values[s]), 'what': state.words,
-          'rows': int(bad[s].sum()), 'first step': int(
+          'rows': int(bad[s].sum()), 'of': bad.shape[1], 'first step': int(
             data.step.values[bad[s].argmax()]),
         })  # fmt: skip
-    for name in sorted(n for n in data.data_vars if n.endswith('_status')):
-      status = data[name].transpose('seed', ...).values
-      status = status.reshape(len(status), -1)
+    names = sorted(str(n) for n in data.data_vars)
+    for name in (n for n in names if n.endswith('_status')):
+      status = data[name].transpose('seed', 'step', ...).values
+      status = status.reshape(*status.shape[:2], -1)
       for s, one in enumerate(status):
         for value in np.unique(one[one > 0]):
+          here = one == value
           rows.append({
             'run': run, 'seed': int(data.seed.values[s]),
             'what': f'{name}: {Status(int(value)).words}',
-            'rows': f'{int((one == value).sum())} of {int((one >= 0).sum())}',
-            'first step': '',
+            'rows': int(here.sum()), 'of': int((one >= 0).sum()),
+            'first step': int(data.step.values[here.any(1).argmax()]),
           })  # fmt: skip
   return pd.DataFrame(rows)
+
+
+def _problems(frame: pd.DataFrame) -> str:
+  """Problems by what they are, and behind that each seed's."""
+  if not len(frame):
+    return '<p>None.</p>'
+  rows = [
+    {
+      'run': run, 'what': what, 'seeds': len(one),
+      'rows that are not ok': int(one['rows'].sum()),
+      'of': int(one['of'].sum()), 'first step': int(one['first step'].min()),
+    }
+    for (run, what), one in frame.groupby(['run', 'what'], sort=False)
+  ]  # fmt: skip
+  return _html_table(pd.DataFrame(rows)) + _folded('Table: by seed', frame)
+
+
+def _without(template: str, sections: Collection[str]) -> str:
+  """The page without some sections, and without the links to them."""
+  for name in sections:
+    template = re.sub(
+      rf'<section id="{name}">.*?</section>\n|<a href="#{name}">[^<]*</a>\n?',
+      '', template, flags=re.DOTALL,
+    )  # fmt: skip
+  return template
 
 
 def build(
@@ -254,21 +274,34 @@ def build(
     )
     if len(tables['published'])
     else '',
-    'timing': _timing(tables['timing']),
+    'timing': _timing(tables['timing'])
+    + ''.join(_image(figures[t], t) for t in figures if t.startswith('Timing')),
     'events': _folded('Table: the 13 event metrics', tables['events']),
     'prediction': _html_table(prediction, 'No pairs of events to order.'),
-    'invariance': _html_table(tables['invariance']),
+    'invariance': _html_table(tables['invariance'])
+    + (
+      _folded(
+        "Table: every convention of RankMe beside the paper's numbers",
+        tables['variants'],
+      )
+      if len(tables['variants'])
+      else ''
+    ),
     'top_down': _html_table(tables['top_down'], ''),
-    'problems': _html_table(problems(runs), 'None.'),
+    'problems': _problems(problems(runs)),
   }
-  for group, none in _NO_FIGURE.items():
+  # What has nothing to say is left out.
+  empty = set() if len(tables['claims']) else {'claims'}
+  for group in _GROUPS:
     chosen = [t for t in figures if t.startswith(group)]
     pictures = ''.join(_image(figures[t], t) for t in chosen)
-    fields[f'figures_{group.lower()}'] = pictures or f'<p>{none}</p>'
+    fields[f'figures_{group.lower()}'] = pictures
+    if not pictures:
+      empty.add(group.lower())
+  template = _without(_TEMPLATE.read_text(encoding='utf-8'), empty)
   payload = json.dumps(_payload(runs), separators=(',', ':'))
   # No name can end the script, or begin a comment in it.
   fields['data'] = payload.replace('<', '\\u003c')
-  template = _TEMPLATE.read_text(encoding='utf-8')
   # In one pass, so that what is put in is not looked at again.
   return re.sub(
     r'"<!--(data)-->"|<!--(\w+)-->',

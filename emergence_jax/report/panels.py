@@ -300,7 +300,7 @@ def makers(found: Study, runs: Runs):
   emerging = emergence_strip if events == 1 else emergence_map
   made = {'Emergence': lambda: emerging(found, runs)}
   ranked = {n: data for n, data in every.items() if 'rankme' in data}
-  if ranked:
+  if len(ranked) > 1:
     made['Floors across sizes'] = lambda: floors.figure(
       {n: runs[n] for n in ranked}
     )
