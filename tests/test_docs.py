@@ -11,7 +11,10 @@ import pytest
 import emergence_jax as ej
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = ('index', 'tutorial', 'method', 'extending', 'pod', 'results', 'api')
+PAGES = (
+  'index', 'tutorial', 'running', 'method', 'extending', 'pod', 'results',
+  'api',
+)  # fmt: skip
 
 
 class _Links(html.parser.HTMLParser):
