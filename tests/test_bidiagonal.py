@@ -40,14 +40,15 @@ def test_values_are_those_of_float64(shape, smallest):
 
 
 @hypothesis.given(
-  st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32 - 1)
+  st.sampled_from([(3, 3), (6, 4), (2, 5), (11, 5), (1, 4)]),
+  st.integers(0, 2**32 - 1),
 )
-@hypothesis.settings(max_examples=25, deadline=None)
-def test_any_small_matrix(n, d, seed):
+@hypothesis.settings(max_examples=100, deadline=None)
+def test_any_small_matrix(shape, seed):
   """Of integers, so that many are singular or repeat a value."""
-  a_ND = np.random.default_rng(seed).integers(-1, 2, (n, d)).astype(np.float32)
+  a_ND = np.random.default_rng(seed).integers(-1, 2, shape).astype(np.float32)
   exact = _exact(a_ND)
-  error = np.abs(np.asarray(bidiagonal.singular_values(a_ND)) - exact)
+  error = np.abs(np.asarray(_values(a_ND)) - exact)
   assert error.max() <= _EPSILONS * exact[0] + 1e-7
 
 
