@@ -39,10 +39,8 @@ class _Links(html.parser.HTMLParser):
       self.loads.append(found['href'])
 
 
-@pytest.fixture(scope='module')
-def site(tmp_path_factory):
-  """The built site; a warning is an error."""
-  folder = tmp_path_factory.mktemp('site')
+def _built(folder):
+  """The built site, by pages; a warning is an error."""
   done = subprocess.run(
     [sys.executable, '-m', 'sphinx', '-W', '--keep-going', '-q', '-D',
      f'nb_execution_cache_path={folder / "cache"}', 'docs', folder / 'html'],
@@ -53,16 +51,14 @@ def site(tmp_path_factory):
   return {p.name: _Links(p.read_text(encoding='utf-8')) for p in pages}, folder
 
 
-@pytest.mark.slow
-def test_the_notebook_ran_to_its_end(site):
+def _the_notebook_ran_to_its_end(site):
   text = (site[1] / 'html' / 'tutorial.html').read_text(encoding='utf-8')
   assert 'RankMe moved first in' in text  # the answer
   assert 'after: RankMe' in text  # the last cell
   assert text.count('<img') >= 1
 
 
-@pytest.mark.slow
-def test_every_link_within_leads_somewhere(site):
+def _every_link_within_leads_somewhere(site):
   pages, folder = site
   assert {f'{name}.html' for name in PAGES} <= set(pages)
   for name, page in pages.items():
@@ -78,18 +74,26 @@ def test_every_link_within_leads_somewhere(site):
         assert fragment in pages[path].ids, f'{name}: {link}'
 
 
-@pytest.mark.slow
-def test_every_public_function_has_its_place(site):
+def _every_public_function_has_its_place(site):
   text = (site[1] / 'html' / 'api.html').read_text(encoding='utf-8')
   functions = set(ej.__all__) - {'Status', 'PAPER_SETTINGS'}
   assert [n for n in functions if f'id="emergence_jax.{n}"' not in text] == []
 
 
-@pytest.mark.slow
-def test_it_opens_from_the_disk_without_a_request(site):
+def _it_opens_from_the_disk_without_a_request(site):
   pages, folder = site
   for name, page in pages.items():
     for source in page.loads:
       parts = urllib.parse.urlsplit(source)
       assert not parts.netloc, f'{name} loads {source}'
       assert (folder / 'html' / parts.path).exists(), f'{name}: {source}'
+
+
+@pytest.mark.slow
+def test_the_site(tmp_path):
+  """In one test, since workers would build it once each."""
+  site = _built(tmp_path)
+  _the_notebook_ran_to_its_end(site)
+  _every_link_within_leads_somewhere(site)
+  _every_public_function_has_its_place(site)
+  _it_opens_from_the_disk_without_a_request(site)
