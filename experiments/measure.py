@@ -15,6 +15,8 @@ measures released checkpoints (GPT-NeoX, GPT-2) into a timeseries of their own,
 which analyze and report read as they do a run's.
 """
 
+import contextlib
+
 from absl import flags
 
 from experiments import apps, multihost
@@ -141,9 +143,15 @@ def _of_release(arguments: list[str]) -> None:
 
 def main(argv):
   """Measures, and says what was added; exits with 1 on a user's error."""
-  with apps.errors():
-    of_run = _CONFIG.value is None and _CHECKPOINTS.value is None
+  from emergence_jax import stopping
+
+  of_run = _CONFIG.value is None and _CHECKPOINTS.value is None
+  kept = 'what was measured is kept, and the same command goes on.'
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(apps.errors())
     multihost.check(of_run)
+    if not multihost.is_one_of_several():  # who learn of it by its loss
+      stack.enter_context(stopping.at_once(kept))
     if of_run:
       with multihost.joined(), apps.errors():
         _of_run(argv[1:])

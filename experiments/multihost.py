@@ -65,6 +65,11 @@ def _options():
   )
 
 
+def is_one_of_several() -> bool:
+  """Whether the flags say that there are other processes."""
+  return _MULTIHOST.value
+
+
 def check(possible: bool) -> None:
   """Raises a UserError if several processes are asked for what takes one."""
   from emergence_jax.types import UserError
