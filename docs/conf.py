@@ -31,33 +31,33 @@ suppress_warnings = ['myst.header']
 myst_heading_anchors = 3
 myst_enable_extensions = ['colon_fence']
 
-_MEASURES = (
-  'behaviour', 'rank', 'fisher', 'gradcov', 'hessian', 'llc', 'barrier',
-  'probes', 'alignment',
-)  # fmt: skip
 
+def _table(columns, rows) -> list[str]:
+  """Lines of a table, whose cells may have bars of their own."""
+  from experiments.bench.tables import grid
 
-def _row(*cells) -> str:
-  return f'| {" | ".join(str(c).replace("|", "&#124;") for c in cells)} |'
+  return grid(
+    columns, [[str(c).replace('|', '&#124;') for c in row] for row in rows]
+  )
 
 
 def _variables() -> str:
   """Every variable of every measure, as its module says."""
+  from emergence_jax.measures import MEASURES
+
   lines = []
-  for name in _MEASURES:
+  for name in MEASURES:
     module = importlib.import_module(f'emergence_jax.measures.{name}')
     first = inspect.getdoc(module).splitlines()[0]
     lines += ['', f'### `{name}`', '', first, '']
-    lines += [_row('variable', 'beside seed and step', 'units', 'what it is',
-                   'source'), _row(*['---'] * 5)]  # fmt: skip
-    for variable, field in module.FIELDS.items():
-      source = field.source
-      lines.append(
-        _row(
-          f'`{variable}`', ', '.join(field.dims) or '–', field.units or '1',
-          field.description, source or '–',
-        )
-      )  # fmt: skip
+    lines += _table(
+      ['variable', 'beside seed and step', 'units', 'what it is', 'source'],
+      [
+        (f'`{variable}`', ', '.join(field.dims) or '–', field.units or '1',
+         field.description, field.source or '–')
+        for variable, field in module.FIELDS.items()
+      ],
+    )  # fmt: skip
   return '\n'.join(lines) + '\n'
 
 
@@ -65,24 +65,21 @@ def _statuses() -> str:
   """Numbers and words of all statuses."""
   from emergence_jax.types import Status
 
-  rows = [_row('number', 'name', 'in words'), _row(*['---'] * 3)]
-  rows += [_row(int(s), f'`{s.name}`', s.words) for s in Status]
-  return '\n'.join(rows) + '\n'
+  rows = [(int(s), f'`{s.name}`', s.words) for s in Status]
+  return '\n'.join(_table(['number', 'name', 'in words'], rows)) + '\n'
 
 
 def _claims() -> str:
   """The paper's claims, and how each is decided."""
   from emergence_jax.reference import ALGORITHMIC
 
-  rows = [_row('claim', 'the paper says', 'reproduced if it lies in', 'how'),
-          _row(*['---'] * 4)]  # fmt: skip
-  for claim in ALGORITHMIC.claims:
-    low, high = claim.low, claim.high
-    rows.append(
-      _row(claim.text, claim.v1 or claim.later, f'{low:g} … {high:g}',
-           claim.how)
-    )  # fmt: skip
-  return '\n'.join(rows) + '\n'
+  rows = [
+    (claim.text, claim.v1 or claim.later, f'{claim.low:g} … {claim.high:g}',
+     claim.how)
+    for claim in ALGORITHMIC.claims
+  ]  # fmt: skip
+  columns = ['claim', 'the paper says', 'reproduced if it lies in', 'how']
+  return '\n'.join(_table(columns, rows)) + '\n'
 
 
 def _generate(app) -> None:

@@ -156,7 +156,7 @@ def population(request: dict) -> dict:
   """Seconds of each measure of many seeds at once, as in a run; of two calls.
 
   Returns:
-    `steps`, seconds of a training step of all seeds, and `measures`, name →
+    `step`, seconds of a training step of all seeds, and `measures`, name →
     seconds. Each is printed to stderr as it is known.
   """
   import jax

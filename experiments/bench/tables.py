@@ -49,6 +49,16 @@ def text(cell: Cell) -> str:
   return f'{cell:,}' if isinstance(cell, int) else cell
 
 
+def grid(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+  """Lines of a table in Markdown.
+
+  >>> grid(['a', 'b'], [['x', '1']])
+  ['| a | b |', '|---|---|', '| x | 1 |']
+  """
+  lines = [f'| {" | ".join(row)} |' for row in (columns, *rows)]
+  return [lines[0], '|' + '---|' * len(columns), *lines[1:]]
+
+
 def markdown(tables: Iterable[Table]) -> str:
   """Tables, one below the other.
 
@@ -65,9 +75,7 @@ def markdown(tables: Iterable[Table]) -> str:
   lines = []
   for one in tables:
     lines += [f'**{one.title}**', '']
-    lines += ['| ' + ' | '.join(one.columns) + ' |']
-    lines += ['|' + '---|' * len(one.columns)]
-    lines += ['| ' + ' | '.join(map(text, row)) + ' |' for row in one.rows]
+    lines += grid(one.columns, [list(map(text, row)) for row in one.rows])
     lines += ['', *(f'{note}\n' for note in one.notes)]
   return '\n'.join(lines)
 

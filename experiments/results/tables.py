@@ -7,6 +7,8 @@ import pandas as pd
 
 from emergence_jax import files
 from emergence_jax.progress import duration
+from emergence_jax.reference.algorithmic import FLOORS
+from experiments.bench.tables import grid
 
 # Of many features of measures, so many with the least p are shown.
 _SHOWN = 8
@@ -25,9 +27,8 @@ def _cell(value) -> str:
 
 def markdown(frame: pd.DataFrame) -> str:
   """A frame as a table of Markdown."""
-  rows = [list(map(str, frame.columns)), ['---'] * frame.shape[1]]
-  rows += [list(map(_cell, row)) for row in frame.itertuples(index=False)]
-  return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+  rows = [list(map(_cell, row)) for row in frame.itertuples(index=False)]
+  return '\n'.join(grid(list(map(str, frame.columns)), rows))
 
 
 def _interval(frame: pd.DataFrame, value: str = 'value') -> pd.Series:
@@ -91,7 +92,7 @@ def floors(loaded, found) -> pd.DataFrame:
   for name, run in loaded.items():
     last = int(run.data.layer.values[-1])
     one = collapse[(collapse.run == name) & (collapse.layer == last)]
-    for task in ('MOD', 'ADD', 'SORT', 'MUL'):
+    for task in FLOORS:
       cells = one[one.task == task].set_index('quantity')
       text = _interval(cells)
       theirs = paper[
