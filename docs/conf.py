@@ -2,12 +2,18 @@
 
 import importlib
 import inspect
+import os
 import pathlib
 import sys
+import sysconfig
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
+# The notebook calls `emergence` of this environment, which need not be active.
+os.environ['PATH'] = os.pathsep.join(
+  [sysconfig.get_path('scripts'), os.environ.get('PATH', os.defpath)]
+)
 
 project = 'emergence_jax'
 author = 'the authors of emergence_jax'
@@ -25,6 +31,7 @@ nb_execution_mode = 'cache'
 nb_merge_streams = True
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_cache_path = str(HERE / '_build' / '.cache')
 # Headings of an included page begin where they begin.
 suppress_warnings = ['myst.header']
