@@ -25,7 +25,7 @@ from emergence_jax import (
 )
 from emergence_jax.analysis import runs, study
 from emergence_jax.analysis.runs import Run
-from emergence_jax.report import page, write
+from emergence_jax.report import run_tables, write
 from emergence_jax.types import Status, UserError
 from experiments.bench import damage as trials
 
@@ -102,7 +102,7 @@ def test_a_row_whose_population_is_gone_stays_marked(subject, copy):
     found = timeseries.load(copy)  # whole now: it says no more
     assert found.status.values.tolist() == [[0, 0, 9, 0, 0]] * 2
   # It is said where a person looks, and the analysis goes on.
-  problems = page.problems({'run': Run('run', found)})
+  problems = run_tables.problems({'run': Run('run', found)})
   assert problems.what.tolist() == ['damaged'] * 2
   assert problems['first step'].tolist() == [4, 4]
 

@@ -1,13 +1,14 @@
 """The report as a page: its content, and how it behaves in a browser."""
 
 import html
-import json
 import re
 import shutil
-import subprocess
+import urllib.parse
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 from emergence_jax.analysis import study
 from emergence_jax.report import page, panels, text
@@ -15,23 +16,9 @@ from emergence_jax.types import Status
 from tests.test_study import as_run, as_runs, made_up
 
 BROWSER = shutil.which('chromium') or shutil.which('chromium-browser')
-# Run behind the page's own script: switches, and leaves what it saw.
-DRIVER = """
-<script>
-const seen = {errors, all: document.querySelectorAll('#plots svg').length};
-pick('task').value = 'SORT'; pick('task').onchange();
-seen.task = pick('task').value;
-seen.measures = pick('measure').options.length;
-pick('measure').value = 'RankMe (dimensions)'; pick('measure').onchange();
-seen.one = document.querySelectorAll('#plots svg').length;
-seen.lines = document.querySelectorAll('#plots polyline').length;
-pick('run').value = 'micro'; pick('run').onchange();
-seen.run = pick('run').value;
-seen.requests = performance.getEntriesByType('resource').map(e => e.name)
-  .filter(name => !name.startsWith('data:'));
-document.body.dataset.seen = JSON.stringify(seen);
-</script></body>
-"""
+in_a_browser = pytest.mark.skipif(
+  not BROWSER, reason='no chromium on this machine'
+)
 
 
 @pytest.fixture(scope='module')
@@ -63,15 +50,19 @@ def test_the_page_says_it_at_first_sight(report):
   assert text.answer(found).startswith('nano: RankMe moved first in 144, ')
   assert 'micro: RankMe moved first' in text.answer(found)
   assert 'it precedes behaviour' in text.answer(found)
-  assert html.escape(text.answer(found)) in content
+  for one in text.answers(found):
+    for words in (one.rank, *(clause.words for clause in one.more)):
+      assert words in html.unescape(content)
   assert 'None of 1 other measures is shown' in text.answer(found)
   sections = re.findall(r'<section id="(\w+)">', content)
-  assert sections == re.findall(r'<a href="#(\w+)">', content)[:9]
+  nav = re.search('<nav.*?</nav>', content, re.DOTALL)[0]
+  assert sections == re.findall(r'<a href="#(\w+)">', nav)
   assert sections[0] == 'leads', 'the figure that shows the answer is first'
   assert len(sections) == 9
   assert '<!--' not in content, 'every place is filled'
   assert 'non-finite' in content and 'not measured' in content
-  assert not re.search(r'(src|href)="(https?:)?//', content)
+  markup = re.sub('<script.*?</script>', '', content, flags=re.DOTALL)
+  assert not re.search(r'(src|href)="(https?:)?//', markup)
   assert path.stat().st_size < 5e6
 
 
@@ -86,11 +77,18 @@ def test_figures_come_as_png_and_svg(report):
     assert path.with_suffix('.svg').exists()
 
 
-def test_the_largest_report_stays_small():
+def test_the_largest_report_stays_small(tmp_path):
   """16 seeds × 24 task-levels × 200 checkpoints, every curve."""
   data = made_up(seeds=16, steps=200, layers=12)
-  payload = json.dumps(page._payload(as_runs(nano=data)))
-  assert len(payload) < 2e6
+  runs = as_runs(nano=data)
+  found = study.study(runs, draws=20)
+  folder = tmp_path / 'figures'
+  makers = panels.makers(found, runs)
+  figures = panels.draw(
+    {t: make for t, make in makers.items() if not t.startswith('Anatomy')},
+    folder,
+  )
+  assert len(page.build(found, runs, figures)) < 5e6
 
 
 @pytest.mark.parametrize('emerges', [True, False])
@@ -104,49 +102,269 @@ def test_one_event_and_a_seed_of_one_task(tmp_path, emerges):
   assert len(figures) == 3 and all(p.exists() for p in figures.values())
   content = page.build(found, runs, figures)
   # Of one size, one layer, one task, beside no study.
-  kept = ['leads', 'emergence', 'anatomy', 'runs', 'problems']
+  kept = ['leads', 'emergence', 'anatomy', 'what']
   assert re.findall(r'<section id="(\w+)">', content) == kept
-  assert re.findall(r'<a href="#(\w+)">', content)[: len(kept)] == kept
+  nav = re.search('<nav.*?</nav>', content, re.DOTALL)[0]
+  assert re.findall(r'<a href="#(\w+)">', nav) == kept
 
 
-@pytest.mark.skipif(not BROWSER, reason='no chromium on this machine')
-def test_in_a_browser(report, tmp_path):
-  """Switches task and measure: no console error, no request leaves.
+@pytest.fixture(scope='module')
+def chromium():
+  sync_api = pytest.importorskip('playwright.sync_api')
+  with sync_api.sync_playwright() as browsers:
+    flags = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
+             '--disable-background-networking']  # fmt: skip
+    one = browsers.chromium.launch(executable_path=BROWSER, args=flags)
+    yield one
+    one.close()
 
-  The page forbids itself all requests (Content-Security-Policy), so that one
-  would be an error too.
-  """
-  content = report[2].read_text()
-  watch = (
-    '<script>const errors = []; onerror = m => errors.push(String(m)); '
-    'const log = console.error; console.error = (...a) => '
-    "{ errors.push(a.join(' ')); log(...a); }; "
-    "document.addEventListener('securitypolicyviolation', "
-    'e => errors.push(e.blockedURI));</script></head>'
+
+class Opened:
+  """The page in a browser, and what went wrong in it."""
+
+  def __init__(self, browser, path, view='', width=1200, scheme='light'):
+    context = browser.new_context(
+      viewport={'width': width, 'height': 844}, color_scheme=scheme
+    )
+    self.page = context.new_page()
+    self.errors, self.requests = [], []
+    self.page.on('pageerror', lambda error: self.errors.append(str(error)))
+    self.page.on('console', self._told)
+    self.page.on('request', lambda one: self.requests.append(one.url))
+    self.page.goto(path.as_uri() + view)
+    self.drawn()
+
+  def _told(self, message) -> None:
+    if message.type in ('error', 'warning'):
+      self.errors.append(message.text)
+
+  def drawn(self) -> int:
+    """Waits for the panels; how many there are."""
+    self.wait('document.body.dataset.drawn')
+    return self.page.locator('#plots .panel').count()
+
+  def wait(self, expression: str) -> None:
+    """Until it is true; within the page, where strings are not evaluated."""
+    frame = 'await new Promise(requestAnimationFrame)'
+    self.page.evaluate(f'async () => {{ while (!({expression})) {frame}; }}')
+
+  def choose(self, name: str, value: str) -> int:
+    """Sets a select of the form; the number of panels after it."""
+    self.page.evaluate('delete document.body.dataset.drawn')
+    self.page.locator(f'#view [name={name}]').select_option(value)
+    return self.drawn()
+
+  def tick(self, box: str, checked: bool) -> None:
+    """Sets a box of the form."""
+    self.page.evaluate('delete document.body.dataset.drawn')
+    self.page.locator(f'#view {box}').set_checked(checked)
+    self.drawn()
+
+  def picture(self) -> bytes:
+    """What the panels look like."""
+    self.page.mouse.move(1, 1)
+    return self.page.locator('#plots').screenshot(animations='disabled')
+
+  def view(self) -> dict[str, list[str]]:
+    """What the address keeps."""
+    return urllib.parse.parse_qs(urllib.parse.urlsplit(self.page.url).fragment)
+
+  def legends(self) -> str:
+    """The words of all legends."""
+    return ' '.join(self.page.locator('#plots ul').all_inner_texts())
+
+
+@in_a_browser
+@pytest.mark.parametrize('width', [1200, 390])
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_opens_without_a_request(report, chromium, width, scheme):
+  """The page forbids itself all requests (Content-Security-Policy)."""
+  one = Opened(chromium, report[2], width=width, scheme=scheme)
+  assert one.drawn() == 4
+  assert one.page.evaluate('document.documentElement.scrollWidth') == width
+  paper = 'getComputedStyle(document.body).backgroundColor'
+  is_light = one.page.evaluate(paper) == 'rgb(255, 255, 255)'
+  assert is_light == (scheme == 'light')
+  assert not one.errors
+  kept = [u for u in one.requests if not u.startswith(('data:', 'blob:'))]
+  assert kept == [report[2].as_uri()]
+  for image in one.page.locator('img').all():
+    assert image.evaluate('one => one.naturalWidth') > 100
+
+
+@in_a_browser
+def test_every_control_does_something(report, chromium):
+  one = Opened(chromium, report[2])
+  before = one.picture()
+  for name, value in (
+    ('task', 'SORT'), ('seeds', 'all'), ('seeds', '2'), ('steps', 'linear'),
+    ('values', 'log'),
+  ):  # fmt: skip
+    assert one.choose(name, value) == 4
+    assert one.view()[name] == [value]
+    after = one.picture()
+    assert after != before, f'{name}={value} changes nothing'
+    before = after
+  one.tick('[name=band]', False)
+  assert one.picture() != before
+  assert one.choose('panel', 'accuracy') == 1
+  one.tick('[value=micro]', True)
+  assert one.view()['run'] == ['nano', 'micro']
+  assert 'nano, level 1' in one.legends() and 'micro, level 3' in one.legends()
+  one.tick('[value=nano]', False)
+  one.tick('[value=micro]', False)
+  assert 'Nothing is chosen' in one.page.locator('#plots').inner_text()
+  assert not one.errors
+
+
+@in_a_browser
+def test_a_title_makes_its_panel_large(report, chromium):
+  one = Opened(chromium, report[2])
+  button = one.page.get_by_role('button', name='RankMe (dimensions)')
+  small = button.locator('xpath=../..').bounding_box()
+  button.click()
+  one.wait("document.querySelectorAll('.panel').length == 1")
+  large = button.locator('xpath=../..').bounding_box()
+  assert large['width'] > 2 * small['width']
+  assert large['height'] > 1.5 * small['height']
+  button.click()
+  one.wait("document.querySelectorAll('.panel').length == 4")
+  assert not one.errors
+
+
+def _drag(one: Opened, left: float, right: float) -> None:
+  """Zooms by a drag over a part of the first panel."""
+  box = one.page.locator('.plot').first.bounding_box()
+  x = [box['x'] + box['width'] * part for part in (left, right)]
+  y = box['y'] + box['height'] / 2
+  one.page.mouse.move(x[0], y)
+  one.page.mouse.down()
+  one.page.mouse.move(x[1], y, steps=4)
+  one.page.mouse.up()
+  one.wait("location.hash.includes('from=')")
+
+
+@in_a_browser
+def test_zoom_and_back_and_the_address(report, chromium):
+  one = Opened(chromium, report[2])
+  one.page.locator('#plots').scroll_into_view_if_needed()
+  back = one.page.get_by_role('button', name='Zoom back')
+  whole = one.picture()
+  assert back.is_disabled()
+  _drag(one, 0.5, 0.8)
+  view = one.view()
+  first, last = float(view['from'][0]), float(view['to'][0])
+  assert 0 < first < last
+  again = Opened(chromium, report[2], '#' + one.page.url.split('#')[1])
+  assert again.view() == view, 'a link keeps the view'
+  assert whole not in (one.picture(), again.picture())
+  _drag(one, 0.6, 0.9)
+  one.wait(f"!location.hash.includes('from={first:g}&')")
+  assert float(one.view()['from'][0]) > first
+  back.click()
+  one.wait(f"location.hash.includes('from={first:g}&')")
+  back.click()
+  one.wait("!location.hash.includes('from=')")
+  assert back.is_disabled()
+  _drag(one, 0.5, 0.8)
+  one.page.locator('.plot').first.dblclick()
+  one.wait("!location.hash.includes('from=')")
+  assert not one.errors + again.errors
+
+
+@in_a_browser
+def test_a_link_to_a_section_keeps_the_view(report, chromium):
+  one = Opened(chromium, report[2])
+  one.choose('task', 'SORT')
+  one.page.get_by_role('link', name='Floors').click()
+  assert one.view()['section'] == ['floors'] and one.view()['task'] == ['SORT']
+  top = "document.getElementById('floors').getBoundingClientRect().top"
+  one.wait(f'Math.abs({top}) < 100')
+  link = one.page.locator('.answer a').first
+  assert one.page.locator(link.get_attribute('href')).count() == 1
+
+
+@in_a_browser
+def test_crosshair_and_keys_read_values_in_all_panels(report, chromium):
+  one = Opened(chromium, report[2])
+  at = one.page.locator('#at')
+  plain = one.legends()
+  one.page.locator('.plot').nth(1).hover()
+  assert at.inner_text().startswith('step ')
+  for legend in one.page.locator('#plots ul').all_inner_texts():
+    assert '[' in legend, 'every panel says its values at that step'
+  one.page.mouse.move(1, 1)
+  assert one.legends() == plain
+  one.page.locator('#plots').focus()
+  one.page.keyboard.press('ArrowRight')
+  assert at.inner_text() == 'step 0'
+  one.page.keyboard.press('ArrowRight')
+  one.page.keyboard.press('ArrowRight')
+  step = int(at.inner_text().removeprefix('step ').replace(',', ''))
+  data = one.page.evaluate('document.getElementById("plots").ariaLabel')
+  assert step > 0 and 'arrow keys' in data
+  one.page.keyboard.press('Escape')
+  assert one.legends() == plain
+  labels = one.page.get_by_role('img').evaluate_all(
+    'all => all.map(one => one.ariaLabel || one.alt)'
   )
-  driven = content.replace('</head>', watch, 1)
-  driven = DRIVER.join(driven.rsplit('</body>', 1))
-  path = tmp_path / 'driven.html'
-  path.write_text(driven)
-  done = subprocess.run(
-    [
-      BROWSER, '--headless', '--no-sandbox', '--disable-gpu',
-      '--disable-dev-shm-usage', '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync', '--no-first-run',
-      f'--user-data-dir={tmp_path / "profile"}',
-      '--enable-logging=stderr', '--dump-dom', path.as_uri(),
-    ],
-    capture_output=True, text=True, timeout=120,
-  )  # fmt: skip
-  match = re.search(r'data-seen="([^"]*)"', done.stdout)
-  assert match, done.stderr[-2000:]
-  seen = json.loads(match[1].replace('&quot;', '"'))
-  assert seen['errors'] == []
-  assert seen['all'] == 4 and seen['task'] == 'SORT' and seen['one'] == 1
-  assert seen['lines'] == 2 and seen['measures'] == 5 and seen['run'] == 'micro'
-  assert 'CONSOLE' not in done.stderr
-  assert seen['requests'] == []
+  assert all(labels) and any('RankMe' in label for label in labels)
+  for control in one.page.locator('#view select, #view input').all():
+    assert control.evaluate('one => one.labels.length') == 1
+
+
+@in_a_browser
+def test_csv_has_what_is_shown(report, chromium):
+  _, _, path = report
+  one = Opened(
+    chromium, path, '#task=SORT&panel=accuracy&seeds=2&from=0&to=900'
+  )
+  with one.page.expect_download() as download:
+    one.page.get_by_role('button', name='CSV').click()
+  rows = pd.read_csv(download.value.path())
+  assert set(rows.run) == {'nano'} and set(rows.task) == {'SORT'}
+  assert set(rows.panel) == {'accuracy'} and rows.step.max() <= 900
+  data = as_run('nano', made_up(seeds=6)).data
+  seed = rows[(rows.what == 'seed 2') & (rows.curve == 'level 2')]
+  wanted = data.accuracy.sel(seed=2, task='SORT', level='2')
+  np.testing.assert_allclose(
+    seed.value, wanted.sel(step=seed.step.values), rtol=1e-3
+  )
+  middle = rows[(rows.what == 'median') & (rows.curve == 'level 2')]
+  wanted = data.accuracy.sel(task='SORT', level='2').median('seed')
+  np.testing.assert_allclose(
+    middle.value, wanted.sel(step=middle.step.values), rtol=1e-3
+  )
+
+
+@in_a_browser
+def test_what_is_not_ok_is_named(tmp_path, chromium):
+  data = made_up(seeds=6)
+  data['llc_status'] = xr.zeros_like(data.llc, np.int8)
+  data.llc_status[dict(seed=slice(2))] = int(Status.NOT_MIXED)
+  runs = {'nano': as_run('nano', data, workdir=tmp_path)}
+  path = tmp_path / 'report.html'
+  path.write_text(page.build(study.study(runs, draws=20), runs, {}))
+  one = Opened(chromium, path)
+  assert '400 of 600 usable' in one.legends()
+
+
+@in_a_browser
+def test_print_shows_everything_once(report, chromium):
+  one = Opened(chromium, report[2])
+  folded = one.page.locator('details:not([open])')
+  count = folded.count()
+  assert count > 3
+  one.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+  assert folded.count() == 0
+  one.page.emulate_media(media='print')
+  assert not one.page.locator('nav').is_visible()
+  scrolled = one.page.locator('.scroll').evaluate_all(
+    'all => all.filter(one => one.scrollHeight > one.clientHeight + 1).length'
+  )
+  assert scrolled == 0
+  one.page.evaluate("dispatchEvent(new Event('afterprint'))")
+  assert folded.count() == count
 
 
 def test_answers_when_there_is_little_to_say():

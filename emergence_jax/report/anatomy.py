@@ -16,6 +16,20 @@ RANK = 'RankMe (dimensions)'
 _BY_PART = ('accuracy', 'rankme')
 
 
+class Flagged(NamedTuple):
+  """Single estimates [F] that say that they are not ok.
+
+  Attributes:
+    seed: index of the seed.
+    step: training step.
+    value: the estimate.
+  """
+
+  seed: np.ndarray = np.zeros(0, int)
+  step: np.ndarray = np.zeros(0, int)
+  value: np.ndarray = np.zeros(0)
+
+
 class Curve(NamedTuple):
   """One line with a band.
 
@@ -26,8 +40,8 @@ class Curve(NamedTuple):
     low: [C], lower end of the middle 95% of seeds, minus 1.96 standard errors
       of the estimate if it has them.
     high: [C], upper end.
-    flagged: steps and values [F] of single seeds whose estimate says that it
-      is not ok, and which have no part in the line and its band.
+    seeds_SxC: usable values of every seed; nan elsewhere.
+    flagged: what has no part in the line and its band.
   """
 
   name: str
@@ -35,7 +49,8 @@ class Curve(NamedTuple):
   mid: np.ndarray
   low: np.ndarray
   high: np.ndarray
-  flagged: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
+  seeds_SxC: np.ndarray
+  flagged: Flagged = Flagged()
 
 
 class Marks(NamedTuple):
@@ -60,11 +75,11 @@ def _curve(
 ) -> Curve:
   """A curve of the usable values `array`, of `every` value there is."""
   array = array.transpose('seed', 'step')
-  flagged = np.zeros(0), np.zeros(0)
+  flagged = Flagged()
   if every is not None:
     every = every.transpose('seed', 'step')
     seed, place = np.nonzero(np.isfinite(every.values) & np.isnan(array.values))
-    flagged = every.step.values[place], every.values[seed, place]
+    flagged = Flagged(seed, every.step.values[place], every.values[seed, place])
   known = np.isfinite(array.values).any(0)
   values = array.values[:, known]
   half = np.zeros_like(values)
@@ -75,7 +90,7 @@ def _curve(
   return Curve(
     name, array.step.values[known], np.nanmedian(values, 0),
     np.nanpercentile(values - half, 2.5, axis=0),
-    np.nanpercentile(values + half, 97.5, axis=0), flagged,
+    np.nanpercentile(values + half, 97.5, axis=0), values, flagged,
   )  # fmt: skip
 
 
@@ -112,6 +127,14 @@ def curves(data: xr.Dataset, task: str) -> dict[str, list[Curve]]:
   return {label: lines for label, lines in panels.items() if lines}
 
 
+def scales(data: xr.Dataset) -> dict[str, str]:
+  """Panel → scale of its values, one of `types.SCALES`; the others linear."""
+  return {
+    style.label(one.field, data.sizes): one.field.scale
+    for one in series.of(data).values()
+  }
+
+
 def marks(data: xr.Dataset, task: str) -> Marks:
   """Floor, recovery and emergence of one task."""
   one = data.sel(task=[task])
@@ -136,13 +159,10 @@ def figure(run: str, data: xr.Dataset, task: str):
     rows, columns, sharex=True, squeeze=False, layout='constrained',
     figsize=(11, 2.3 * rows + 1),
   )  # fmt: skip
-  scales = {
-    style.label(one.field, data.sizes): one.field.scale
-    for one in series.of(data).values()
-  }
+  scale_of = scales(data)
   for axis, (label, lines) in zip(axes.flat, panels.items()):
     # First, since limits that were set on another scale stay.
-    style.value_axis(axis, scales.get(label, 'linear'), _largest(lines))
+    style.value_axis(axis, scale_of.get(label, 'linear'), _largest(lines))
     _panel(axis, label, lines, at)
     style.step_axis(axis, data)
   for axis in axes.flat[len(panels) :]:
@@ -175,11 +195,11 @@ def _panel(axis, label: str, lines: list[Curve], at: Marks) -> None:
       line.step, line.low, line.high, color=colour, alpha=0.18, lw=0
     )
     axis.plot(line.step, line.mid, color=colour, lw=1.8, label=line.name)
-    if line.flagged[0].size:
+    if line.flagged.step.size:
       limits = axis.get_ylim()
       axis.plot(
-        *line.flagged, 'o', mfc='none', color=colour, ms=3, alpha=0.6,
-        label='not ok',
+        line.flagged.step, line.flagged.value, 'o', mfc='none',
+        color=colour, ms=3, alpha=0.6, label='not ok',
       )  # fmt: skip
       # What is far outside the range of the usable ones would hide them.
       if line.step.size:

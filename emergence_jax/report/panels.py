@@ -114,7 +114,10 @@ def depth_map(run: str, data: xr.Dataset):
     layout='constrained', figsize=(3.2 * columns + 1, 2.1 * rows + 0.8),
   )  # fmt: skip
   median = data.rankme.median('seed').transpose('task', 'layer', 'step')
-  step = data.step.values.astype(float)
+  due = np.isfinite(median).any(('task', 'layer')).values
+  if due.any():
+    median = median.isel(step=due)
+  step = median.step.values.astype(float)
   # Checkpoints are drawn as wide as they lie apart.
   edges = np.r_[step[0], (step[1:] + step[:-1]) / 2, step[-1]]
   layers = np.arange(data.sizes['layer'] + 1) + 0.5

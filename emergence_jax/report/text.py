@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -86,50 +87,102 @@ def sentence(row) -> str:
   )
 
 
+class Clause(NamedTuple):
+  """A further sentence, and where a reader finds what it rests on."""
+
+  words: str
+  place: str
+
+
+class Answer(NamedTuple):
+  """What is said of a run at first sight.
+
+  Attributes:
+    run: its label; empty if nothing can be said of any.
+    rank: on RankMe, which is what the study is about.
+    more: on the other measures, and where the two axes disagree.
+  """
+
+  run: str
+  rank: str
+  more: tuple[Clause, ...] = ()
+
+
+def answers(found: Study) -> list[Answer]:
+  """Did representation geometry move first? An answer for each run."""
+  leads = found.tables['leads']
+  runs = leads.run.unique() if len(leads) else ()
+  if not len(runs):
+    return [Answer('', (
+      'Whether geometry moved first cannot be said: nothing but behaviour was '
+      'measured, or at too few checkpoints.'
+    ))]  # fmt: skip
+  said = [_answer_of(found, run) for run in runs]
+  if len(said) == 1:
+    return said
+  return [a._replace(rank=f'{a.run}: {a.rank}') for a in said]
+
+
 def answer(found: Study) -> str:
-  """Did representation geometry move first? A sentence for each run."""
-  runs = (
-    found.tables['leads'].run.unique() if len(found.tables['leads']) else ()
-  )
-  parts = []
-  for run in runs:
-    rows = _tests(found, run=run, tasks='all')
-    head = f'{run}: ' if len(runs) > 1 else ''
-    parts.append(f'{head}{_answer_of(found, run, rows)}')
-  if parts:
-    return ' '.join(parts)
-  return (
-    'Whether geometry moved first cannot be said: nothing but behaviour was '
-    'measured, or at too few checkpoints.'
+  """The same in one line, as a terminal shows it."""
+  return ' '.join(
+    ' '.join([one.rank, *(clause.words for clause in one.more)])
+    for one in answers(found)
   )
 
 
-def _answer_of(found: Study, run: str, rows: pd.DataFrame) -> str:
+def _answer_of(found: Study, run: str) -> Answer:
   leads = found.tables['leads']
   leads = leads[(leads.run == run)]
   one = leads[leads.measure == leads.measure.iloc[0]]
   if not one.emerged.any():
-    return (
+    return Answer(run, (
       'Whether geometry moved first cannot be said: no capability emerged in '
       f'{len(one)} events.'
-    )
-  rank = rows[rows.measure == 'RankMe']
-  said = [sentence(row) for row in rank.itertuples()] or [
+    ))  # fmt: skip
+  rows = _tests(found, run=run, tasks='all')
+  rank = [
+    sentence(row) for row in rows[rows.measure == 'RankMe'].itertuples()
+  ] or [
     'Whether RankMe moved first cannot be said: it was not measured, or at too '
     'few checkpoints.'
   ]
-  others = rows[rows.measure != 'RankMe']
-  ahead = [
+  more = (*_others(rows[rows.measure != 'RankMe']), *_axes(found, run))
+  return Answer(run, ' '.join(rank), more)
+
+
+def _others(rows: pd.DataFrame) -> list[Clause]:
+  """The measures but RankMe that precede, or that none does."""
+  if not len(rows):
+    return []
+  ahead = ', '.join(
     f'{row.measure} (by {row.lead:,.0f} steps)'
-    for row in others[others.verdict == 'precedes'].itertuples()
-  ]
-  if len(others):
-    said.append(
-      f'Of {len(others)} other measures these precede: {", ".join(ahead)}.'
-      if ahead
-      else f'None of {len(others)} other measures is shown to precede.'
-    )
-  return ' '.join(said)
+    for row in rows[rows.verdict == 'precedes'].itertuples()
+  )
+  words = (
+    f'Of {len(rows)} other measures these precede: {ahead}.' if ahead
+    else f'None of {len(rows)} other measures is shown to precede.'
+  )  # fmt: skip
+  return [Clause(words, 'leads')]
+
+
+def _axes(found: Study, run: str) -> list[Clause]:
+  """The paper's own rates of RankMe where its two axes disagree."""
+  rates = found.tables['precursors']
+  if not len(rates):
+    return []
+  rates = rates[
+    (rates.run == run) & (rates.measure == 'RankMe') & (rates.tasks == 'all')
+    & (rates.threshold == peaks.THRESHOLD)
+  ].set_index('axis').reindex(['checkpoints', 'steps']).dropna()  # fmt: skip
+  if len(rates) != 2 or rates.low.max() <= rates.high.min():
+    return []
+  said = ' and '.join(
+    f'{row.rate:.0%} [{row.low:.0%}, {row.high:.0%}] over {axis}'
+    for axis, row in rates.iterrows()
+  )
+  words = f"The paper's own way depends on the axis: RankMe is first in {said}."
+  return [Clause(words, 'precursors')]
 
 
 _COUNTS = ('events', 'first', 'together', 'after', 'unclear')

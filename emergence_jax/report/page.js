@@ -1,0 +1,299 @@
+// The page: what is chosen, in its form and in its address, and what is shown.
+
+const packed = document.getElementById('data').textContent;
+const bytes = Uint8Array.from(atob(packed), c => c.charCodeAt(0));
+const data = await new Response(new Blob([bytes]).stream().pipeThrough(
+  new DecompressionStream('gzip'))).json();
+const pick = id => document.getElementById(id);
+const form = pick('view'), plots = pick('plots');
+const runs = Object.keys(data);
+const zooms = [];  // the ranges before this one, [from, to] in steps
+let shown = [], range = null, steps = null, scale = null, manager = null;
+let zoom = null, at = null, section = '', isBack = false;
+
+const viewOf = () => {
+  const chosen = new FormData(form);
+  return {
+    runs: chosen.getAll('run'), task: chosen.get('task'),
+    panel: chosen.get('panel'), seeds: chosen.get('seeds'),
+    band: chosen.has('band'), steps: chosen.get('steps'),
+    values: chosen.get('values'),
+  };
+};
+
+/** Writes what is chosen into the address, where it survives a reload. */
+function keep() {
+  const words = new URLSearchParams(new FormData(form));
+  if (!words.has('band')) words.set('band', 'off');
+  ['from', 'to'].forEach((name, i) => {
+    if (zoom) words.set(name, Number(zoom[i].toPrecision(5)));
+  });
+  if (section) words.set('section', section);
+  history.replaceState(null, '', `#${words}`);
+}
+
+/** Options of a select; what was chosen stays so if it is still there. */
+function fill(select, names, shownAs = n => n) {
+  const old = select.value;
+  select.replaceChildren(...names.map(n => new Option(shownAs(n), n)));
+  if (names.includes(old)) select.value = old;
+}
+
+/** Fills the choices that depend on the others. */
+function fillChoices() {
+  const chosen = viewOf().runs;
+  const some = chosen.length ? chosen : runs.slice(0, 1);
+  fill(form.task, [...new Set(some.flatMap(r => Object.keys(data[r].tasks)))]);
+  const seeds = [...new Set(some.flatMap(r => data[r].seeds))];
+  fill(form.seeds, ['none', 'all', ...seeds.map(String)],
+    n => ({none: 'none', all: 'all'})[n] ?? `seed ${n}`);
+  fill(form.panel, ['all', ...panelsOf(data, viewOf()).map(p => p.label)]);
+}
+
+/** Takes what is chosen from the address. */
+function restore() {
+  const words = new URLSearchParams(location.hash.slice(1));
+  if (!location.hash.includes('=')) return;
+  const wanted = words.getAll('run').filter(r => runs.includes(r));
+  for (const box of form.querySelectorAll('[name=run]'))
+    box.checked = wanted.length ? wanted.includes(box.value) : box.checked;
+  form.band.checked = words.get('band') !== 'off';
+  for (const name of ['task', 'seeds', 'steps', 'values', 'panel']) {
+    fillChoices();
+    const options = [...form[name].options].map(o => o.value);
+    if (options.includes(words.get(name))) form[name].value = words.get(name);
+  }
+  const ends = ['from', 'to'].map(k => parseFloat(words.get(k)));
+  zoom = ends[1] > ends[0] ? ends : null;
+  section = words.get('section') ?? '';
+  if (section) pick(section)?.scrollIntoView();
+}
+
+/** The index of the checkpoint of a curve that is nearest to a step. */
+function nearest(curve, step) {
+  const distance = curve.step.map(s => Math.abs(scale.to(s) - scale.to(step)));
+  return distance.indexOf(Math.min(...distance));
+}
+
+/** Median and band of a curve at one of its checkpoints, in words. */
+function valueAt({mid, low, high, seeds}, j) {
+  const band = ` [${words(low[j])}, ${words(high[j])}]`;
+  return words(mid[j]) + (seeds.length > 1 ? band : '');
+}
+
+/** Marks a step in all panels and writes the values there. */
+function mark(step) {
+  at = step;
+  pick('at').textContent = step === null
+    ? 'Point at a panel, or press an arrow key on it, to read values.'
+    : `step ${words(step, 9)}`;
+  for (const panel of shown) {
+    panel.cross.setv({visible: step !== null, location: scale.to(step ?? 0)});
+    panel.lines.forEach((line, i) => {
+      const j = step === null ? -1 : nearest(line.curve, step);
+      panel.values[i].textContent = j < 0 ? '' : ` ${valueAt(line.curve, j)}`;
+    });
+  }
+}
+
+/** All checkpoints of what is shown, in order. */
+const checkpoints = () => [...new Set(
+  shown.flatMap(p => p.lines.flatMap(l => l.curve.step)))].sort((a, b) => a - b);
+
+/** The checkpoint that is nearest to a place on the axis of steps. */
+function snap(place) {
+  const distance = step => Math.abs(scale.to(step) - place);
+  return checkpoints().reduce(
+    (best, s) => distance(s) < distance(best) ? s : best, Infinity);
+}
+
+/** Steps the mark by one checkpoint. */
+function move(by) {
+  const [from, to] = zoom ?? [0, Infinity];
+  const steps = checkpoints().filter(s => s >= from && s <= to);
+  const old = at === null ? (by > 0 ? -1 : steps.length) : steps.indexOf(at);
+  mark(steps[Math.min(Math.max(old + by, 0), steps.length - 1)] ?? null);
+}
+
+/** Words of a panel for those who do not see it. */
+const described = panel => `${panel.label}: ` + panel.lines.map(l => {
+  const j = l.curve.mid.length - 1;
+  return `${l.name} from ${words(l.curve.mid[0])} at step ${words(l.curve.step[0], 9)}`
+    + ` to ${words(l.curve.mid[j])} at step ${words(l.curve.step[j], 9)}`;
+}).join('; ');
+
+/** The elements around a figure: its title, which enlarges it, and legend. */
+function frame(panel, isLarge) {
+  const title = element('button', {type: 'button', 'aria-pressed': isLarge,
+    title: isLarge ? 'All panels' : 'This panel alone, and large'}, panel.label);
+  title.onclick = () => {
+    form.panel.value = isLarge ? 'all' : panel.label;
+    change();
+  };
+  panel.values = panel.lines.map(() => element('span'));
+  const legend = element('ul', {}, ...panel.lines.map((line, i) => {
+    const swatch = element('i', {});
+    Object.assign(swatch.style, {background: line.colour, opacity: line.opacity});
+    return element('li', {}, swatch, line.name, panel.values[i]);
+  }));
+  if (panel.usable < panel.of) legend.append(element('li', {class: 'hollow'},
+    `○ ${words(panel.usable, 9)} of ${words(panel.of, 9)} usable`));
+  const place = element('div', {class: 'plot', role: 'img',
+    'aria-label': described(panel)});
+  const whole = element('figure', {class: 'panel'},
+    element('h3', {}, title), place, legend);
+  return {whole, place};
+}
+
+/** Shows a range of steps; all of them if there is none. */
+function zoomTo(ends) {
+  const [from, to] = ends ?? steps;
+  range.setv({start: scale.to(from), end: scale.to(to)});
+}
+
+/** What follows a new range: it is kept, with the one before for the way back. */
+function follow() {
+  const places = [range.start, range.end];
+  const isAt = ends => ends !== null
+    && ends.every((s, i) => Math.abs(scale.to(s) - places[i]) < 1e-6);
+  if (!isAt(zoom ?? steps)) {
+    if (!isBack) zooms.push(zoom);
+    zoom = isAt(steps) ? null : places.map(p => Math.max(scale.from(p), 0));
+  }
+  isBack = false;
+  for (const panel of shown) panel.follow();
+  pick('back').disabled = !zoom;
+  keep();
+}
+
+/** The width of a panel, by the columns of the style sheet. */
+function width() {
+  const style = getComputedStyle(plots);
+  return parseFloat(style.gridTemplateColumns.split(' ')[0]);
+}
+
+/** Draws everything that is chosen. */
+async function draw() {
+  const view = viewOf();
+  const every = panelsOf(data, view);
+  const isLarge = view.panel !== 'all' && every.some(p => p.label === view.panel);
+  const wanted = isLarge ? every.filter(p => p.label === view.panel) : every;
+  const all = every.flatMap(p => p.lines.flatMap(l => l.curve.step));
+  const first = Math.min(...all.filter(s => s > 0));
+  const last = Math.max(...all, 1);
+  steps = [Math.min(...all, last), last];
+  scale = view.steps === 'log' && Number.isFinite(first)
+    ? symmetric(powerBelow(first)) : linear;
+  if (zoom && zoom[0] >= last) zoom = null;
+  const [from, to] = zoom ?? steps;
+  range = new Bokeh.Range1d({start: scale.to(from), end: scale.to(to)});
+  manager?.clear();
+  plots.classList.toggle('large', isLarge);
+  shown = wanted.map(
+    p => makePanel(p, data, view, scale, range, isLarge, width));
+  const frames = shown.map(p => frame(p, isLarge));
+  plots.replaceChildren(...frames.map(f => f.whole));
+  if (!shown.length) plots.append('Nothing is chosen that was measured.');
+  const whole = new Bokeh.Document();
+  for (const panel of shown) whole.add_root(panel.figure);
+  manager = await Bokeh.embed.add_document_standalone(
+    whole, plots, frames.map(f => f.place));
+  let waiting = false;
+  range.change.connect(() => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => { waiting = false; follow(); });
+  });
+  shown.forEach((panel, i) => {
+    const place = frames[i].place, view_ = manager.get(panel.figure);
+    place.onpointermove = place.onpointerdown = event => {
+      const left = place.getBoundingClientRect().left;
+      const x = view_.frame.x_scale.invert(event.clientX - left);
+      if (x >= range.start && x <= range.end) mark(snap(x));
+    };
+    place.ondblclick = () => zoomTo(null);
+  });
+  mark(at);
+  pick('back').disabled = !zoom;
+  document.body.dataset.drawn = String(shown.length);
+}
+
+function change() {
+  fillChoices();
+  keep();
+  return draw();
+}
+
+/** What is shown, as rows. */
+function rows() {
+  const view = viewOf(), [from, to] = zoom ?? [-Infinity, Infinity];
+  const found = [['run', 'task', 'panel', 'curve', 'what', 'step', 'value']];
+  for (const panel of shown) for (const {curve, run, seeds, ...line} of panel.lines) {
+    const head = [run, view.task, panel.label, curve.name];
+    const add = (what, step, value) => {
+      if (value !== null && step >= from && step <= to)
+        found.push([...head, what, step, value]);
+    };
+    const sets = view.band ? [['median', curve.mid],
+      ['low end of the band', curve.low], ['high end of the band', curve.high]] : [];
+    for (const i of seedsOf({seeds, ...line}, view))
+      sets.push([`seed ${seeds[i]}`, curve.seeds[i]]);
+    for (const [what, values] of sets)
+      values.forEach((value, j) => add(what, curve.step[j], value));
+    for (const [i, step, value] of curve.flagged)
+      add(`seed ${seeds[i]}, not ok`, step, value);
+  }
+  return found;
+}
+
+function download() {
+  const quoted = cell => /[",\n\r]/.test(cell)
+    ? `"${String(cell).replaceAll('"', '""')}"` : cell;
+  const words = rows().map(row => row.map(quoted).join(',')).join('\r\n');
+  const url = URL.createObjectURL(new Blob([words + '\r\n'], {type: 'text/csv'}));
+  element('a', {href: url, download: `${viewOf().task}.csv`}).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
+pick('runs').append(...runs.map((run, i) => {
+  const box = element('input', {type: 'checkbox', name: 'run', value: run});
+  box.checked = i === 0;
+  return element('label', {}, box, ` ${run}`);
+}));
+pick('runs').hidden = runs.length === 1;
+fillChoices();
+restore();
+fillChoices();
+form.onchange = change;
+form.onsubmit = event => event.preventDefault();
+pick('csv').onclick = download;
+pick('back').onclick = () => {
+  isBack = true;
+  zoomTo(zooms.pop() ?? null);
+};
+plots.onkeydown = event => {
+  const by = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+  if (by) move(by);
+  else if (event.key === 'Escape') mark(null);
+  else return;
+  event.preventDefault();
+};
+plots.onpointerleave = () => mark(null);
+for (const link of document.querySelectorAll('nav a')) link.onclick = event => {
+  event.preventDefault();
+  section = link.hash.slice(1);
+  pick(section).scrollIntoView();
+  pick(section).querySelector('h2').focus();
+  keep();
+};
+onhashchange = () => { if (location.hash.includes('=')) { restore(); draw(); } };
+dark.onchange = draw;
+onresize = () => { for (const panel of shown) panel.follow(); };
+// Print shows everything once: what is folded is opened, and closed again.
+let opened = [];
+onbeforeprint = () => {
+  opened = [...document.querySelectorAll('details:not([open])')];
+  for (const one of opened) one.open = true;
+};
+onafterprint = () => { for (const one of opened) one.open = false; };
+await draw();

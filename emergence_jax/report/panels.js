@@ -1,0 +1,158 @@
+// Panels of one task, drawn by Bokeh: curves of the chosen runs over steps.
+
+const dark = matchMedia('(prefers-color-scheme: dark)');
+const coarse = matchMedia('(pointer: coarse)');
+// Runs over one another have these colours; one run has those of its curves.
+const RUN_COLOURS = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00',
+  '#56B4E9', '#000000', '#999933'];
+const onDark = colour => dark.matches && colour === '#000000' ? '#ffffff' : colour;
+const ink = () => dark.matches ? '#d0d0d0' : '#333333';
+const faint = () => dark.matches ? '#3a3a3a' : '#e2e2e2';
+
+/** An element with attributes, properties and children. */
+function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [key, value] of Object.entries(attributes))
+    node.setAttribute(key, value);
+  node.append(...children);
+  return node;
+}
+
+/** Panel → what is drawn in it: curves with their run, colour and opacity. */
+function panelsOf(data, view) {
+  const found = new Map();
+  const chosen = view.runs.filter(run => view.task in data[run].tasks);
+  chosen.forEach((run, r) => {
+    const task = data[run].tasks[view.task];
+    for (const [label, panel] of Object.entries(task.panels)) {
+      const one = found.get(label) ?? {
+        label, scale: panel.scale, usable: 0, of: 0, lines: []};
+      found.set(label, one);
+      one.usable += panel.usable;
+      one.of += panel.of;
+      panel.curves.forEach((curve, i) => one.lines.push({
+        curve, run, seeds: data[run].seeds,
+        name: chosen.length > 1 ? `${run}, ${curve.name}` : curve.name,
+        colour: onDark(chosen.length > 1 ? RUN_COLOURS[r % 8] : curve.colour),
+        opacity: chosen.length > 1 ? (i + 1) / panel.curves.length : 1,
+      }));
+    }
+  });
+  return [...found.values()];
+}
+
+/** Which seeds of a line are drawn: indices. */
+const seedsOf = (line, view) => line.seeds.map((seed, i) => [seed, i])
+  .filter(([seed]) => view.seeds === 'all' || String(seed) === view.seeds)
+  .map(([, i]) => i);
+
+/** The values that a panel shows between two steps. */
+function shownValues(panel, view, from, to) {
+  const found = [];
+  for (const line of panel.lines) {
+    const sets = view.band
+      ? [line.curve.low, line.curve.high, line.curve.mid] : [];
+    for (const i of seedsOf(line, view)) sets.push(line.curve.seeds[i]);
+    line.curve.step.forEach((step, j) => {
+      if (step < from || step > to) return;
+      for (const set of sets) if (set[j] !== null) found.push(set[j]);
+    });
+  }
+  if (found.length) return found;
+  return panel.lines.flatMap(l => l.curve.flagged.map(f => f[2]));
+}
+
+/** Puts round ticks with their words on an axis, and lines of the grid there. */
+function setTicks(axis, grid, scale, low, high, most) {
+  const ticks = ticksOf(scale, low, high, most);
+  const labels = ticks.map(v => [scale.to(v), words(v, 6)]);
+  axis.major_label_overrides = new Map(labels);
+  axis.ticker = new Bokeh.FixedTicker({ticks: labels.map(([place]) => place)});
+  grid.ticker = axis.ticker;
+}
+
+/** Draws one line: its band, its seeds, its median, and what is not ok. */
+function drawLine(figure, line, view, x, y) {
+  const {curve, colour, opacity} = line;
+  const known = curve.step.map((_, j) => j).filter(j => curve.mid[j] !== null);
+  const at = known.map(j => x.to(curve.step[j]));
+  const along = values => known.map(j => values[j] === null ? NaN : y.to(values[j]));
+  if (view.band) {
+    figure.varea(at, along(curve.low), along(curve.high),
+      {fill_color: colour, fill_alpha: 0.18 * opacity});
+  }
+  const seeds = seedsOf(line, view);
+  const thin = seeds.length > 1 ? 0.45 : 0.9;
+  for (const i of seeds)
+    figure.line(at, along(curve.seeds[i]),
+      {line_color: colour, line_width: 1, line_alpha: thin * opacity});
+  if (view.band)
+    figure.line(at, along(curve.mid),
+      {line_color: colour, line_width: 2.2, line_alpha: opacity});
+  const flagged = curve.flagged.filter(([i]) => view.band || seeds.includes(i));
+  if (flagged.length)
+    figure.scatter(flagged.map(f => x.to(f[1])), flagged.map(f => y.to(f[2])), {
+      marker: 'circle', size: 5, fill_color: null, line_color: colour,
+      line_alpha: 0.6,
+    });
+}
+
+/** Emergence of each level, floor of RankMe and half of its rise. */
+function drawMarks(figure, data, view, x) {
+  const mark = (step, look) => step === null || figure.add_layout(new Bokeh.Span({
+    location: x.to(step), dimension: 'height', line_width: 1, ...look}));
+  const chosen = view.runs.filter(run => view.task in data[run].tasks);
+  chosen.forEach((run, r) => {
+    const task = data[run].tasks[view.task], own = onDark(RUN_COLOURS[r % 8]);
+    task.emergence.forEach((step, i) => mark(step, {
+      line_dash: 'dashed', line_alpha: 0.8,
+      line_color: chosen.length > 1 ? own : onDark(task.colours[i])}));
+    task.rank.forEach(step => mark(step, {
+      line_dash: 'dotted', line_color: chosen.length > 1 ? own : ink()}));
+  });
+}
+
+/** A panel: its Bokeh figure, and how it follows range of steps and width. */
+function makePanel(panel, data, view, x, range, isLarge, width) {
+  const every = shownValues(panel, view, -Infinity, Infinity);
+  const y = scaleOf(view.values === 'own' ? panel.scale : view.values, every);
+  const box = new Bokeh.BoxZoomTool({dimensions: 'width'});
+  const figure = new Bokeh.Plotting.Figure({
+    height: isLarge ? 460 : 210, sizing_mode: 'stretch_width', x_range: range,
+    y_range: new Bokeh.Range1d({start: 0, end: 1}), toolbar_location: null,
+    tools: [box], min_border: 4, min_border_left: 54, min_border_right: 12,
+    background_fill_color: null, border_fill_color: null,
+    outline_line_color: null,
+  });
+  // A finger scrolls the page; a mouse zooms.
+  figure.toolbar.active_drag = coarse.matches ? null : box;
+  for (const axis of [figure.below[0], figure.left[0]]) Object.assign(axis, {
+    axis_line_color: ink(), major_tick_line_color: ink(),
+    major_label_text_color: ink(), axis_label_text_color: ink(),
+    major_label_text_font_size: '11px', axis_label_text_font_size: '11px',
+    axis_label_text_font_style: 'normal', minor_tick_line_color: null,
+  });
+  figure.below[0].axis_label = 'training step';
+  const [acrossX, acrossY] = figure.center;
+  acrossX.grid_line_color = acrossY.grid_line_color = faint();
+  for (const line of panel.lines) drawLine(figure, line, view, x, y);
+  drawMarks(figure, data, view, x);
+  const cross = new Bokeh.Span({
+    location: 0, dimension: 'height', line_color: ink(), line_width: 1,
+    level: 'overlay', visible: false});
+  figure.add_layout(cross);
+  const follow = () => {
+    const [from, to] = [range.start, range.end];
+    const values = shownValues(panel, view, x.from(from) - 0.5, x.from(to) + 0.5);
+    const places = values.map(y.to).filter(Number.isFinite);
+    let low = Math.min(...places), high = Math.max(...places);
+    if (!places.length) [low, high] = [0, 1];
+    const room = 0.05 * (high - low) || 0.5 * Math.abs(high) || 0.5;
+    figure.y_range.setv({start: low - room, end: high + room});
+    setTicks(figure.left[0], acrossY, y, low - room, high + room,
+      isLarge ? 14 : 6);
+    setTicks(figure.below[0], acrossX, x, from, to, (width() - 66) / 48);
+  };
+  follow();
+  return {...panel, figure, cross, follow, y};
+}

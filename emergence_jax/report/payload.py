@@ -1,0 +1,74 @@
+"""The curves of all runs, as the page's script draws them."""
+
+import base64
+import gzip
+import json
+
+import numpy as np
+import xarray as xr
+from matplotlib import colors
+
+from emergence_jax.analysis.runs import Runs
+from emergence_jax.report import anatomy, style
+
+
+def _numbers(values: np.ndarray) -> list:
+  """JSON numbers of four digits; None for what is not finite."""
+  return [float(f'{v:.4g}') if np.isfinite(v) else None for v in values]
+
+
+def _curve(line: anatomy.Curve, colour) -> dict:
+  flagged = zip(line.flagged.seed, line.flagged.step, line.flagged.value)
+  return {
+    'name': line.name,
+    'colour': colors.to_hex(colour),
+    'step': [int(s) for s in line.step],
+    'mid': _numbers(line.mid),
+    'low': _numbers(line.low),
+    'high': _numbers(line.high),
+    'seeds': [_numbers(one) for one in line.seeds_SxC],
+    'flagged': [[int(i), int(s), float(f'{v:.4g}')] for i, s, v in flagged],
+  }
+
+
+def _panel(lines: list[anatomy.Curve], scale: str) -> dict:
+  usable = sum(int(np.isfinite(line.seeds_SxC).sum()) for line in lines)
+  colours = style.task_colours(len(lines))
+  return {
+    'scale': scale,
+    'usable': usable,
+    'of': usable + sum(line.flagged.step.size for line in lines),
+    'curves': [_curve(line, c) for line, c in zip(lines, colours)],
+  }
+
+
+def _task(data: xr.Dataset, task: str) -> dict:
+  """Panels and marks of one task."""
+  at, scales = anatomy.marks(data, task), anatomy.scales(data)
+  emergence = np.array(list(at.emergence.values()))
+  return {
+    'panels': {
+      label: _panel(lines, scales.get(label, 'linear'))
+      for label, lines in anatomy.curves(data, task).items()
+    },
+    'emergence': _numbers(emergence),
+    'colours': [colors.to_hex(c) for c in style.task_colours(len(emergence))],
+    'rank': _numbers(np.array([at.floor, at.recovered])),
+  }
+
+
+def of(runs: Runs) -> dict:
+  """Run → its seeds, and task → what is drawn of it."""
+  return {
+    name: {
+      'seeds': [int(s) for s in run.data.seed.values],
+      'tasks': {task: _task(run.data, task) for task in run.tasks},
+    }
+    for name, run in runs.items()
+  }
+
+
+def packed(runs: Runs) -> str:
+  """The same as text of a script: JSON, gzip, base64."""
+  words = json.dumps(of(runs), separators=(',', ':')).encode()
+  return base64.b64encode(gzip.compress(words, 9, mtime=0)).decode()

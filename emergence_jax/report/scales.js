@@ -1,0 +1,77 @@
+// Scales of an axis, and round ticks on them.
+//
+// Every panel has linear axes of places; a scale says which place a value has.
+// Steps begin with 0, so that their scale is linear up to the first checkpoint
+// and logarithmic behind it, which no axis of the library is.
+
+const linear = {to: v => v, from: p => p, isLog: false};
+const logarithmic = {
+  to: v => v > 0 ? Math.log10(v) : NaN, from: p => 10 ** p, isLog: true,
+};
+/** Linear between -near and near, a power of ten; logarithmic beyond. */
+const symmetric = near => ({
+  to: v => Math.abs(v) <= near
+    ? v / near : Math.sign(v) * (1 + Math.log10(Math.abs(v) / near)),
+  from: p => Math.abs(p) <= 1
+    ? p * near : Math.sign(p) * near * 10 ** (Math.abs(p) - 1),
+  isLog: true, near,
+});
+
+/** The scale of values that a measure asks for, or that is chosen. */
+function scaleOf(name, values) {
+  const isPositive = values.every(v => v > 0);
+  if (name === 'linear' || !values.length) return linear;
+  if (isPositive) return logarithmic;
+  const largest = Math.max(...values.map(Math.abs), 1e-9);
+  return symmetric(powerBelow(largest * 1e-3));
+}
+
+/** The power of ten that is not above a value. */
+const powerBelow = value => 10 ** Math.floor(Math.log10(value) + 1e-9);
+
+/** Multiples of 1, 2 or 5 times a power of ten, at most `most` of them. */
+function evenTicks(low, high, most) {
+  if (!(high > low)) return [low];
+  const rough = (high - low) / most;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find(m => m * power >= rough);
+  const found = [];
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++)
+    found.push(Number((i * step).toPrecision(12)));
+  return found;
+}
+
+/** Powers of ten between two places, and twice and five times them. */
+function powerTicks(scale, low, high, least) {
+  // The exponent at place nought, from which those that are kept are counted.
+  const zero = scale.near ? Math.round(Math.log10(scale.near)) - 1 : 0;
+  const apart = Math.max(Math.ceil(least - 1e-9), 1);
+  const multiples = least <= 0.3 ? [1, 2, 5] : [1];
+  const top = zero + Math.ceil(Math.max(Math.abs(low), Math.abs(high)));
+  const bottom = scale.near ? zero + 1 : zero + Math.floor(low);
+  const found = scale.near ? [0] : [];
+  for (let k = bottom; k <= top; k++)
+    if ((k - zero) % apart === 0)
+      for (const m of multiples) {
+        const v = Number((m * 10 ** k).toPrecision(3));
+        found.push(v, -v);
+      }
+  return found.filter(v => scale.to(v) >= low && scale.to(v) <= high);
+}
+
+/** Round values on a scale between two places, at most `most` of them. */
+function ticksOf(scale, low, high, most) {
+  const [a, b] = [scale.from(low), scale.from(high)];
+  const isNarrow = a * b > 0 && Math.max(a / b, b / a) < 8;
+  const isInside = scale.near && Math.max(Math.abs(low), Math.abs(high)) <= 1;
+  if (!scale.isLog || isNarrow || isInside) return evenTicks(a, b, most);
+  return powerTicks(scale, low, high, (high - low) / most);
+}
+
+/** A number as a tick, a legend or a sentence says it. */
+function words(v, digits = 4) {
+  if (v === null || v === undefined || !Number.isFinite(v)) return '–';
+  if (v !== 0 && (Math.abs(v) >= 1e7 || Math.abs(v) < 1e-3))
+    return Number(v.toPrecision(digits)).toExponential().replace('e+', 'e');
+  return v.toLocaleString('en', {maximumSignificantDigits: digits});
+}
