@@ -7,7 +7,11 @@ For the page that shows the same, see `python -m experiments.report`.
 
 import shutil
 
+from absl import flags
+
 from experiments import apps, several
+
+flags.adopt_module_key_flags(several)
 
 
 def _analyze(workdirs, out) -> None:

@@ -1,7 +1,7 @@
 """Writes a run's timeseries as CSV or Parquet, for TensorBoard, or packed.
 
-python -m experiments.export --workdir=runs/2026-01-31-120000-modadd-31
-python -m experiments.export --workdir=runs/latest --format=packed
+  python -m experiments.export --workdir=runs/2026-01-31-120000-modadd-31
+  python -m experiments.export --workdir=runs/latest --format=packed
 
 Packed is one small file, without per-example flags and the history of every
 update, in a folder that analyze and report read as they do a run's.

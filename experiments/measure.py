@@ -21,6 +21,8 @@ from absl import flags
 
 from experiments import apps, multihost
 
+flags.adopt_module_key_flags(multihost)
+
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, "A run's directory, or where that of a release is to be.",
 )  # fmt: skip

@@ -5,7 +5,11 @@
 The page opens from the disk and asks nothing of the network.
 """
 
+from absl import flags
+
 from experiments import apps, several
+
+flags.adopt_module_key_flags(several)
 
 
 def _report(workdirs, out) -> None:

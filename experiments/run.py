@@ -17,6 +17,8 @@ from absl import flags
 
 from experiments import apps, multihost
 
+flags.adopt_module_key_flags(multihost)
+
 _CONFIG = flags.DEFINE_string(
   'config', None, 'Configuration file, and after a colon its argument; '
   '--config.KEY=VALUE sets a value of it.',

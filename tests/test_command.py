@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -42,7 +43,16 @@ def test_help_names_every_app(tmp_path):
 @pytest.mark.parametrize('app', command.APPS)
 def test_every_app_has_its_help(tmp_path, app):
   done = call(tmp_path, app, '--help')
-  assert '--' in done.stdout and 'python -m experiments' in done.stdout
+  example, _, described = done.stdout.partition('\nflags:\n')
+  assert f'python -m experiments.{app}' in example
+  sources = [(ROOT / 'experiments' / f'{app}.py').read_text()]
+  imported = re.findall(r'^from experiments import (.+)$', sources[0], re.M)
+  for name in set(', '.join(imported).split(', ')) - {'apps'}:
+    sources.append((ROOT / 'experiments' / f'{name}.py').read_text())
+  names = re.findall(r"DEFINE_\w+\(\s*'(\w+)'", '\n'.join(sources))
+  assert names
+  for name in names:
+    assert re.search(rf'^  --(\[no\])?{name}:', described, re.M), name
 
 
 @pytest.mark.slow
