@@ -93,4 +93,4 @@ if not TYPE_CHECKING:  # who would take any name for one
 
 
 def __dir__():
-  return sorted([*globals(), *_PUBLIC])
+  return sorted([*(n for n in globals() if n[0] == '_'), *_PUBLIC])

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
+from flax import nnx
 
 import emergence_jax as ej
 from emergence_jax.numerics import hessian
@@ -110,6 +112,26 @@ def test_complex_parameters_are_refused_by_name():
     ej.hessian_eigenvalues(
       mean_square, {'w': jnp.zeros(3, jnp.complex64)}, X, KEY, k=1
     )
+
+
+def test_running_averages_are_no_parameters():
+  model = nn.BatchNorm(use_running_average=True)
+  variables = model.init(KEY, X)
+  with pytest.raises(ValueError, match=r"give variables\['params'\] alone"):
+    ej.hessian_trace(
+      lambda v, x: jnp.mean(model.apply(v, x) ** 2), variables, X, KEY
+    )
+  graph, state = nnx.split(nnx.BatchNorm(3, rngs=nnx.Rngs(0)))
+  with pytest.raises(ValueError, match=r'mean.* is a running average'):
+    ej.hessian_trace(
+      lambda s, x: jnp.mean(nnx.merge(graph, s)(x) ** 2), state, X, KEY
+    )
+  rest = {k: v for k, v in variables.items() if k != 'params'}
+  found = ej.hessian_trace(
+    lambda p, x: jnp.mean(model.apply({'params': p, **rest}, x) ** 2),
+    variables['params'], X, KEY,
+  )  # fmt: skip
+  assert found.status == Status.OK
 
 
 def test_slices_of_padding_have_no_part():

@@ -5,7 +5,7 @@ are not moved, differentiated or counted. Half precision is raised to float32,
 in which curvature has digits left.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +36,28 @@ def moves(leaf) -> bool:
   return _is_array(leaf) and not _is_key(leaf) and is_floating(leaf)
 
 
+def _is_statistics(node) -> bool:
+  """Whether a node is the running average of a normalisation, of Flax NNX."""
+  return any(c.__name__ == 'BatchStat' for c in type(node).__mro__)
+
+
+def _refuse_statistics(params: PyTree) -> None:
+  """Running averages are floating leaves too, and no parameters."""
+  if isinstance(params, Mapping) and 'batch_stats' in params:
+    raise ValueError(
+      "the collection 'batch_stats' is among the parameters; give "
+      "variables['params'] alone, and let the loss put the others beside it: "
+      "model.apply({**variables, 'params': params}, …)."
+    )
+  nodes = jax.tree_util.tree_leaves_with_path(params, is_leaf=_is_statistics)
+  for path, node in nodes:
+    if _is_statistics(node):
+      raise ValueError(
+        f'params{jax.tree_util.keystr(path)} is a running average, which is no '
+        'parameter; take those apart by nnx.split(model, nnx.Param, ...).'
+      )
+
+
 def split(
   params: PyTree,
 ) -> tuple[list[jax.Array], Callable[[list[jax.Array]], PyTree]]:
@@ -50,8 +72,10 @@ def split(
 
   Raises:
     TypeError: for a complex leaf, by its name.
-    ValueError: if there is no floating leaf.
+    ValueError: if there is no floating leaf, or one is a running average of a
+      normalisation of Flax.
   """
+  _refuse_statistics(params)
   paths, structure = jax.tree.flatten_with_path(params)
   chosen = []
   for path, leaf in paths:
