@@ -62,12 +62,10 @@ function shownValues(panel, view, from, to) {
   return panel.lines.flatMap(l => l.curve.flagged.map(f => f[2]));
 }
 
-/** Puts round ticks with their words on an axis, and lines of the grid there. */
+/** Puts round ticks on an axis, and lines of the grid there. */
 function setTicks(axis, grid, scale, low, high, most) {
-  const ticks = ticksOf(scale, low, high, most);
-  const labels = ticks.map(v => [scale.to(v), words(v, 6)]);
-  axis.major_label_overrides = new Map(labels);
-  axis.ticker = new Bokeh.FixedTicker({ticks: labels.map(([place]) => place)});
+  const places = ticksOf(scale, low, high, most).map(scale.to);
+  axis.ticker = new Bokeh.FixedTicker({ticks: places});
   grid.ticker = axis.ticker;
 }
 
@@ -133,6 +131,9 @@ function makePanel(panel, data, view, x, range, isLarge, width) {
     axis_label_text_font_style: 'normal', minor_tick_line_color: null,
   });
   figure.below[0].axis_label = 'training step';
+  // An axis says the values of its places.
+  for (const [axis, scale] of [[figure.below[0], x], [figure.left[0], y]])
+    axis.formatter.doFormat = places => places.map(p => words(scale.from(p), 6));
   const [acrossX, acrossY] = figure.center;
   acrossX.grid_line_color = acrossY.grid_line_color = faint();
   for (const line of panel.lines) drawLine(figure, line, view, x, y);
