@@ -1,6 +1,7 @@
 """Every command that is written for people has an app that takes its flags."""
 
 import functools
+import os
 import pathlib
 import re
 import shlex
@@ -8,6 +9,8 @@ import subprocess
 import sys
 
 import pytest
+
+from tests import small
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
@@ -86,3 +89,42 @@ def test_its_flags_are_known(command):
     capture_output=True, text=True,
   )  # fmt: skip
   assert not done.returncode, done.stderr[-600:]
+
+
+@pytest.mark.slow
+def test_the_readme_runs(tmp_path):
+  """Its main job, made small, and then its Python, which reads that run."""
+  text = (ROOT / 'README.md').read_text(encoding='utf-8')
+  (job,) = re.findall(r'\.venv/bin/python (-m experiments\.run .*)\n', text)
+  (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+  less = [
+    f'--config.measures.{measure}.{name}={value}'
+    for measure, options in small.ALL.items()
+    for name, value in options.items()
+  ]
+  less += ['--config.train.steps=8', '--config.checkpoints.schedule=4',
+           '--config.seeds.count=2', '--config.model.d_model=8']  # fmt: skip
+  env = (
+    os.environ | small.QUICK | {'PYTHONPATH': str(ROOT), 'MPLBACKEND': 'agg'}
+  )
+
+  def call(*words):
+    done = subprocess.run(
+      [sys.executable, *words], cwd=tmp_path, env=env, capture_output=True,
+      text=True,
+    )  # fmt: skip
+    assert not done.returncode, done.stderr[-2000:]
+    return done.stdout
+
+  said = call(*shlex.split(job), *less)
+  page = tmp_path / 'runs' / 'latest' / 'report' / 'report.html'
+  assert 'report.html' in said and page.exists()
+  own = """
+import jax.numpy as jnp
+def loss(params, batch):
+  return jnp.mean((batch @ params) ** 2)
+print(curvature(jnp.ones(6), jnp.eye(6)).eigenvalues)
+"""
+  snippets = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+  assert len(snippets) == 2
+  assert call('-c', ''.join([*snippets, own])).count('0.33') == 5
