@@ -121,10 +121,17 @@ def _finish(config, workdir: pathlib.Path) -> None:
     found = write.report([workdir], workdir / 'report')
     apps.say(found.answer)
     paths.append(found.page)
+    following = (
+      f'open {found.page} in a browser; python -m experiments.analyze '
+      f'--workdir={workdir} prints its tables.'
+    )
+  else:
+    following = f'python -m experiments.export --workdir={workdir}'
   # Last, and at once: where it is, everything else is too.
   files.write_text(workdir / 'summary.txt', text)
   for path in [workdir / 'summary.txt', *paths]:
     apps.say(f'wrote {path}')
+  apps.say(f'Next: {following}')
 
 
 def _say(line: str) -> None:

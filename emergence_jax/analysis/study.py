@@ -9,6 +9,7 @@ from emergence_jax import names
 from emergence_jax.analysis import (
   align,
   claims,
+  lengths,
   order,
   phases,
   precedence,
@@ -116,6 +117,7 @@ def study(
   changes = order.find(runs, say)
   found['precedence'] = order.tests_table(runs, changes, draws=draws)
   found['leads'] = order.leads_table(runs, changes)
+  found['lengths'] = lengths.lengths_table(runs)
   say('precursors')
   precursors = rates.find(
     runs, interpolation=interpolation, stationary_draws=stationary_draws

@@ -11,16 +11,24 @@ from rich import console as rich_console
 from rich import table as rich_table
 
 from emergence_jax import files
-from emergence_jax.analysis import emergence, peaks, precedence
+from emergence_jax.analysis import emergence, lengths, peaks, precedence
 from emergence_jax.analysis.study import Study
 
 
 def number(value) -> str:
-  """A cell: four digits, – for nan, never for infinity; text as it is."""
+  """A cell: four digits, – for nan, never for infinity; text as it is.
+
+  Steps have all of theirs.
+
+  >>> [number(v) for v in (12500.0, 0.00012, 3.14159, 2e9)]
+  ['12,500', '0.00012', '3.142', '2e+09']
+  """
   if isinstance(value, float | np.floating):
     if np.isnan(value):
       return '–'
-    return 'never' if np.isinf(value) else f'{value:,.4g}'
+    if np.isinf(value):
+      return 'never'
+    return f'{value:,.0f}' if 1e4 <= abs(value) < 1e7 else f'{value:,.4g}'
   return str(value)
 
 
@@ -147,7 +155,10 @@ def _answer_of(found: Study, run: str) -> Answer:
     'Whether RankMe moved first cannot be said: it was not measured, or at too '
     'few checkpoints.'
   ]
-  more = (*_others(rows[rows.measure != 'RankMe']), *_axes(found, run))
+  more = (
+    *_lengths(found, run), *_others(rows[rows.measure != 'RankMe']),
+    *_axes(found, run),
+  )  # fmt: skip
   return Answer(run, ' '.join(rank), more)
 
 
@@ -166,6 +177,27 @@ def _others(rows: pd.DataFrame) -> list[Clause]:
   return [Clause(words, 'leads')]
 
 
+def _lengths(found: Study, run: str) -> list[Clause]:
+  """That what is first depends on how long one looks, where it does."""
+  row = lengths.disagreement(found.tables['lengths'], run, 'RankMe')
+  if row is None:
+    return []
+  then = _share(row.first_then, row.low, row.high)
+  end = _share(row.first_at_the_end, row.low_at_the_end, row.high_at_the_end)
+  words = (
+    'Which of its changes is the largest depends on how long one looks: of '
+    f'{row.events} events that had emerged by step {row.up_to_step:,} RankMe '
+    f'is first in {then} if one stops there, and in {end} to the end.'
+  )
+  return [Clause(words, 'lengths')]
+
+
+def _share(value: float, low: float, high: float) -> str:
+  """A share with its interval: `95% [89%, 99%]`."""
+  ends = '' if np.isnan(low) else f' [{low:.0%}, {high:.0%}]'
+  return f'{value:.0%}{ends}'
+
+
 def _axes(found: Study, run: str) -> list[Clause]:
   """The paper's own rates of RankMe where its two axes disagree."""
   rates = found.tables['precursors']
@@ -178,7 +210,7 @@ def _axes(found: Study, run: str) -> list[Clause]:
   if len(rates) != 2 or rates.low.max() <= rates.high.min():
     return []
   said = ' and '.join(
-    f'{row.rate:.0%} [{row.low:.0%}, {row.high:.0%}] over {axis}'
+    f'{_share(row.rate, row.low, row.high)} over {axis}'
     for axis, row in rates.iterrows()
   )
   words = f"The paper's own way depends on the axis: RankMe is first in {said}."

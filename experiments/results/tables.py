@@ -163,6 +163,21 @@ def precedence(loaded, found) -> pd.DataFrame:
   })  # fmt: skip
 
 
+def lengths(loaded, found) -> pd.DataFrame:
+  """The same events, up to a step and to the end."""
+  del loaded
+  table = found.tables['lengths']
+  end = pd.DataFrame({
+    'value': table.first_at_the_end, 'low': table.low_at_the_end,
+    'high': table.high_at_the_end,
+  })  # fmt: skip
+  return pd.DataFrame({
+    'run': table.run, 'measure': table.measure, 'up to step': table.up_to_step,
+    'events': table.events, 'first, up to it': _interval(table, 'first_then'),
+    'first, to the end': _interval(end),
+  })  # fmt: skip
+
+
 def precursors(loaded, found) -> pd.DataFrame:
   """The paper's own rates of precursors, on both axes of time."""
   del loaded
@@ -215,6 +230,6 @@ TABLES: Mapping[str, Callable] = {
   one.__name__: one
   for one in (
     runs, emergence, floors, invariance, variants, top_down, phases, precedence,
-    precursors, prediction, timing, claims,
+    lengths, precursors, prediction, timing, claims,
   )
 }  # fmt: skip
