@@ -145,10 +145,9 @@ class Progress(_Shown):
     spent = time.monotonic() - self._began
     rate = (step - self._start) / spent if spent > 0 else 0.0
     words = '?' if math.isnan(left) else duration(left)
-    return (
-      f'{self._seeds} seeds · {self._seeds * rate:,.3g} seed-steps/s · '
-      f'loss {loss:.3g} · {words} left'
-    )
+    rate = self._seeds * rate
+    shown = f'{rate:,.0f}' if rate >= 100 else f'{rate:.3g}'
+    return f'{shown} seed-steps/s · loss {loss:.2g} · {words} left'
 
   def update(self, step: int, loss: float, left: float) -> None:
     """Shows that `step` steps are done.

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 
 import pytest
 from rich import console
@@ -17,9 +18,9 @@ def clock(monkeypatch):
   return now
 
 
-def shown_by(terminal):
+def shown_by(terminal, width=100):
   out = io.StringIO()
-  return out, console.Console(file=out, force_terminal=terminal, width=100)
+  return out, console.Console(file=out, force_terminal=terminal, width=width)
 
 
 def test_stages_say_what_comes_and_what_is_left(clock):
@@ -39,8 +40,23 @@ def test_a_run_prints_lines_into_a_pipe(clock):
     clock[0] += 20
     bar.update(300, 0.25, 70.0)
   assert out.getvalue() == (
-    'step 300/1,000 · 8 seeds · 80 seed-steps/s · loss 0.25 · 1 min 10 s left\n'
+    'step 300/1,000 · 80 seed-steps/s · loss 0.25 · 1 min 10 s left\n'
   )
+
+
+@pytest.mark.parametrize('terminal', [True, False])
+def test_the_longest_line_fits_eighty_columns(clock, terminal):
+  out, shown = shown_by(terminal, width=80)
+  with progress.Progress(200_000, 0, 64, shown) as bar:
+    clock[0] += 2000
+    bar.update(150_000, 1.4567e-05, 98_765.0)
+  lines = re.split(
+    r'[\r\n]', re.sub('\x1b\\[[0-9;?]*[A-Za-z]', '', out.getvalue())
+  )
+  assert max(map(len, lines)) <= 80
+  wanted = '4,800 seed-steps/s · loss 1.5e-05 · 27 h 26 min left'
+  assert any(line.rstrip().endswith(wanted) for line in lines)
+  assert any(line.startswith('step 150,000/200,000 ') for line in lines)
 
 
 def test_a_terminal_has_a_bar(clock):
