@@ -350,6 +350,15 @@ def test_what_is_not_ok_is_named(tmp_path, chromium):
 
 
 @in_a_browser
+def test_an_old_browser_is_told(report, chromium):
+  context = chromium.new_context()
+  context.add_init_script('delete window.DecompressionStream')
+  page = context.new_page()
+  page.goto(report[2].as_uri())
+  page.get_by_text('too old for the panels').wait_for()
+
+
+@in_a_browser
 def test_print_shows_everything_once(report, chromium):
   one = Opened(chromium, report[2])
   folded = one.page.locator('details:not([open])')

@@ -1,11 +1,14 @@
 // The page: what is chosen, in its form and in its address, and what is shown.
 
-const packed = document.getElementById('data').textContent;
+const pick = id => document.getElementById(id);
+const form = pick('view'), plots = pick('plots');
+if (!('DecompressionStream' in window))
+  plots.textContent = 'This browser is too old for the panels (it has no '
+    + 'DecompressionStream); the same figures are in figures/anatomy_….';
+const packed = pick('data').textContent;
 const bytes = Uint8Array.from(atob(packed), c => c.charCodeAt(0));
 const data = await new Response(new Blob([bytes]).stream().pipeThrough(
   new DecompressionStream('gzip'))).json();
-const pick = id => document.getElementById(id);
-const form = pick('view'), plots = pick('plots');
 const runs = Object.keys(data);
 const zooms = [];  // the ranges before this one, [from, to] in steps
 let shown = [], range = null, steps = null, scale = null, manager = null;
