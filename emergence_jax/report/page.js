@@ -68,8 +68,18 @@ function restore() {
   }
   const ends = ['from', 'to'].map(k => parseFloat(words.get(k)));
   zoom = ends[1] > ends[0] ? ends : null;
-  section = words.get('section') ?? '';
-  if (section) pick(section)?.scrollIntoView();
+  if (words.has('section')) show(words.get('section'));
+}
+
+/** Brings a part of the page into view, and opens what it is folded into. */
+function show(id) {
+  const target = pick(id);
+  if (!target) return;
+  section = id;
+  const folded = target.closest('details');
+  if (folded) folded.open = true;
+  target.scrollIntoView();
+  target.querySelector('h2')?.focus({preventScroll: true});
 }
 
 /** The index of the checkpoint of a curve that is nearest to a step. */
@@ -282,13 +292,12 @@ plots.onkeydown = event => {
   event.preventDefault();
 };
 plots.onpointerleave = () => mark(null);
-for (const link of document.querySelectorAll('nav a')) link.onclick = event => {
-  event.preventDefault();
-  section = link.hash.slice(1);
-  pick(section).scrollIntoView();
-  pick(section).querySelector('h2').focus();
-  keep();
-};
+for (const link of document.querySelectorAll('a[href^="#"]'))
+  link.onclick = event => {
+    event.preventDefault();
+    show(link.hash.slice(1));
+    keep();
+  };
 onhashchange = () => { if (location.hash.includes('=')) { restore(); draw(); } };
 dark.onchange = draw;
 onresize = () => { for (const panel of shown) panel.follow(); };

@@ -28,7 +28,7 @@ _SECTIONS = {
 
 def _table(frame: pd.DataFrame) -> Markup:
   """A table of which wide ones scroll."""
-  shown = frame.map(text.number)
+  shown = frame.map(text.number).rename(columns=text.heading)
   table = shown.to_html(index=False, border=0, escape=True)
   return Markup(f'<div class="scroll" tabindex="0">{table}</div>')
 

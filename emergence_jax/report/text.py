@@ -29,7 +29,14 @@ def number(value) -> str:
     if np.isinf(value):
       return 'never'
     return f'{value:,.0f}' if 1e4 <= abs(value) < 1e7 else f'{value:,.4g}'
+  if isinstance(value, int | np.integer) and not isinstance(value, bool):
+    return f'{value:,}'
   return str(value)
+
+
+def heading(name) -> str:
+  """A column's name as people read it: `p_order` → `p order`."""
+  return str(name).replace('_', ' ')
 
 
 def _table(title: str, frame: pd.DataFrame, caption: str = ''):
@@ -40,7 +47,7 @@ def _table(title: str, frame: pd.DataFrame, caption: str = ''):
   )  # fmt: skip
   for name, column in frame.items():
     is_text = column.map(lambda v: isinstance(v, str)).all()
-    out.add_column(str(name), justify='left' if is_text else 'right')
+    out.add_column(heading(name), justify='left' if is_text else 'right')
   for row in frame.itertuples(index=False):
     out.add_row(*(markup.escape(number(cell)) for cell in row))
   return out
@@ -271,8 +278,8 @@ def study(found: Study, width: int = 170) -> str:
       'What moves first: largest changes of measures against those of accuracy',
       tests,
       'events that emerged; lead in steps with its 95% interval over seeds; '
-      'p_order: first rather than after; p_seeds, p_tasks: tied to the own '
-      'seed, task; p_holm: order and a tie, corrected for all measures',
+      'p order: first rather than after; p seeds, p tasks: tied to the own '
+      'seed, task; p holm: order and a tie, corrected for all measures',
     )
   )
   rates = precursors_summary(found)
