@@ -193,8 +193,9 @@ def test_opens_without_a_request(report, chromium, width, scheme):
 
 
 @in_a_browser
-def test_every_control_does_something(report, chromium):
-  one = Opened(chromium, report[2])
+@pytest.mark.parametrize('width,scheme', [(1200, 'light'), (390, 'dark')])
+def test_every_control_does_something(report, chromium, width, scheme):
+  one = Opened(chromium, report[2], width=width, scheme=scheme)
   before = one.picture()
   for name, value in (
     ('task', 'SORT'), ('seeds', 'all'), ('seeds', '2'), ('steps', 'linear'),
