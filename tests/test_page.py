@@ -145,8 +145,13 @@ class Opened:
 
   def wait(self, expression: str) -> None:
     """Until it is true; within the page, where strings are not evaluated."""
-    frame = 'await new Promise(requestAnimationFrame)'
-    self.page.evaluate(f'async () => {{ while (!({expression})) {frame}; }}')
+    self.page.evaluate(f"""async () => {{
+      const end = performance.now() + 60_000;
+      while (!({expression})) {{
+        if (performance.now() > end) throw Error('not so after a minute');
+        await new Promise(requestAnimationFrame);
+      }}
+    }}""")
 
   def choose(self, name: str, value: str) -> int:
     """Sets a select of the form; the number of panels after it."""
@@ -216,6 +221,24 @@ def test_every_control_does_something(report, chromium, width, scheme):
   one.tick('[value=micro]', False)
   assert 'Nothing is chosen' in one.page.locator('#plots').inner_text()
   assert not one.errors
+
+
+@in_a_browser
+def test_the_last_of_quick_choices_is_shown(report, chromium):
+  one = Opened(chromium, report[2])
+  one.page.evaluate("""async () => {
+    const form = document.getElementById('view');
+    for (const value of ['SORT', 'ADD', 'MUL']) {
+      form.task.value = value;
+      form.dispatchEvent(new Event('change'));
+    }
+    form.panel.value = 'accuracy';
+    form.dispatchEvent(new Event('change'));
+  }""")
+  one.wait("document.querySelectorAll('.panel').length == 1")
+  one.page.locator('.plot').hover()
+  assert '[' in one.legends()
+  assert one.view()['task'] == ['MUL'] and not one.errors
 
 
 @in_a_browser
@@ -343,14 +366,17 @@ def test_csv_has_what_is_shown(report, chromium):
 
 @in_a_browser
 def test_what_is_not_ok_is_named(tmp_path, chromium):
-  data = made_up(seeds=6)
+  """Of so many values that they cannot be the arguments of a function."""
+  found = study.study(as_runs(nano=made_up()), draws=20)
+  data = made_up(seeds=60, layers=24)
   data['llc_status'] = xr.zeros_like(data.llc, np.int8)
-  data.llc_status[dict(seed=slice(2))] = int(Status.NOT_MIXED)
+  data.llc_status[dict(seed=slice(20))] = int(Status.NOT_MIXED)
   runs = {'nano': as_run('nano', data, workdir=tmp_path)}
   path = tmp_path / 'report.html'
-  path.write_text(page.build(study.study(runs, draws=20), runs, {}))
-  one = Opened(chromium, path)
-  assert '400 of 600 usable' in one.legends()
+  path.write_text(page.build(found, runs, {}))
+  one = Opened(chromium, path, '#seeds=all')
+  assert one.drawn() == 4 and not one.errors
+  assert '4,000 of 6,000 usable' in one.legends()
 
 
 @in_a_browser

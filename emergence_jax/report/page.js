@@ -12,7 +12,7 @@ const data = await new Response(new Blob([bytes]).stream().pipeThrough(
 const runs = Object.keys(data);
 const zooms = [];  // the ranges before this one, [from, to] in steps
 let shown = [], range = null, steps = null, scale = null, manager = null;
-let zoom = null, at = null, section = '', isBack = false;
+let zoom = null, at = null, section = '', isBack = false, drawing = 0;
 
 const viewOf = () => {
   const chosen = new FormData(form);
@@ -85,7 +85,7 @@ function show(id) {
 /** The index of the checkpoint of a curve that is nearest to a step. */
 function nearest(curve, step) {
   const distance = curve.step.map(s => Math.abs(scale.to(s) - scale.to(step)));
-  return distance.indexOf(Math.min(...distance));
+  return distance.indexOf(extent(distance)[0]);
 }
 
 /** Median and band of a curve at one of its checkpoints, in words. */
@@ -187,14 +187,15 @@ function width() {
 
 /** Draws everything that is chosen. */
 async function draw() {
+  const own = ++drawing;
   const view = viewOf();
   const every = panelsOf(data, view);
   const isLarge = view.panel !== 'all' && every.some(p => p.label === view.panel);
   const wanted = isLarge ? every.filter(p => p.label === view.panel) : every;
   const all = every.flatMap(p => p.lines.flatMap(l => l.curve.step));
-  const first = Math.min(...all.filter(s => s > 0));
-  const last = Math.max(...all, 1);
-  steps = [Math.min(...all, last), last];
+  const [first] = extent(all.filter(s => s > 0));
+  const last = Math.max(extent(all)[1], 1);
+  steps = [Math.min(extent(all)[0], last), last];
   scale = view.steps === 'log' && Number.isFinite(first)
     ? symmetric(powerBelow(first)) : linear;
   if (zoom && zoom[0] >= last) zoom = null;
@@ -209,8 +210,11 @@ async function draw() {
   if (!shown.length) plots.append('Nothing is chosen that was measured.');
   const whole = new Bokeh.Document();
   for (const panel of shown) whole.add_root(panel.figure);
-  manager = await Bokeh.embed.add_document_standalone(
+  const views = await Bokeh.embed.add_document_standalone(
     whole, plots, frames.map(f => f.place));
+  // Something else was chosen meanwhile.
+  if (own !== drawing) return views.clear();
+  manager = views;
   let waiting = false;
   range.change.connect(() => {
     if (waiting) return;
@@ -218,7 +222,7 @@ async function draw() {
     requestAnimationFrame(() => { waiting = false; follow(); });
   });
   shown.forEach((panel, i) => {
-    const place = frames[i].place, view_ = manager.get(panel.figure);
+    const place = frames[i].place, view_ = views.get(panel.figure);
     place.onpointermove = place.onpointerdown = event => {
       const left = place.getBoundingClientRect().left;
       const x = view_.frame.x_scale.invert(event.clientX - left);
@@ -241,7 +245,8 @@ function change() {
 function rows() {
   const view = viewOf(), [from, to] = zoom ?? [-Infinity, Infinity];
   const found = [['run', 'task', 'panel', 'curve', 'what', 'step', 'value']];
-  for (const panel of shown) for (const {curve, run, seeds, ...line} of panel.lines) {
+  for (const panel of shown) for (const line of panel.lines) {
+    const {curve, run, seeds} = line;
     const head = [run, view.task, panel.label, curve.name];
     const add = (what, step, value) => {
       if (value !== null && step >= from && step <= to)
@@ -249,11 +254,11 @@ function rows() {
     };
     const sets = view.band ? [['median', curve.mid],
       ['low end of the band', curve.low], ['high end of the band', curve.high]] : [];
-    for (const i of seedsOf({seeds, ...line}, view))
+    for (const i of seedsOf(line, view))
       sets.push([`seed ${seeds[i]}`, curve.seeds[i]]);
     for (const [what, values] of sets)
       values.forEach((value, j) => add(what, curve.step[j], value));
-    for (const [i, step, value] of curve.flagged)
+    for (const [i, step, value] of flaggedOf(line, view))
       add(`seed ${seeds[i]}, not ok`, step, value);
   }
   return found;

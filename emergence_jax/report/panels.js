@@ -46,6 +46,10 @@ const seedsOf = (line, view) => line.seeds.map((seed, i) => [seed, i])
   .filter(([seed]) => view.seeds === 'all' || String(seed) === view.seeds)
   .map(([, i]) => i);
 
+/** Estimates of a line that are not ok and are drawn: seed, step, value. */
+const flaggedOf = (line, view) => line.curve.flagged.filter(
+  ([i]) => view.band || seedsOf(line, view).includes(i));
+
 /** The values that a panel shows between two steps. */
 function shownValues(panel, view, from, to) {
   const found = [];
@@ -81,13 +85,14 @@ function drawLine(figure, line, view, x, y) {
   }
   const seeds = seedsOf(line, view);
   const thin = seeds.length > 1 ? 0.45 : 0.9;
-  for (const i of seeds)
-    figure.line(at, along(curve.seeds[i]),
+  // All at once: each renderer costs milliseconds.
+  if (seeds.length)
+    figure.multi_line(seeds.map(() => at), seeds.map(i => along(curve.seeds[i])),
       {line_color: colour, line_width: 1, line_alpha: thin * opacity});
   if (view.band)
     figure.line(at, along(curve.mid),
       {line_color: colour, line_width: 2.2, line_alpha: opacity});
-  const flagged = curve.flagged.filter(([i]) => view.band || seeds.includes(i));
+  const flagged = flaggedOf(line, view);
   if (flagged.length)
     figure.scatter(flagged.map(f => x.to(f[1])), flagged.map(f => y.to(f[2])), {
       marker: 'circle', size: 5, fill_color: null, line_color: colour,
@@ -146,8 +151,7 @@ function makePanel(panel, data, view, x, range, isLarge, width) {
     const [from, to] = [range.start, range.end];
     const values = shownValues(panel, view, x.from(from) - 0.5, x.from(to) + 0.5);
     const places = values.map(y.to).filter(Number.isFinite);
-    let low = Math.min(...places), high = Math.max(...places);
-    if (!places.length) [low, high] = [0, 1];
+    const [low, high] = places.length ? extent(places) : [0, 1];
     const room = 0.05 * (high - low) || 0.5 * Math.abs(high) || 0.5;
     figure.y_range.setv({start: low - room, end: high + room});
     setTicks(figure.left[0], acrossY, y, low - room, high + room,

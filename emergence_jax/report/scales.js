@@ -17,12 +17,17 @@ const symmetric = near => ({
   isLog: true, near,
 });
 
+/** Least and largest of many values; they are too many for arguments. */
+const extent = values => values.reduce(
+  ([low, high], v) => [Math.min(low, v), Math.max(high, v)],
+  [Infinity, -Infinity]);
+
 /** The scale of values that a measure asks for, or that is chosen. */
 function scaleOf(name, values) {
   const isPositive = values.every(v => v > 0);
   if (name === 'linear' || !values.length) return linear;
   if (isPositive) return logarithmic;
-  const largest = Math.max(...values.map(Math.abs), 1e-9);
+  const largest = Math.max(extent(values.map(Math.abs))[1], 1e-9);
   return symmetric(powerBelow(largest * 1e-3));
 }
 
