@@ -1,6 +1,9 @@
 """Names, bytes, encodings and settings that a user's machine may have."""
 
+import base64
 import dataclasses
+import gzip
+import html.parser
 import json
 import os
 import pathlib
@@ -70,15 +73,38 @@ def test_every_figure_has_a_file_of_its_own(reported):
   assert all(re.fullmatch(r'[a-z0-9._-]{1,110}', n) for n in names.values())
 
 
+class Tags(html.parser.HTMLParser):
+  """Elements of a page, and those that are not closed."""
+
+  SINGLE = {'meta', 'link', 'img', 'br', 'input', 'option'}
+
+  def __init__(self):
+    super().__init__()
+    self.seen, self.open = [], []
+
+  def handle_starttag(self, tag, attrs):
+    self.seen.append(tag)
+    if tag not in self.SINGLE:
+      self.open.append(tag)
+
+  def handle_endtag(self, tag):
+    if tag not in self.SINGLE:
+      assert self.open.pop() == tag
+
+
 def test_the_page_is_whole(reported):
   given, out, found = reported
   content = found.page.read_text(encoding='utf-8')
-  (payload,) = re.findall(r'const data = (.*);\n', content)
+  (packed,) = re.findall(r'id="data">([\w+/=]*)</script>', content)
+  payload = gzip.decompress(base64.b64decode(packed))
   assert set(json.loads(payload)) == set(given)
-  # One script begins and one ends, and no comment is left open in it.
-  assert content.count('<script') == content.count('</script>')
-  script = content[content.index('<script') :]
-  assert '<!--' not in script
+  # The data, the library in three parts, the page's own; no name is a tag.
+  tags = Tags()
+  tags.feed(content)
+  tags.close()
+  assert tags.seen.count('script') == 5 and not tags.open
+  assert tags.seen.count('body') == tags.seen.count('main') == 1
+  assert '<!--' not in content
   assert 'Whether geometry moved first' in content
 
 
