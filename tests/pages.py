@@ -1,0 +1,39 @@
+"""A report of made-up runs, for the tests of the page."""
+
+import pathlib
+from typing import NamedTuple
+
+from emergence_jax.analysis import study
+from emergence_jax.report import page, panels
+from emergence_jax.types import Status
+from tests.test_study import as_run, made_up
+
+
+class Report(NamedTuple):
+  """Attributes: the study, title → figure, and the page."""
+
+  found: study.Study
+  figures: dict[str, pathlib.Path]
+  path: pathlib.Path
+
+
+def build(folder: pathlib.Path) -> Report:
+  """Two sizes of six seeds, in which RankMe moves first."""
+  runs = {
+    'nano': as_run('nano', made_up(seeds=6), workdir=folder),
+    'micro': as_run('micro', made_up(6, lead=60), workdir=folder),
+  }
+  runs['micro'].data.status[1, 50:] = Status.NON_FINITE
+  found = study.study(runs, draws=400)
+  makers = panels.makers(found, runs)
+  # One anatomy of sixteen: they take a second each.
+  drawn = {
+    title: make
+    for title, make in makers.items()
+    if not title.startswith('Anatomy') or title == 'Anatomy: micro: SORT'
+  }
+  assert len(makers) - len(drawn) == 15
+  figures = panels.draw(drawn, folder / 'figures')
+  path = folder / 'report.html'
+  path.write_text(page.build(found, runs, figures))
+  return Report(found, figures, path)

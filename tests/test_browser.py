@@ -1,0 +1,312 @@
+"""The page in a browser: every control, at two widths and in both modes."""
+
+import shutil
+import urllib.parse
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from emergence_jax.analysis import study
+from emergence_jax.report import page
+from emergence_jax.types import Status
+from tests import pages
+from tests.test_study import as_run, as_runs, made_up
+
+BROWSER = shutil.which('chromium') or shutil.which('chromium-browser')
+pytestmark = pytest.mark.skipif(
+  not BROWSER, reason='no chromium on this machine'
+)
+
+
+@pytest.fixture(scope='module')
+def report(tmp_path_factory):
+  return pages.build(tmp_path_factory.mktemp('report'))
+
+
+@pytest.fixture(scope='module')
+def chromium():
+  sync_api = pytest.importorskip('playwright.sync_api')
+  with sync_api.sync_playwright() as browsers:
+    flags = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
+             '--disable-background-networking']  # fmt: skip
+    one = browsers.chromium.launch(executable_path=BROWSER, args=flags)
+    yield one
+    one.close()
+
+
+class Opened:
+  """The page in a browser, and what went wrong in it."""
+
+  def __init__(self, browser, path, view='', width=1200, scheme='light'):
+    context = browser.new_context(
+      viewport={'width': width, 'height': 844}, color_scheme=scheme
+    )
+    self.page = context.new_page()
+    self.errors, self.requests = [], []
+    self.page.on('pageerror', lambda error: self.errors.append(str(error)))
+    self.page.on('console', self._told)
+    self.page.on('request', lambda one: self.requests.append(one.url))
+    self.page.goto(path.as_uri() + view)
+    self.drawn()
+
+  def _told(self, message) -> None:
+    if message.type in ('error', 'warning'):
+      self.errors.append(message.text)
+
+  def drawn(self) -> int:
+    """Waits for the panels; how many there are."""
+    self.wait('document.body.dataset.drawn')
+    return self.page.locator('#plots .panel').count()
+
+  def wait(self, expression: str) -> None:
+    """Until it is true; within the page, where strings are not evaluated."""
+    self.page.evaluate(f"""async () => {{
+      const end = performance.now() + 60_000;
+      while (!({expression})) {{
+        if (performance.now() > end) throw Error('not so after a minute');
+        await new Promise(requestAnimationFrame);
+      }}
+    }}""")
+
+  def choose(self, name: str, value: str) -> int:
+    """Sets a select of the form; the number of panels after it."""
+    self.page.evaluate('delete document.body.dataset.drawn')
+    self.page.locator(f'#view [name={name}]').select_option(value)
+    return self.drawn()
+
+  def tick(self, box: str, checked: bool) -> None:
+    """Sets a box of the form."""
+    self.page.evaluate('delete document.body.dataset.drawn')
+    self.page.locator(f'#view {box}').set_checked(checked)
+    self.drawn()
+
+  def picture(self) -> bytes:
+    """What the panels look like."""
+    self.page.mouse.move(1, 1)
+    return self.page.locator('#plots').screenshot(animations='disabled')
+
+  def view(self) -> dict[str, list[str]]:
+    """What the address keeps."""
+    return urllib.parse.parse_qs(urllib.parse.urlsplit(self.page.url).fragment)
+
+  def legends(self) -> str:
+    """The words of all legends."""
+    return ' '.join(self.page.locator('#plots ul').all_inner_texts())
+
+
+@pytest.mark.parametrize('width', [1200, 390])
+@pytest.mark.parametrize('scheme', ['light', 'dark'])
+def test_opens_without_a_request(report, chromium, width, scheme):
+  """The page forbids itself all requests (Content-Security-Policy)."""
+  one = Opened(chromium, report[2], width=width, scheme=scheme)
+  assert one.drawn() == 4
+  assert one.page.evaluate('document.documentElement.scrollWidth') == width
+  paper = 'getComputedStyle(document.body).backgroundColor'
+  is_light = one.page.evaluate(paper) == 'rgb(255, 255, 255)'
+  assert is_light == (scheme == 'light')
+  assert not one.errors
+  kept = [u for u in one.requests if not u.startswith(('data:', 'blob:'))]
+  assert kept == [report[2].as_uri()]
+  for image in one.page.locator('img').all():
+    assert image.evaluate('one => one.naturalWidth') > 100
+
+
+@pytest.mark.parametrize('width,scheme', [(1200, 'light'), (390, 'dark')])
+def test_every_control_does_something(report, chromium, width, scheme):
+  one = Opened(chromium, report[2], width=width, scheme=scheme)
+  before = one.picture()
+  for name, value in (
+    ('task', 'SORT'), ('seeds', 'all'), ('seeds', '2'), ('steps', 'linear'),
+    ('values', 'log'),
+  ):  # fmt: skip
+    assert one.choose(name, value) == 4
+    assert one.view()[name] == [value]
+    after = one.picture()
+    assert after != before, f'{name}={value} changes nothing'
+    before = after
+  one.tick('[name=band]', False)
+  assert one.picture() != before
+  assert one.choose('panel', 'accuracy') == 1
+  one.tick('[value=micro]', True)
+  assert one.view()['run'] == ['nano', 'micro']
+  assert 'nano, level 1' in one.legends() and 'micro, level 3' in one.legends()
+  one.tick('[value=nano]', False)
+  one.tick('[value=micro]', False)
+  assert 'Nothing is chosen' in one.page.locator('#plots').inner_text()
+  assert not one.errors
+
+
+def test_the_last_of_quick_choices_is_shown(report, chromium):
+  one = Opened(chromium, report[2])
+  one.page.evaluate("""async () => {
+    const form = document.getElementById('view');
+    for (const value of ['SORT', 'ADD', 'MUL']) {
+      form.task.value = value;
+      form.dispatchEvent(new Event('change'));
+    }
+    form.panel.value = 'accuracy';
+    form.dispatchEvent(new Event('change'));
+  }""")
+  one.wait("document.querySelectorAll('.panel').length == 1")
+  one.page.locator('.plot').hover()
+  assert '[' in one.legends()
+  assert one.view()['task'] == ['MUL'] and not one.errors
+
+
+def test_a_title_makes_its_panel_large(report, chromium):
+  one = Opened(chromium, report[2])
+  button = one.page.get_by_role('button', name='RankMe (dimensions)')
+  small = button.locator('xpath=../..').bounding_box()
+  button.click()
+  one.wait("document.querySelectorAll('.panel').length == 1")
+  large = button.locator('xpath=../..').bounding_box()
+  assert large['width'] > 2 * small['width']
+  assert large['height'] > 1.5 * small['height']
+  button.click()
+  one.wait("document.querySelectorAll('.panel').length == 4")
+  assert not one.errors
+
+
+def _drag(one: Opened, left: float, right: float) -> None:
+  """Zooms by a drag over a part of the first panel."""
+  box = one.page.locator('.plot').first.bounding_box()
+  x = [box['x'] + box['width'] * part for part in (left, right)]
+  y = box['y'] + box['height'] / 2
+  one.page.mouse.move(x[0], y)
+  one.page.mouse.down()
+  one.page.mouse.move(x[1], y, steps=4)
+  one.page.mouse.up()
+  one.wait("location.hash.includes('from=')")
+
+
+def test_zoom_and_back_and_the_address(report, chromium):
+  one = Opened(chromium, report[2])
+  one.page.locator('#plots').scroll_into_view_if_needed()
+  back = one.page.get_by_role('button', name='Zoom back')
+  whole = one.picture()
+  assert back.is_disabled()
+  _drag(one, 0.5, 0.8)
+  view = one.view()
+  first, last = float(view['from'][0]), float(view['to'][0])
+  assert 0 < first < last
+  again = Opened(chromium, report[2], '#' + one.page.url.split('#')[1])
+  assert again.view() == view, 'a link keeps the view'
+  assert whole not in (one.picture(), again.picture())
+  _drag(one, 0.6, 0.9)
+  one.wait(f"!location.hash.includes('from={first:g}&')")
+  assert float(one.view()['from'][0]) > first
+  back.click()
+  one.wait(f"location.hash.includes('from={first:g}&')")
+  back.click()
+  one.wait("!location.hash.includes('from=')")
+  assert back.is_disabled()
+  _drag(one, 0.5, 0.8)
+  one.page.locator('.plot').first.dblclick()
+  one.wait("!location.hash.includes('from=')")
+  assert not one.errors + again.errors
+
+
+def test_a_link_to_a_section_keeps_the_view(report, chromium):
+  one = Opened(chromium, report[2])
+  one.choose('task', 'SORT')
+  one.page.get_by_role('link', name='Floors').click()
+  assert one.view()['section'] == ['floors'] and one.view()['task'] == ['SORT']
+  top = "document.getElementById('floors').getBoundingClientRect().top"
+  one.wait(f'Math.abs({top}) < 100')
+  for link in one.page.locator('.answer a').all():
+    place = one.page.locator(link.get_attribute('href'))
+    link.click()
+    assert place.is_visible(), 'what is folded is opened'
+  assert one.view()['task'] == ['SORT']
+
+
+def test_crosshair_and_keys_read_values_in_all_panels(report, chromium):
+  one = Opened(chromium, report[2])
+  at = one.page.locator('#at')
+  plain = one.legends()
+  one.page.locator('.plot').nth(1).hover()
+  assert at.inner_text().startswith('step ')
+  for legend in one.page.locator('#plots ul').all_inner_texts():
+    assert '[' in legend, 'every panel says its values at that step'
+  one.page.mouse.move(1, 1)
+  assert one.legends() == plain
+  one.page.locator('#plots').focus()
+  one.page.keyboard.press('ArrowRight')
+  assert at.inner_text() == 'step 0'
+  one.page.keyboard.press('ArrowRight')
+  one.page.keyboard.press('ArrowRight')
+  step = int(at.inner_text().removeprefix('step ').replace(',', ''))
+  data = one.page.evaluate('document.getElementById("plots").ariaLabel')
+  assert step > 0 and 'arrow keys' in data
+  one.page.keyboard.press('Escape')
+  assert one.legends() == plain
+  labels = one.page.get_by_role('img').evaluate_all(
+    'all => all.map(one => one.ariaLabel || one.alt)'
+  )
+  assert all(labels) and any('RankMe' in label for label in labels)
+  for control in one.page.locator('#view select, #view input').all():
+    assert control.evaluate('one => one.labels.length') == 1
+
+
+def test_csv_has_what_is_shown(report, chromium):
+  _, _, path = report
+  one = Opened(
+    chromium, path, '#task=SORT&panel=accuracy&seeds=2&from=0&to=900'
+  )
+  with one.page.expect_download() as download:
+    one.page.get_by_role('button', name='CSV').click()
+  rows = pd.read_csv(download.value.path())
+  assert set(rows.run) == {'nano'} and set(rows.task) == {'SORT'}
+  assert set(rows.panel) == {'accuracy'} and rows.step.max() <= 900
+  data = as_run('nano', made_up(seeds=6)).data
+  seed = rows[(rows.what == 'seed 2') & (rows.curve == 'level 2')]
+  wanted = data.accuracy.sel(seed=2, task='SORT', level='2')
+  np.testing.assert_allclose(
+    seed.value, wanted.sel(step=seed.step.values), rtol=1e-3
+  )
+  middle = rows[(rows.what == 'median') & (rows.curve == 'level 2')]
+  wanted = data.accuracy.sel(task='SORT', level='2').median('seed')
+  np.testing.assert_allclose(
+    middle.value, wanted.sel(step=middle.step.values), rtol=1e-3
+  )
+
+
+def test_what_is_not_ok_is_named(tmp_path, chromium):
+  """Of so many values that they cannot be the arguments of a function."""
+  found = study.study(as_runs(nano=made_up()), draws=20)
+  data = made_up(seeds=60, layers=24)
+  data['llc_status'] = xr.zeros_like(data.llc, np.int8)
+  data.llc_status[dict(seed=slice(20))] = int(Status.NOT_MIXED)
+  runs = {'nano': as_run('nano', data, workdir=tmp_path)}
+  path = tmp_path / 'report.html'
+  path.write_text(page.build(found, runs, {}))
+  one = Opened(chromium, path, '#seeds=all')
+  assert one.drawn() == 4 and not one.errors
+  assert '4,000 of 6,000 usable' in one.legends()
+
+
+def test_an_old_browser_is_told(report, chromium):
+  context = chromium.new_context()
+  context.add_init_script('delete window.DecompressionStream')
+  page = context.new_page()
+  page.goto(report[2].as_uri())
+  page.get_by_text('too old for the panels').wait_for()
+
+
+def test_print_shows_everything_once(report, chromium):
+  one = Opened(chromium, report[2])
+  folded = one.page.locator('details:not([open])')
+  count = folded.count()
+  assert count > 3
+  one.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+  assert folded.count() == 0
+  one.page.emulate_media(media='print')
+  assert not one.page.locator('nav').is_visible()
+  scrolled = one.page.locator('.scroll').evaluate_all(
+    'all => all.filter(one => one.scrollHeight > one.clientHeight + 1).length'
+  )
+  assert scrolled == 0
+  one.page.evaluate("dispatchEvent(new Event('afterprint'))")
+  assert folded.count() == count
