@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
+# How people call an app, for what to do next; the command `emergence` sets it.
+CALLED = 'python -m experiments.'
+
 
 def say(line: str) -> None:
   """Prints at once, also into a pipe or a batch job's log."""

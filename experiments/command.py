@@ -40,6 +40,9 @@ def main() -> None:
   if name not in APPS:
     print(f'error: {name!r} is no app.\n{usage()}', file=sys.stderr)
     sys.exit(1)
+  from experiments import apps
+
+  apps.CALLED = 'emergence '
   sys.argv = [f'emergence {name}', *sys.argv[2:]]
   # What `module.path:Name` means is looked for in the current folder, too;
   # last, so that a folder of a name of ours does no harm.

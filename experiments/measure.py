@@ -97,7 +97,7 @@ def _of_run(arguments: list[str]) -> None:
     return
   apps.say(
     f'{", ".join(names)}: {done.checkpoints} checkpoints added. Next: '
-    f'python -m experiments.report --workdir={workdir}'
+    f'{apps.CALLED}report --workdir={workdir}'
   )
   if done.failed:
     steps = ', '.join(f'{step:,}' for step in done.failed)
@@ -138,7 +138,7 @@ def _of_release(arguments: list[str]) -> None:
     given, root, workdir, steps=_STEPS.value, say=apps.say
   )
   apps.say(
-    f'{count} checkpoints measured. Next: python -m experiments.report '
+    f'{count} checkpoints measured. Next: {apps.CALLED}report '
     f'--workdir={workdir}'
   )
 

@@ -28,8 +28,7 @@ def main(argv):
     out = apps.path('out', _OUT.value)
     seeds = merging.merge(workdirs, out, apps.say)
     apps.say(
-      f'{len(seeds)} seeds in {out}. Next: python -m experiments.report '
-      f'--workdir={out}'
+      f'{len(seeds)} seeds in {out}. Next: {apps.CALLED}report --workdir={out}'
     )
 
 

@@ -122,11 +122,11 @@ def _finish(config, workdir: pathlib.Path) -> None:
     apps.say(found.answer)
     paths.append(found.page)
     following = (
-      f'open {found.page} in a browser; python -m experiments.analyze '
+      f'open {found.page} in a browser; {apps.CALLED}analyze '
       f'--workdir={workdir} prints its tables.'
     )
   else:
-    following = f'python -m experiments.export --workdir={workdir}'
+    following = f'{apps.CALLED}export --workdir={workdir}'
   # Last, and at once: where it is, everything else is too.
   files.write_text(workdir / 'summary.txt', text)
   for path in [workdir / 'summary.txt', *paths]:

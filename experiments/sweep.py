@@ -85,5 +85,5 @@ def run(
     f'--workdir={folder / n}' for n in names if n not in failed
   )
   if workdirs:
-    apps.say(f'Next: python -m experiments.report {workdirs}')
+    apps.say(f'Next: {apps.CALLED}report {workdirs}')
   return 1 if failed else 0

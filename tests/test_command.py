@@ -67,6 +67,8 @@ def test_folders_of_our_names_do_no_harm(tmp_path):
   done = call(tmp_path, 'run', '--config=modadd:5', *flags)
   assert done.returncode == 0, done.stderr
   assert (tmp_path / 'runs' / 'latest' / 'summary.txt').exists()
+  assert 'Next: open ' in done.stdout or 'Next: emergence ' in done.stdout
+  assert 'python -m experiments' not in done.stdout
   done = call(tmp_path, 'list')
   assert 'finished' in done.stdout
 
