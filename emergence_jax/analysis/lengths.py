@@ -19,7 +19,7 @@ from emergence_jax.analysis.statistics import Estimate
 NOTED = 0.2
 
 
-def _first(events: Events, chosen_SKL: np.ndarray) -> Estimate:
+def first(events: Events, chosen_SKL: np.ndarray) -> Estimate:
   """Share with the measure first, of the chosen events that are clear."""
   known = events.known_SKL & chosen_SKL
   first = known & (np.nan_to_num(events.places_SKL) > 0)
@@ -42,8 +42,8 @@ def _rows(run: Run, name: str) -> Iterator[dict]:
     part = order.events_of(run.data.sel(step=slice(0, cut)), one)
     if not isinstance(part, Events) or not part.emerged_SKL.any():
       continue
-    then = _first(part, part.emerged_SKL)
-    later = _first(whole, part.emerged_SKL)
+    then = first(part, part.emerged_SKL)
+    later = first(whole, part.emerged_SKL)
     if then.count and later.count:
       yield {
         'run': run.label, 'measure': name, 'up_to_step': cut,
