@@ -143,9 +143,9 @@ class Progress(_Shown):
 
   def _text(self, step: int, loss: float, left: float) -> str:
     spent = time.monotonic() - self._began
-    rate = (step - self._start) / spent if spent > 0 else 0.0
+    done = self._seeds * (step - self._start)
+    rate = done / spent if spent > 0 else 0.0
     words = '?' if math.isnan(left) else duration(left)
-    rate = self._seeds * rate
     shown = f'{rate:,.0f}' if rate >= 100 else f'{rate:.3g}'
     return f'{shown} seed-steps/s · loss {loss:.2g} · {words} left'
 

@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 
-from emergence_jax.analysis import lengths, study
+from emergence_jax.analysis import lengths, order, study
 from emergence_jax.report import text
 from tests.test_study import as_runs, made_up, smooth_step
+
+
+def table_of(runs):
+  return lengths.lengths_table(runs, order.find(runs))
 
 
 def dips(rise: float):
@@ -21,7 +25,7 @@ def dips(rise: float):
 
 def test_the_second_look_finds_the_larger_rise():
   runs = as_runs(nano=dips(40))
-  table = lengths.lengths_table(runs)
+  table = table_of(runs)
   rank = table[table.measure == 'RankMe'].set_index('up_to_step')
   # 3,980 steps: all have emerged by the half of them, the rise is behind it.
   assert list(rank.index) == [980, 1980]
@@ -37,7 +41,7 @@ def test_the_second_look_finds_the_larger_rise():
 @pytest.mark.parametrize('rise', [0, 4])
 def test_what_does_not_depend_on_it_is_not_mentioned(rise):
   runs = as_runs(nano=dips(rise))
-  table = lengths.lengths_table(runs)
+  table = table_of(runs)
   rank = table[table.measure == 'RankMe']
   assert len(rank) == 2
   np.testing.assert_array_equal(rank.first_then, rank.first_at_the_end)
@@ -48,10 +52,10 @@ def test_what_does_not_depend_on_it_is_not_mentioned(rise):
 def test_nothing_emerged_and_nothing_measured():
   still = made_up()
   still['accuracy'] = 0 * still.accuracy
-  table = lengths.lengths_table(as_runs(nano=still))
+  table = table_of(as_runs(nano=still))
   assert not len(table)
   assert lengths.disagreement(table, 'nano', 'RankMe') is None
   bare = made_up().drop_vars(['rankme', 'llc'])
-  assert not len(lengths.lengths_table(as_runs(nano=bare)))
-  one = lengths.lengths_table(as_runs(nano=dips(40).isel(seed=[0])))
+  assert not len(table_of(as_runs(nano=bare)))
+  one = table_of(as_runs(nano=dips(40).isel(seed=[0])))
   assert np.isnan(one.low).all() and not np.isnan(one.first_then).any()

@@ -5,7 +5,8 @@ largest may change as the run goes on. The same events are therefore looked at
 twice: up to a step by which they had emerged, and to the end.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -33,37 +34,39 @@ def _cuts(run: Run) -> list[int]:
   return sorted({int(x) for found in last for x in found if x})
 
 
-def _rows(run: Run, name: str) -> Iterator[dict]:
-  one = series.tested(run.data)[name]
-  whole = order.events_of(run.data, one)
-  if not isinstance(whole, Events):
-    return
-  for cut in _cuts(run):
-    part = order.events_of(run.data.sel(step=slice(0, cut)), one)
+def _rows(run: Run, measures: Mapping[str, Events | int]) -> Iterator[dict]:
+  """Rows of one run, by what its whole length shows of each measure."""
+  known = series.tested(run.data)
+  wholes = {n: e for n, e in measures.items() if isinstance(e, Events)}
+  for (name, whole), cut in itertools.product(wholes.items(), _cuts(run)):
+    part = order.events_of(run.data.sel(step=slice(0, cut)), known[name])
     if not isinstance(part, Events) or not part.emerged_SKL.any():
       continue
     then = first(part, part.emerged_SKL)
     later = first(whole, part.emerged_SKL)
     if then.count and later.count:
       yield {
-        'run': run.label, 'measure': name, 'up_to_step': cut,
+        'measure': name, 'up_to_step': cut,
         'events': int(part.emerged_SKL.sum()), 'first_then': then.value,
         'low': then.low, 'high': then.high, 'first_at_the_end': later.value,
         'low_at_the_end': later.low, 'high_at_the_end': later.high,
       }  # fmt: skip
 
 
-def lengths_table(runs: Runs) -> pd.DataFrame:
+def lengths_table(runs: Runs, found: order.Found) -> pd.DataFrame:
   """Share of events with a measure first: up to a step, and to the end.
 
   Of both looks the events are those that had emerged by that step, so that
   the two differ in nothing but how long one looks.
+
+  Args:
+    runs: label → run.
+    found: of `order.find`, their changes to the end.
   """
   return pd.DataFrame([
-    {**row, 'run': label}
-    for label, run in runs.items()
-    for name in series.tested(run.data)
-    for row in _rows(run, name)
+    {'run': label, **row}
+    for label, measures in found.items()
+    for row in _rows(runs[label], measures)
   ])  # fmt: skip
 
 

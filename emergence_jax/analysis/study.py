@@ -117,7 +117,7 @@ def study(
   changes = order.find(runs, say)
   found['precedence'] = order.tests_table(runs, changes, draws=draws)
   found['leads'] = order.leads_table(runs, changes)
-  found['lengths'] = lengths.lengths_table(runs)
+  found['lengths'] = lengths.lengths_table(runs, changes)
   say('precursors')
   precursors = rates.find(
     runs, interpolation=interpolation, stationary_draws=stationary_draws

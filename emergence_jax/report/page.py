@@ -12,7 +12,7 @@ from markupsafe import Markup
 from emergence_jax.analysis import emergence
 from emergence_jax.analysis.runs import Runs
 from emergence_jax.analysis.study import Study
-from emergence_jax.report import payload, run_tables, text
+from emergence_jax.report import payload, run_tables, style, text
 
 _HERE = pathlib.Path(__file__).parent
 _SCRIPTS = 'scales.js', 'panels.js', 'page.js'
@@ -124,6 +124,7 @@ def build(
     problems=problems,
     problem_kinds=run_tables.problem_kinds(problems),
     data=payload.packed(runs),
+    colours=style.task_colours(8),
     css=_read('page.css'),
     library=_library(),
     script=Markup('\n').join(_read(name) for name in _SCRIPTS),

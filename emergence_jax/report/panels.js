@@ -3,8 +3,7 @@
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const coarse = matchMedia('(pointer: coarse)');
 // Runs over one another have these colours; one run has those of its curves.
-const RUN_COLOURS = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00',
-  '#56B4E9', '#000000', '#999933'];
+const RUN_COLOURS = document.getElementById('data').dataset.colours.split(' ');
 const onDark = colour => dark.matches && colour === '#000000' ? '#ffffff' : colour;
 const ink = () => dark.matches ? '#d0d0d0' : '#333333';
 const faint = () => dark.matches ? '#3a3a3a' : '#e2e2e2';
@@ -18,10 +17,13 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** The chosen runs that have the chosen task. */
+const chosenRuns = (data, view) =>
+  view.runs.filter(run => view.task in data[run].tasks);
+
 /** Panel → what is drawn in it: curves with their run, colour and opacity. */
 function panelsOf(data, view) {
-  const found = new Map();
-  const chosen = view.runs.filter(run => view.task in data[run].tasks);
+  const found = new Map(), chosen = chosenRuns(data, view);
   chosen.forEach((run, r) => {
     const task = data[run].tasks[view.task];
     for (const [label, panel] of Object.entries(task.panels)) {
@@ -104,7 +106,7 @@ function drawLine(figure, line, view, x, y) {
 function drawMarks(figure, data, view, x) {
   const mark = (step, look) => step === null || figure.add_layout(new Bokeh.Span({
     location: x.to(step), dimension: 'height', line_width: 1, ...look}));
-  const chosen = view.runs.filter(run => view.task in data[run].tasks);
+  const chosen = chosenRuns(data, view);
   chosen.forEach((run, r) => {
     const task = data[run].tasks[view.task], own = onDark(RUN_COLOURS[r % 8]);
     task.emergence.forEach((step, i) => mark(step, {
@@ -115,10 +117,8 @@ function drawMarks(figure, data, view, x) {
   });
 }
 
-/** A panel: its Bokeh figure, and how it follows range of steps and width. */
-function makePanel(panel, data, view, x, range, isLarge, width) {
-  const every = shownValues(panel, view, -Infinity, Infinity);
-  const y = scaleOf(view.values === 'own' ? panel.scale : view.values, every);
+/** An empty figure over a range of steps, with the look of the page. */
+function makeFigure(range, x, y, isLarge) {
   const box = new Bokeh.BoxZoomTool({dimensions: 'width'});
   const figure = new Bokeh.Plotting.Figure({
     height: isLarge ? 460 : 210, sizing_mode: 'stretch_width', x_range: range,
@@ -141,6 +141,15 @@ function makePanel(panel, data, view, x, range, isLarge, width) {
     axis.formatter.doFormat = places => places.map(p => words(scale.from(p), 6));
   const [acrossX, acrossY] = figure.center;
   acrossX.grid_line_color = acrossY.grid_line_color = faint();
+  return figure;
+}
+
+/** A panel: its Bokeh figure, and how it follows range of steps and width. */
+function makePanel(panel, data, view, x, range, isLarge, width) {
+  const every = shownValues(panel, view, -Infinity, Infinity);
+  const y = scaleOf(view.values === 'own' ? panel.scale : view.values, every);
+  const figure = makeFigure(range, x, y, isLarge);
+  const [acrossX, acrossY] = figure.center;
   for (const line of panel.lines) drawLine(figure, line, view, x, y);
   drawMarks(figure, data, view, x);
   const cross = new Bokeh.Span({
@@ -159,5 +168,5 @@ function makePanel(panel, data, view, x, range, isLarge, width) {
     setTicks(figure.below[0], acrossX, x, from, to, (width() - 66) / 48);
   };
   follow();
-  return {...panel, figure, cross, follow, y};
+  return {...panel, figure, cross, follow};
 }

@@ -42,9 +42,9 @@ def _panel(lines: list[anatomy.Curve], scale: str) -> dict:
   }
 
 
-def _task(data: xr.Dataset, task: str) -> dict:
+def _task(data: xr.Dataset, task: str, scales: dict[str, str]) -> dict:
   """Panels and marks of one task."""
-  at, scales = anatomy.marks(data, task), anatomy.scales(data)
+  at = anatomy.marks(data, task)
   emergence = np.array(list(at.emergence.values()))
   return {
     'panels': {
@@ -59,13 +59,14 @@ def _task(data: xr.Dataset, task: str) -> dict:
 
 def of(runs: Runs) -> dict:
   """Run → its seeds, and task → what is drawn of it."""
-  return {
-    name: {
+  found = {}
+  for name, run in runs.items():
+    scales = anatomy.scales(run.data)
+    found[name] = {
       'seeds': [int(s) for s in run.data.seed.values],
-      'tasks': {task: _task(run.data, task) for task in run.tasks},
+      'tasks': {task: _task(run.data, task, scales) for task in run.tasks},
     }
-    for name, run in runs.items()
-  }
+  return found
 
 
 def packed(runs: Runs) -> str:

@@ -213,8 +213,9 @@ def _axes(found: Study, run: str) -> list[Clause]:
   rates = rates[
     (rates.run == run) & (rates.measure == 'RankMe') & (rates.tasks == 'all')
     & (rates.threshold == peaks.THRESHOLD)
-  ].set_index('axis').reindex(['checkpoints', 'steps']).dropna()  # fmt: skip
-  if len(rates) != 2 or rates.low.max() <= rates.high.min():
+  ].set_index('axis').reindex(['checkpoints', 'steps'])  # fmt: skip
+  # Also where there is no interval, of one seed.
+  if not rates.low.max(skipna=False) > rates.high.min(skipna=False):
     return []
   said = ' and '.join(
     f'{_share(row.rate, row.low, row.high)} over {axis}'
