@@ -62,23 +62,6 @@ def test_all_of_it_is_small():
   assert whole < 25 * _MEGABYTE
 
 
-def test_all_of_a_schedule_is_the_table_of_precursors():
-  """Nothing is taken away in its first row, and the more the further down."""
-  from experiments.results import __main__ as app
-
-  loaded, found = app.Studies().of(['modadd64'])
-  schedules = tables.schedules(loaded, found)
-  whole = tables.precursors(loaded, found)
-  rank = whole[whole.measure == 'RankMe'].set_index('axis').precursors
-  assert schedules['precursors over checkpoints'][0] == rank['checkpoints']
-  assert schedules['over steps'][0] == rank['steps']
-  count = int((found.tables['leads'].measure == 'RankMe').sum())
-  assert schedules['first by the largest change'][0].endswith(f'({count})')
-  assert list(schedules['RankMe at'][1:]) == [
-    'one in 2', 'one in 5', 'one in 10'
-  ]  # fmt: skip
-
-
 def test_the_axes_disagree_also_beside_a_null():
   """What is tried beside a rate has no part in what is said of it."""
   from emergence_jax.analysis import runs, study

@@ -9,7 +9,8 @@ import xarray as xr
 
 from emergence_jax.analysis import matern, order, peaks, series, statistics
 from emergence_jax.analysis.peaks import Peaks
-from emergence_jax.analysis.runs import Runs
+from emergence_jax.analysis.runs import Run, Runs
+from emergence_jax.analysis.statistics import Estimate
 
 INTERPOLATIONS: dict[str, Callable] = {
   'linear': peaks.by_lines,
@@ -137,6 +138,12 @@ def counts(
   return ((classes == kind) & usable).sum((1, 2)), usable.sum((1, 2))
 
 
+def rate(kept: Peaks, threshold: float = peaks.THRESHOLD) -> Estimate:
+  """Share of precursors of the usable events, with its interval over seeds."""
+  hits, totals = counts(kept, threshold)
+  return statistics.shares([hits], [totals])
+
+
 def share_of(
   of_runs: Sequence[tuple[np.ndarray, np.ndarray]],
   picked: Sequence[np.ndarray],
@@ -154,6 +161,11 @@ def share_of(
   return hits / max(totals, 1)
 
 
+def interpolation_of(run: Run) -> str:
+  """That of the study that a run is set beside."""
+  return run.reference.interpolation if run.reference else 'linear'
+
+
 def find(
   runs: Runs,
   *,
@@ -167,10 +179,10 @@ def find(
   found: dict[str, dict[str, Precursors]] = {}
   for run, one_run in runs.items():
     found[run] = {}
-    own = one_run.reference.interpolation if one_run.reference else 'linear'
     for name, one in series.tested(one_run.data).items():
       precursors = precursors_of(
-        one_run.data, one, interpolation=interpolation or own,
+        one_run.data, one,
+        interpolation=interpolation or interpolation_of(one_run),
         stationary_draws=stationary_draws,
       )  # fmt: skip
       if precursors is not None:
@@ -200,8 +212,8 @@ def precursors_table(
 
 
 def _cells(kept: Peaks, threshold: float) -> dict:
+  ours = rate(kept, threshold)
   hits, totals = counts(kept, threshold)
-  ours = statistics.shares([hits], [totals])
   total = int(totals.sum())
   cells = {
     'rate': ours.value, 'low': ours.low, 'high': ours.high,

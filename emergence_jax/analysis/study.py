@@ -8,6 +8,7 @@ import pandas as pd
 from emergence_jax import names
 from emergence_jax.analysis import (
   align,
+  cadences,
   claims,
   lengths,
   order,
@@ -123,6 +124,9 @@ def study(
     runs, interpolation=interpolation, stationary_draws=stationary_draws
   )
   found['precursors'] = rates.precursors_table(runs, precursors)
+  found['cadences'] = cadences.cadences_table(
+    runs, changes, precursors, interpolation=interpolation
+  )
   found['published'] = published.leads_table(runs)
   say('collapse and prediction')
   found['collapse'] = tables.collapse_table(runs)

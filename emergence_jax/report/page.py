@@ -112,6 +112,7 @@ def build(
     rule=emergence.WORDS[emergence.RULE_OF_EVENTS],
     tables=tables,
     precedence=text.precedence_summary(found),
+    cadences=text.cadences_summary(found),
     precursors=text.precursors_summary(found),
     emergence=text.emergence_summary(found),
     timing=_told(tables['timing']),

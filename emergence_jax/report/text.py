@@ -11,7 +11,13 @@ from rich import console as rich_console
 from rich import table as rich_table
 
 from emergence_jax import files
-from emergence_jax.analysis import emergence, lengths, peaks, precedence
+from emergence_jax.analysis import (
+  cadences,
+  emergence,
+  lengths,
+  peaks,
+  precedence,
+)
 from emergence_jax.analysis.study import Study
 
 
@@ -164,7 +170,7 @@ def _answer_of(found: Study, run: str) -> Answer:
   ]
   more = (
     *_lengths(found, run), *_others(rows[rows.measure != 'RankMe']),
-    *_axes(found, run),
+    *_axes(found, run), *_cadences(found, run),
   )  # fmt: skip
   return Answer(run, ' '.join(rank), more)
 
@@ -200,9 +206,16 @@ def _lengths(found: Study, run: str) -> list[Clause]:
 
 
 def _share(value: float, low: float, high: float) -> str:
-  """A share with its interval: `95% [89%, 99%]`."""
+  """A share with its interval: `95% [89%, 99%]`; – where there is none."""
+  if np.isnan(value):
+    return '–'
   ends = '' if np.isnan(low) else f' [{low:.0%}, {high:.0%}]'
   return f'{value:.0%}{ends}'
+
+
+def _share_of(row, name: str) -> str:
+  """The same of a row that has columns for the ends of its intervals."""
+  return _share(*row[[name, f'{name}_low', f'{name}_high']])
 
 
 def _axes(found: Study, run: str) -> list[Clause]:
@@ -225,6 +238,20 @@ def _axes(found: Study, run: str) -> list[Clause]:
   return [Clause(words, 'precursors')]
 
 
+def _cadences(found: Study, run: str) -> list[Clause]:
+  """The paper's own rate of RankMe where it depends on the schedule."""
+  rows = cadences.disagreement(found.tables['cadences'], run, 'RankMe')
+  if rows is None:
+    return []
+  often, seldom = (_share_of(row, 'over_checkpoints') for row in rows)
+  words = (
+    f"By the paper's own way RankMe is first in {often} over all "
+    f'{rows[0].checkpoints} checkpoints, and in {seldom} over one in '
+    f'{rows[1].one_in} of them.'
+  )
+  return [Clause(words, 'cadences')]
+
+
 _COUNTS = ('events', 'first', 'together', 'after', 'unclear')
 _P_VALUES = ('p_order', 'p_seeds', 'p_tasks', 'p_precedes', 'p_holm')
 
@@ -243,6 +270,27 @@ def precursors_summary(found: Study) -> pd.DataFrame:
   if not len(rates):
     return rates
   return rates[rates.threshold == peaks.THRESHOLD].drop(columns='threshold')
+
+
+def cadences_summary(found: Study) -> pd.DataFrame:
+  """What is first by how often one looks, a cell for each share."""
+  table = found.tables['cadences']
+  if not len(table):
+    return table
+
+  def shares(name):
+    return table.apply(lambda row: _share_of(row, name), axis=1)
+
+  return pd.DataFrame({
+    'run': table.run, 'measure': table.measure,
+    'looked at': table.one_in.map(
+      lambda n: 'at all' if n == 1 else f'at one in {n}'
+    ),
+    'checkpoints': table.checkpoints,
+    'first by the largest change': shares('first'),
+    'precursors over checkpoints': shares('over_checkpoints'),
+    'precursors over steps': shares('over_steps'),
+  })  # fmt: skip
 
 
 def emergence_summary(found: Study) -> pd.DataFrame:

@@ -1,11 +1,9 @@
 """The tables of RESULTS.md: a study → a frame, ready to be printed."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from emergence_jax import files
 from emergence_jax.progress import duration
@@ -14,8 +12,6 @@ from experiments.bench.tables import grid
 
 # Of many features of measures, so many with the least p are shown.
 _SHOWN = 8
-# RankMe is looked at again at one checkpoint in so many.
-_APART = 1, 2, 5, 10
 
 
 def _cell(value) -> str:
@@ -182,48 +178,26 @@ def lengths(loaded, found) -> pd.DataFrame:
   })  # fmt: skip
 
 
-def schedules(loaded, found) -> pd.DataFrame:
+def cadences(loaded, found) -> pd.DataFrame:
   """RankMe as it would look at fewer checkpoints, on the same runs."""
-  from emergence_jax.analysis import (
-    lengths,
-    order,
-    peaks,
-    precedence,
-    rates,
-    series,
-  )
+  del loaded
+  table = found.tables['cadences']
+  table = table[table.measure == 'RankMe']
 
-  del found
-  rows = []
-  for label, run in loaded.items():
-    measured = np.flatnonzero(
-      np.isfinite(run.data.rankme).any(('seed', 'task', 'layer'))
-    )
-    for apart in _APART:
-      kept = np.zeros(run.data.sizes['step'], bool)
-      kept[measured[::apart]] = True
-      rank = run.data.rankme.where(xr.DataArray(kept, dims='step'))
-      part = dataclasses.replace(run, data=run.data.assign(rankme=rank))
-      table = rates.precursors_table({label: part}, rates.find({label: part}))
-      table = table[
-        (table.measure == 'RankMe') & (table.tasks == 'all')
-        & (table.threshold == peaks.THRESHOLD)
-      ].set_index('axis')  # fmt: skip
-      rate = _interval(table, 'rate')
-      one = series.tested(part.data)['RankMe']
-      events = order.events_of(part.data, one)
-      first = (
-        lengths.first(events, events.emerged_SKL).text()
-        if isinstance(events, precedence.Events) else '–'
-      )  # fmt: skip
-      rows.append({
-        'run': label, 'RankMe at': f'every checkpoint of {len(measured)}'
-        if apart == 1 else f'one in {apart}',
-        'precursors over checkpoints': rate['checkpoints'],
-        'over steps': rate['steps'],
-        'first by the largest change': first,
-      })  # fmt: skip
-  return pd.DataFrame(rows)
+  def estimate(name):
+    ends = {'low': table[f'{name}_low'], 'high': table[f'{name}_high']}
+    return _interval(pd.DataFrame({'value': table[name], **ends}))
+
+  return pd.DataFrame({
+    'run': table.run,
+    'RankMe at': table.one_in.map(
+      lambda n: 'every checkpoint' if n == 1 else f'one in {n}'
+    ),
+    'checkpoints': table.checkpoints,
+    'precursors over checkpoints': estimate('over_checkpoints'),
+    'over steps': estimate('over_steps'),
+    'first by the largest change': estimate('first'),
+  })  # fmt: skip
 
 
 def precursors(loaded, found) -> pd.DataFrame:
@@ -278,6 +252,6 @@ TABLES: Mapping[str, Callable] = {
   one.__name__: one
   for one in (
     runs, emergence, floors, invariance, variants, top_down, phases, precedence,
-    lengths, schedules, precursors, prediction, timing, claims,
+    lengths, cadences, precursors, prediction, timing, claims,
   )
 }  # fmt: skip
