@@ -3,6 +3,7 @@
 import os
 import pathlib
 import platform
+import warnings
 import zlib
 from typing import Any
 
@@ -13,6 +14,9 @@ _HITS = '/jax/compilation_cache/cache_hits'
 OFF = 'off'
 # Lines of /proc/cpuinfo that say what a processor can do (x86, Arm).
 _FLAGS = ('flags', 'Features')
+# XLA cannot store programs that call some libraries, oneDNN for one. They are
+# compiled at every start, and nobody can do anything about it.
+_NOT_STORED = 'Error writing persistent compilation cache entry.*MemoryError'
 
 
 def _machine() -> str:
@@ -43,6 +47,7 @@ def keep(folder: str | None = None) -> None:
   Args:
     folder: where; the user's cache if None, nowhere if `off`.
   """
+  warnings.filterwarnings('ignore', _NOT_STORED)
   config: Any = jax.config  # type checkers do not know its names
   if folder == OFF:
     jax.config.update('jax_compilation_cache_dir', None)

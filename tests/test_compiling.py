@@ -4,6 +4,10 @@ import os
 import pathlib
 import subprocess
 import sys
+import warnings
+
+import jax
+import pytest
 
 from emergence_jax import compiling
 
@@ -59,3 +63,17 @@ def test_the_folder_is_of_this_kind_of_processor(monkeypatch, tmp_path):
   folder = compiling.default_folder()
   assert folder.parent == tmp_path / 'emergence_jax' / 'compiled'
   assert folder == compiling.default_folder()
+
+
+@pytest.mark.parametrize('why, shown', [('MemoryError', 0), ('OSError', 1)])
+def test_a_program_that_cannot_be_stored_is_no_news(why, shown):
+  """But that the folder cannot be written to is."""
+  with warnings.catch_warnings(record=True) as seen:
+    warnings.simplefilter('always')
+    compiling.keep(jax.config.jax_compilation_cache_dir)  # as it is
+    warnings.warn(
+      "Error writing persistent compilation cache entry for 'jit_segment': "
+      f'{why}: it says why',
+      stacklevel=2,
+    )
+  assert len(seen) == shown
