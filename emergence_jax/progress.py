@@ -8,6 +8,8 @@ from rich import console as rich_console
 from rich import progress as rich_progress
 
 _LINE_SECONDS = 10.0
+# After so many seconds what was seen counts half as much.
+_HALF_LIFE = 120.0
 
 
 def duration(seconds: float) -> str:
@@ -80,10 +82,39 @@ class _Shown:
     self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
+class _Recent:
+  """What work has cost of late: what lies longer ago fades away.
+
+  A machine that had something else to do for a while is soon forgotten.
+  """
+
+  def __init__(self):
+    self._units, self._seconds = 0.0, 0.0
+    self._at = time.monotonic()
+
+  def add(self, units: float, seconds: float) -> None:
+    """Learns of work that has just been done."""
+    now = time.monotonic()
+    fade = 0.5 ** ((now - self._at) / _HALF_LIFE)
+    self._at = now
+    self._units = fade * self._units + units
+    self._seconds = fade * self._seconds + seconds
+
+  @property
+  def cost(self) -> float:
+    """Seconds of a unit; nan before anything is known."""
+    return self._seconds / self._units if self._units else math.nan
+
+  @property
+  def rate(self) -> float:
+    """Units of a second; 0 before anything is known."""
+    return self._units / self._seconds if self._seconds else 0.0
+
+
 class Forecast:
   """The time that is left: steps to come, and measures still due.
 
-  Each counts at what it has cost so far, so that measures which are dense at
+  Each counts at what it has cost of late, so that measures which are dense at
   the beginning of a run do not double the time that is left.
 
   Args:
@@ -92,23 +123,20 @@ class Forecast:
 
   def __init__(self, work: Mapping[int, Sequence[str]]):
     self._work = work
-    self._steps, self._seconds = 0, 0.0
-    self._spent: dict[str, list[float]] = {}
+    self._training = _Recent()
+    self._others: dict[str, _Recent] = {}
 
   def trained(self, steps: int, seconds: float) -> None:
     """Learns what steps have cost."""
-    self._steps += steps
-    self._seconds += seconds
+    self._training.add(steps, seconds)
 
   def done(self, name: str, seconds: float) -> None:
     """Learns what something at a checkpoint has cost."""
-    self._spent.setdefault(name, []).append(seconds)
+    self._others.setdefault(name, _Recent()).add(1, seconds)
 
   def left(self, step: int, last: int) -> float:
     """Seconds from a step to the last one; nan before anything is known."""
-    if not self._steps:
-      return math.nan
-    each = {n: sum(s) / len(s) for n, s in self._spent.items()}
+    each = {name: one.cost for name, one in self._others.items()}
     known = sum(each.values()) / len(each) if each else 0.0
     measures = sum(
       each.get(name, known)
@@ -116,14 +144,15 @@ class Forecast:
       if at > step
       for name in names
     )
-    return (last - step) * self._seconds / self._steps + measures
+    return (last - step) * self._training.cost + measures
 
 
 class Progress(_Shown):
   """Progress of a run of `total` steps of `seeds` seeds, from `start`.
 
   Time counts from the construction, after compilation, so that the rate does
-  not contain it. If quiet, nothing is shown. Use it as a context manager.
+  not contain it; it is that of the last minutes, with what is measured between
+  the steps. If quiet, nothing is shown. Use it as a context manager.
   """
 
   def __init__(
@@ -135,16 +164,18 @@ class Progress(_Shown):
     *,
     quiet: bool = False,
   ):
-    self._total, self._start, self._seeds = total, start, seeds
+    self._total, self._step, self._seeds = total, start, seeds
+    self._at, self._recent = time.monotonic(), _Recent()
     if quiet:
       console = rich_console.Console(quiet=True)
     title = 'step {task.completed:,.0f}/{task.total:,.0f}'
     super().__init__(console, title, total, start)
 
   def _text(self, step: int, loss: float, left: float) -> str:
-    spent = time.monotonic() - self._began
-    done = self._seeds * (step - self._start)
-    rate = done / spent if spent > 0 else 0.0
+    now = time.monotonic()
+    self._recent.add(self._seeds * (step - self._step), now - self._at)
+    self._step, self._at = step, now
+    rate = self._recent.rate
     words = '?' if math.isnan(left) else duration(left)
     shown = f'{rate:,.0f}' if rate >= 100 else f'{rate:.3g}'
     return f'{shown} seed-steps/s · loss {loss:.2g} · {words} left'

@@ -36,8 +36,9 @@ def test_stages_say_what_comes_and_what_is_left(clock):
 def test_a_run_prints_lines_into_a_pipe(clock):
   out, plain = shown_by(terminal=False)
   with progress.Progress(1000, 100, 8, plain) as bar:
-    bar.update(200, 1.5, math.nan)
-    clock[0] += 20
+    clock[0] += 5
+    bar.update(150, 1.5, math.nan)
+    clock[0] += 15
     bar.update(300, 0.25, 70.0)
   assert out.getvalue() == (
     'step 300/1,000 · 80 seed-steps/s · loss 0.25 · 1 min 10 s left\n'
@@ -80,10 +81,32 @@ def test_the_forecast_counts_what_is_still_due():
     forecast.done('saving', 1.0)
     forecast.trained(10, 5.0)
   # 900 steps of half a second, and two rows; the LLC is as dear as others.
-  assert forecast.left(100, 1000) == 900 * 0.5 + 2 * (2.0 + 1.0 + 1.5)
+  wanted = 900 * 0.5 + 2 * (2.0 + 1.0 + 1.5)
+  assert forecast.left(100, 1000) == pytest.approx(wanted)
   forecast.done('llc', 60.0)
-  assert forecast.left(500, 1000) == 500 * 0.5 + 2.0 + 1.0 + 60.0
+  wanted = 500 * 0.5 + 2.0 + 1.0 + 60.0
+  assert forecast.left(500, 1000) == pytest.approx(wanted)
   assert forecast.left(1000, 1000) == 0
+
+
+def test_a_machine_that_was_busy_is_forgotten(clock):
+  """Four times as fast since ten minutes, after hours of being slow."""
+  work = {step: ['rank'] for step in range(0, 10_000, 100)}
+  forecast = progress.Forecast(work)
+  out, plain = shown_by(terminal=False)
+  with progress.Progress(10_000, 0, 2, plain) as bar:
+    for step in range(0, 5000, 100):
+      slow = 4 if step < 4000 else 1
+      clock[0] += 50 * slow
+      forecast.trained(100, 50 * slow)
+      clock[0] += 10 * slow
+      forecast.done('rank', 10 * slow)
+      bar.update(step + 100, 1.0, forecast.left(step, 10_000))
+  assert forecast.left(5000, 10_000) == pytest.approx(
+    5000 * 0.5 + 49 * 10, rel=0.1
+  )
+  rate = float(out.getvalue().splitlines()[-1].split()[3])
+  assert rate == pytest.approx(2 * 100 / 60, rel=0.1)
 
 
 @pytest.mark.parametrize(
