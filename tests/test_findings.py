@@ -115,8 +115,16 @@ def test_variation_of_floors_resamples_seeds_of_each_run():
   assert estimate.low < estimate.value < estimate.high
 
 
+def not_yet():
+  """A run in which one event of one seed has not emerged."""
+  data = with_more()
+  data['accuracy'] = data.accuracy.copy()
+  data.accuracy[2, :, 7, 2] = 0
+  return data
+
+
 def test_caveats_name_the_runs():
-  unfinished = as_run('micro', with_more(), train_steps=10_000)
+  unfinished = as_run('micro', not_yet(), train_steps=10_000)
   both = of({'nano': with_more(), 'micro': unfinished})
   assert both['emerged'].caveat == 'micro: unfinished'
   assert both['precursor RankMe nano'].caveat == ''
@@ -127,10 +135,19 @@ def test_what_is_over_is_decided_before_a_run_ends():
   whole = with_more()
   fall, rise = whole.step.values[[3, 9]]
   low = (whole.step >= fall) & (whole.step < rise)
-  whole['rankme'] = xr.where(low, 3.0, 10.0).broadcast_like(whole.rankme)
+  floor = xr.DataArray(np.linspace(2, 4, 8), dims='task')
+  rank = xr.where(low, floor, 10.0).broadcast_like(whole.rankme)
+  whole['rankme'] = rank.transpose(*whole.rankme.dims)
   found = of({'nano': as_run('nano', whole, train_steps=10_000)})
   assert found['floor MOD'].caveat == found['depth gradient'].caveat == ''
-  assert found['emerged'].caveat == 'nano: unfinished'
+  # All have emerged, so that floors are compared with all that will.
+  for key in ('emerged', 'spearman', 'concordance easy'):
+    assert found[key].estimate.count and found[key].caveat == ''
+  assert found['precursor RankMe nano'].caveat == 'nano: unfinished'
+  late = whole.assign(accuracy=not_yet().accuracy)
+  found = of({'nano': as_run('nano', late, train_steps=10_000)})
+  for key in ('emerged', 'spearman', 'concordance easy'):
+    assert found[key].caveat == 'nano: unfinished'
   # Four checkpoints above half of the first are not yet an end.
   cut = whole.isel(step=slice(0, 13))
   found = of({'nano': as_run('nano', cut, train_steps=10_000)})

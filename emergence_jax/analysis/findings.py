@@ -1,7 +1,7 @@
 """Our side of the paper's claims, with intervals over the seeds of all runs."""
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -35,7 +35,7 @@ def finding(
   estimate,
   runs: Runs,
   tests: Sequence[precedence.Tests] = (),
-  collapsed: Collection[str] = (),
+  is_final: Callable[[Run], bool] = lambda run: False,
 ) -> Finding:
   """An estimate, with the seeds of the runs and what speaks against them.
 
@@ -43,15 +43,14 @@ def finding(
     estimate: our value.
     runs: label → timeseries it is of.
     tests: of "it precedes", one a run.
-    collapsed: tasks, if it rests on nothing but their collapse; of a run in
-      which that is over, more training would change nothing.
+    is_final: run → whether more training would change nothing about it.
   """
   if not estimate.count:
     return Finding()
   by_reason: dict[str, list[str]] = {}
   for name, run in runs.items():
-    is_final = bool(collapsed) and tables.have_ended(run.data, collapsed)
-    by_reason.setdefault(align.caveat(run, is_final), []).append(name)
+    reason = align.caveat(run, run.is_unfinished and is_final(run))
+    by_reason.setdefault(reason, []).append(name)
   by_reason.pop('', None)
   caveat = '; '.join(f'{", ".join(n)}: {r}' for r, n in by_reason.items())
   seeds = min(run.data.sizes['seed'] for run in runs.values())
@@ -61,6 +60,16 @@ def finding(
     for of in (precedence.p_precedes, precedence.least_p)
   )
   return Finding(estimate, p_value, least, seeds, caveat)
+
+
+def _collapsed(*tasks: str) -> Callable[[Run], bool]:
+  """Whether the collapse of some tasks is over, or of all, in every seed."""
+  return lambda run: tables.have_ended(run.data, tasks or run.tasks)
+
+
+def _ordered(run: Run) -> bool:
+  """Whether every event has emerged, and every floor is what it will be."""
+  return tables.have_emerged(run.data) and _collapsed()(run)
 
 
 def having(runs: Runs, *variables: str) -> dict[str, Run]:
@@ -104,7 +113,10 @@ def _emerged(runs: Runs) -> Finding:
   ]
   hits = [np.isfinite(s).sum((1, 2)) for s in steps]
   totals = [np.full(len(s), s[0].size) for s in steps]
-  return finding(statistics.shares(hits, totals), runs)
+  return finding(
+    statistics.shares(hits, totals), runs,
+    is_final=lambda run: tables.have_emerged(run.data),
+  )  # fmt: skip
 
 
 def _floors(runs: Runs) -> dict[str, Finding]:
@@ -125,12 +137,12 @@ def _floors(runs: Runs) -> dict[str, Finding]:
   for task in HARD:
     found[f'floor {task}'] = finding(
       statistics.over_runs(list(own[task].values())), ranked,
-      collapsed=[task],
+      is_final=_collapsed(task),
     )  # fmt: skip
     if len(shared.get(task, ())) > 1:
       found[f'variation {task}'] = finding(
         statistics.over_runs(list(shared[task].values()), variation), ranked,
-        collapsed=[task],
+        is_final=_collapsed(task),
       )  # fmt: skip
   return found
 
@@ -151,9 +163,8 @@ def _top_down(runs: Runs) -> dict[str, Finding]:
       for run in deep.values()
     ]
     if both:
-      tasks = {task for run in deep.values() for task in run.tasks}
       found[key] = finding(
-        statistics.shares(*zip(*both)), deep, collapsed=tasks
+        statistics.shares(*zip(*both)), deep, is_final=_collapsed()
       )
   return found
 
@@ -271,17 +282,21 @@ def _prediction(runs: Runs) -> dict[str, Finding]:
   events = [tables.predicted(run) for run in ranked.values()]
   found = {
     'spearman': finding(
-      statistics.over_runs([tables.spearman_of(e) for e in events]), ranked
+      statistics.over_runs([tables.spearman_of(e) for e in events]),
+      ranked,
+      is_final=_ordered,
     )
   }
   for name in tables.PAIRS:
     both = [tables.concordance_of(e, name)[:2] for e in events]
     found[f'concordance {name}'] = finding(
-      statistics.shares(*zip(*both)), ranked
+      statistics.shares(*zip(*both)), ranked, is_final=_ordered
     )
   if len(events) > 1:
     both = [tables.swaps_of(a, b) for a, b in zip(events, events[1:])]
-    found['swap'] = finding(statistics.shares(*zip(*both)), ranked)
+    found['swap'] = finding(
+      statistics.shares(*zip(*both)), ranked, is_final=_ordered
+    )
   return found
 
 

@@ -129,6 +129,12 @@ def have_ended(data: xr.Dataset, tasks: Collection[str]) -> bool:
   return bool(np.all(collapse_of(data).is_over[:, inside] == 1))
 
 
+def have_emerged(data: xr.Dataset) -> bool:
+  """Whether all seeds have had all events, by the rule of the claims."""
+  steps = emergence.by_rule(data, emergence.RULE_OF_CLAIMS)
+  return bool(np.isfinite(steps.values).all())
+
+
 def floors_by_task(runs) -> dict[str, dict[str, np.ndarray]]:
   """Task → run → floors [S]."""
   floors: dict[str, dict[str, np.ndarray]] = {}

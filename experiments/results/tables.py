@@ -248,10 +248,32 @@ def claims(loaded, found) -> pd.DataFrame:
                 'verdict', 'why']]  # fmt: skip
 
 
+def decided(loaded, found) -> pd.DataFrame:
+  """The claims that have a verdict, with the range that decides."""
+  del loaded
+  table = found.tables['claims']
+  table = table[table.verdict.isin(['reproduced', 'not reproduced'])]
+  return table[['claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'range',
+                'verdict']]  # fmt: skip
+
+
+def numbers(loaded, found) -> pd.DataFrame:
+  """Every number that the paper gives for a size, beside ours."""
+  del loaded
+  table = found.tables['numbers']
+  ends = table[['one more seed, low', 'one more seed, high']]
+  return pd.DataFrame({
+    'run': table.run, 'quantity': table.quantity, 'task': table.task,
+    'level': table.level, 'the paper': table.paper, 'ours': table.ours,
+    'one more seed': ends.map(_cell).agg(' to '.join, axis=1),
+    'verdict': table.verdict,
+  })  # fmt: skip
+
+
 TABLES: Mapping[str, Callable] = {
   one.__name__: one
   for one in (
     runs, emergence, floors, invariance, variants, top_down, phases, precedence,
-    lengths, cadences, precursors, prediction, timing, claims,
+    lengths, cadences, precursors, prediction, timing, claims, decided, numbers,
   )
 }  # fmt: skip
