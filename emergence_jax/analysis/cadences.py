@@ -120,9 +120,10 @@ def disagreement(table: pd.DataFrame, run: str, measure: str):
   if not len(table):
     return None
   one = table[(table.run == run) & (table.measure == measure)]
-  if len(one) < 2:
+  at_all, fewer = one[one.one_in == 1], one[one.one_in > 1]
+  if not len(at_all) or not len(fewer):
     return None
-  whole, fewer = one.iloc[0], one.iloc[1:]
+  whole = at_all.iloc[0]
   low, high = fewer.over_checkpoints_low, fewer.over_checkpoints_high
   meet = (low <= whole.over_checkpoints_high) & (
     high >= whole.over_checkpoints_low
