@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import pandas as pd
 
-from emergence_jax.analysis import lengths, order, rates, series
+from emergence_jax.analysis import lengths, order, rates, series, statistics
 from emergence_jax.analysis.precedence import Events
 from emergence_jax.analysis.rates import Precursors
 from emergence_jax.analysis.runs import Run, Runs
@@ -22,12 +22,9 @@ from emergence_jax.analysis.statistics import Estimate
 APART = 2, 5, 10
 
 
-def _thinned(run: Run, one: series.Series, apart: int) -> Run:
-  """A run whose measure was taken at one in so many of its checkpoints."""
-  taken = series.take(run.data, one)
-  assert taken is not None
-  kept = run.data.step.isin(taken.step_C[::apart])
-  variable = run.data[one.variable].where(kept)
+def _thinned(run: Run, one: series.Series, step_C: np.ndarray) -> Run:
+  """A run whose measure was taken at some of its checkpoints alone."""
+  variable = run.data[one.variable].where(run.data.step.isin(step_C))
   return dataclasses.replace(
     run, data=run.data.assign({one.variable: variable})
   )
@@ -48,8 +45,8 @@ def _row(events: Events, found: Precursors) -> dict[str, float]:
     ('checkpoints', found.checkpoints),
     ('steps', found.steps),
   ):
-    kept = rates.only(peaks_, found.emerged)
-    row |= _cells(f'over_{axis}', rates.rate(kept))
+    hits, totals = rates.counts(rates.only(peaks_, found.emerged))
+    row |= _cells(f'over_{axis}', statistics.shares([hits], [totals]))
   return row
 
 
@@ -67,7 +64,7 @@ def _rows(
       continue
     yield {'measure': name, 'one_in': 1, **_row(events, whole)}
     for apart in APART:
-      part = _thinned(run, known[name], apart)
+      part = _thinned(run, known[name], events.step_C[::apart])
       thinned = order.events_of(part.data, known[name])
       found = rates.precursors_of(
         part.data, known[name],

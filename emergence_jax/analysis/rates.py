@@ -10,7 +10,6 @@ import xarray as xr
 from emergence_jax.analysis import matern, order, peaks, series, statistics
 from emergence_jax.analysis.peaks import Peaks
 from emergence_jax.analysis.runs import Run, Runs
-from emergence_jax.analysis.statistics import Estimate
 
 INTERPOLATIONS: dict[str, Callable] = {
   'linear': peaks.by_lines,
@@ -138,12 +137,6 @@ def counts(
   return ((classes == kind) & usable).sum((1, 2)), usable.sum((1, 2))
 
 
-def rate(kept: Peaks, threshold: float = peaks.THRESHOLD) -> Estimate:
-  """Share of precursors of the usable events, with its interval over seeds."""
-  hits, totals = counts(kept, threshold)
-  return statistics.shares([hits], [totals])
-
-
 def share_of(
   of_runs: Sequence[tuple[np.ndarray, np.ndarray]],
   picked: Sequence[np.ndarray],
@@ -212,8 +205,8 @@ def precursors_table(
 
 
 def _cells(kept: Peaks, threshold: float) -> dict:
-  ours = rate(kept, threshold)
   hits, totals = counts(kept, threshold)
+  ours = statistics.shares([hits], [totals])
   total = int(totals.sum())
   cells = {
     'rate': ours.value, 'low': ours.low, 'high': ours.high,

@@ -213,9 +213,9 @@ def _share(value: float, low: float, high: float) -> str:
   return f'{value:.0%}{ends}'
 
 
-def _share_of(row, name: str) -> str:
-  """The same of a row that has columns for the ends of its intervals."""
-  return _share(*row[[name, f'{name}_low', f'{name}_high']])
+def _with_ends(name: str) -> list[str]:
+  """The columns of a share and of the ends of its interval."""
+  return [name, f'{name}_low', f'{name}_high']
 
 
 def _axes(found: Study, run: str) -> list[Clause]:
@@ -243,7 +243,8 @@ def _cadences(found: Study, run: str) -> list[Clause]:
   rows = cadences.disagreement(found.tables['cadences'], run, 'RankMe')
   if rows is None:
     return []
-  often, seldom = (_share_of(row, 'over_checkpoints') for row in rows)
+  columns = _with_ends('over_checkpoints')
+  often, seldom = (_share(*row[columns]) for row in rows)
   words = (
     f"By the paper's own way RankMe is first in {often} over all "
     f'{rows[0].checkpoints} checkpoints, and in {seldom} over one in '
@@ -272,19 +273,25 @@ def precursors_summary(found: Study) -> pd.DataFrame:
   return rates[rates.threshold == peaks.THRESHOLD].drop(columns='threshold')
 
 
-def cadences_summary(found: Study) -> pd.DataFrame:
-  """What is first by how often one looks, a cell for each share."""
+def cadences_summary(found: Study, cell=_share) -> pd.DataFrame:
+  """What is first by how often one looks, a cell for each share.
+
+  Args:
+    found: the study.
+    cell: (value, low, high) → text.
+  """
   table = found.tables['cadences']
   if not len(table):
     return table
 
   def shares(name):
-    return table.apply(lambda row: _share_of(row, name), axis=1)
+    columns = _with_ends(name)
+    return table.apply(lambda row: cell(*row[columns]), axis=1)
 
   return pd.DataFrame({
     'run': table.run, 'measure': table.measure,
     'looked at': table.one_in.map(
-      lambda n: 'at all' if n == 1 else f'at one in {n}'
+      lambda n: 'every checkpoint' if n == 1 else f'one in {n}'
     ),
     'checkpoints': table.checkpoints,
     'first by the largest change': shares('first'),

@@ -31,16 +31,17 @@ def markdown(frame: pd.DataFrame) -> str:
   return '\n'.join(grid(list(map(str, frame.columns)), rows))
 
 
+def _estimate(value, low, high) -> str:
+  """An estimate with its interval: `2.19 [2.1, 2.3]`."""
+  if np.isnan(value):
+    return '–'
+  return f'{_cell(value)} [{_cell(low)}, {_cell(high)}]'
+
+
 def _interval(frame: pd.DataFrame, value: str = 'value') -> pd.Series:
-  """Estimates with their intervals: `2.19 [2.1, 2.3]`."""
-  return frame.apply(
-    lambda row: (
-      f'{_cell(row[value])} [{_cell(row.low)}, {_cell(row.high)}]'
-      if not np.isnan(row[value])
-      else '–'
-    ),
-    axis=1,
-  )
+  """Estimates with their intervals."""
+  columns = [value, 'low', 'high']
+  return frame.apply(lambda row: _estimate(*row[columns]), axis=1)
 
 
 def runs(loaded, found) -> pd.DataFrame:
@@ -180,24 +181,16 @@ def lengths(loaded, found) -> pd.DataFrame:
 
 def cadences(loaded, found) -> pd.DataFrame:
   """RankMe as it would look at fewer checkpoints, on the same runs."""
+  from emergence_jax.report import text
+
   del loaded
-  table = found.tables['cadences']
-  table = table[table.measure == 'RankMe']
-
-  def estimate(name):
-    ends = {'low': table[f'{name}_low'], 'high': table[f'{name}_high']}
-    return _interval(pd.DataFrame({'value': table[name], **ends}))
-
-  return pd.DataFrame({
-    'run': table.run,
-    'RankMe at': table.one_in.map(
-      lambda n: 'every checkpoint' if n == 1 else f'one in {n}'
-    ),
-    'checkpoints': table.checkpoints,
-    'precursors over checkpoints': estimate('over_checkpoints'),
-    'over steps': estimate('over_steps'),
-    'first by the largest change': estimate('first'),
-  })  # fmt: skip
+  table = text.cadences_summary(found, _estimate)
+  table = table[table.measure == 'RankMe'].rename(
+    columns={'looked at': 'RankMe at', 'precursors over steps': 'over steps'}
+  )
+  return table[['run', 'RankMe at', 'checkpoints',
+                'precursors over checkpoints', 'over steps',
+                'first by the largest change']]  # fmt: skip
 
 
 def precursors(loaded, found) -> pd.DataFrame:
