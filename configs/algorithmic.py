@@ -33,7 +33,9 @@ def _thinned(config: ConfigDict) -> None:
 
   Accuracy is that of 200 fresh examples, whose standard error is at most 3.6%,
   in the place of 1,000; an exam of those has the products of 125 training
-  steps.
+  steps. The Hessian is that of 250 examples, and not of 1,000; the LLC that of
+  the hard tasks, in minibatches of 16 and not of 64 (its `llc_bias` says what
+  their noise adds).
   Populations are saved often, so that a measure that is left out (by
   `--measures`) can be made up for by `experiments.measure`.
   """
@@ -42,6 +44,8 @@ def _thinned(config: ConfigDict) -> None:
   config.measures.barrier.update(every=4, examples=200)
   for name in ('fisher', 'gradcov', 'alignment', 'probes', 'hessian', 'llc'):
     config.measures[name].every = 4
+  config.measures.hessian.examples = 250
+  config.measures.llc.update(batch_size=16, tasks='ADD,MOD,SORT,MUL')
 
 
 def get_config(argument: str = 'nano') -> ConfigDict:

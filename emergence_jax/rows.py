@@ -16,11 +16,21 @@ from emergence_jax.types import Status, UserError
 
 
 def finite_seeds(values: Mapping[str, np.ndarray]) -> np.ndarray | bool:
-  """bool [S]: all floating values [S, ...] of a seed are finite."""
+  """bool [S]: all floating values [S, ...] of a seed are finite.
+
+  Where a status says that an estimate was not due, there is none.
+  """
   finite = True
+  statuses = [v for name, v in values.items() if name.endswith('_status')]
   for value in values.values():
-    if np.issubdtype(value.dtype, np.floating):
-      finite &= np.isfinite(value).reshape(len(value), -1).all(1)
+    if not np.issubdtype(value.dtype, np.floating):
+      continue
+    good = np.isfinite(value)
+    for status in statuses:
+      if value.shape[: status.ndim] == status.shape:
+        extra = (1,) * (value.ndim - status.ndim)
+        good |= (status == Status.NOT_REACHED).reshape(*status.shape, *extra)
+    finite &= good.reshape(len(value), -1).all(1)
   return finite
 
 

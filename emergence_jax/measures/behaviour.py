@@ -1,13 +1,12 @@
 """What a model gets right: accuracy and answer probability on an exam."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from emergence_jax.measures import options
 from emergence_jax.objective import Objective
+from emergence_jax.tasks import padding
 from emergence_jax.types import Field, Measure
 
 _PER_LEVEL = ('task', 'level')
@@ -89,6 +88,8 @@ def make(
 
   exam, _ = jax.eval_shape(inputs, jax.ShapeDtypeStruct((), jnp.int32))
   shape = exam.query.shape
+  # Rows are of one task and level.
+  among = padding.groups(exams.length_KxL.ravel())
 
   def mean(values, weights):
     """Weighted mean over the items; nan where none has weight."""
@@ -97,15 +98,21 @@ def make(
   def measure(params, batch, key):
     del key
     exam, trained = batch
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), exam)
-    answers = jax.lax.map(
-      lambda example: jax.tree.map(
-        lambda x: x[0],
-        objective.answers(params, jax.tree.map(lambda x: x[None], example)),
-      ),
-      flat,
-      batch_size=min(examples_at_once, math.prod(shape)),
-    )
+
+    def one(example):
+      answers = objective.answers(
+        params, jax.tree.map(lambda x: x[None], example)
+      )
+      return jax.tree.map(lambda x: x[0], answers)
+
+    def some(rows, group):
+      flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows)
+      at_once = min(examples_at_once, len(flat.query))
+      answers = jax.lax.map(one, flat, batch_size=at_once)
+      return jax.tree.map(lambda x: x.reshape(rows.query.shape), answers)
+
+    rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), exam)
+    answers = padding.over(some, rows, among)
     answers = jax.tree.map(lambda x: x.reshape(shape), answers)
     held_out = (~trained).astype(jnp.float32)
     log_prob = mean(answers.log_prob, held_out)

@@ -6,6 +6,8 @@ import numpy as np
 
 from emergence_jax.measures import options
 from emergence_jax.objective import Objective
+from emergence_jax.tasks import padding
+from emergence_jax.tasks.probe_sets import ends
 from emergence_jax.types import Field, Measure
 
 _PER_LEVEL = ('task', 'level')
@@ -61,36 +63,45 @@ def make(objective: Objective, *, examples_at_once: int = 8) -> Measure:
     return jax.tree.map(jnp.asarray, (sets.right, sets.wrong))
 
   there, has_wrong = jnp.asarray(sets.there), jnp.asarray(sets.has_wrong)
+  # Which sequences there are is known beforehand, and no others are computed.
+  used = sets.there, sets.has_wrong
+  places = [np.nonzero(x) for x in used]
+  among = padding.groups(
+    np.concatenate([ends(sets.right)[places[0]], ends(sets.wrong)[places[1]]])
+  )
 
-  def log_probs(params, batch, used: np.ndarray):
-    """Log-probability and tokens of every sequence; 0 where there is none.
-
-    Which there are is known beforehand, so that no others are computed.
-    """
-    axes, places = used.ndim, np.flatnonzero(used)
-    flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[axes:])[places], batch)
+  def answers(params, batches):
+    """`Answers` of right and wrong sequences; 0 where there is none."""
 
     def one(example):
       found = objective.answers(
         params, jax.tree.map(lambda x: x[None], example)
       )
-      return found.log_prob[0], found.tokens[0], found.correct[0]
+      return jax.tree.map(lambda x: x[0], found)
 
-    found = jax.lax.map(
-      one, flat, batch_size=min(examples_at_once, places.size)
+    def some(rows, group):
+      at_once = min(examples_at_once, len(group.rows))
+      return jax.lax.map(one, rows, batch_size=at_once)
+
+    flat = jax.tree.map(
+      lambda *x: jnp.concatenate([x[0][places[0]], x[1][places[1]]]), *batches
     )
-    return jax.tree.map(
-      lambda x: (
-        jnp.zeros(used.size, x.dtype).at[places].set(x).reshape(used.shape)
-      ),
-      found,
+    found = padding.over(some, flat, among)
+
+    def back(x, used, places):
+      return jnp.zeros(used.shape, x.dtype).at[places].set(x)
+
+    count = len(places[0][0])
+    return (
+      jax.tree.map(lambda x: back(x[:count], used[0], places[0]), found),
+      jax.tree.map(lambda x: back(x[count:], used[1], places[1]), found),
     )
 
   def measure(params, batch, key):
     del key
-    right, wrong = batch
-    log_prob, tokens, exact = log_probs(params, right, sets.there)
-    others, *_ = log_probs(params, wrong, sets.has_wrong)
+    right, wrong = answers(params, batch)
+    log_prob, tokens, exact = right.log_prob, right.tokens, right.correct
+    others = wrong.log_prob
     choice = has_wrong.any(-1)
     best = jnp.max(jnp.where(has_wrong, others, -jnp.inf), -1)
     best = jnp.where(choice, best, 0)

@@ -1,12 +1,14 @@
 """Local learning coefficient of each task's loss, and the raw elevation."""
 
 import jax
+import numpy as np
 
 from emergence_jax import prng
 from emergence_jax.measures import options
 from emergence_jax.numerics import llc as numerics
 from emergence_jax.numerics import sgld
 from emergence_jax.objective import Objective
+from emergence_jax.tasks import padding
 from emergence_jax.types import Field, Measure, Status
 
 _SOURCE = 'arXiv:2308.12108, eq. 8'
@@ -46,8 +48,8 @@ FIELDS = {
     'what the gradient at w* adds to llc, were the loss quadratic', '1'
   ),
   'llc_status': options.status_field(
-    ('task',), 'llc', Status.NOT_MIXED, Status.BIASED, Status.UNTRUSTED,
-    Status.NEGATIVE, Status.NOT_A_MINIMUM,
+    ('task',), 'llc', Status.NOT_REACHED, Status.NOT_MIXED, Status.BIASED,
+    Status.UNTRUSTED, Status.NEGATIVE, Status.NOT_A_MINIMUM,
   ),
 }  # fmt: skip
 
@@ -67,6 +69,7 @@ def make(
   descent: int = 0,
   elevation_draws: int = 400,
   elevation_burnin: int = 100,
+  tasks: str = '',
 ) -> Measure:
   """LLC by Langevin dynamics on training examples of each task.
 
@@ -91,6 +94,8 @@ def make(
       the valley; not for `llc_elevation`.
     elevation_draws: draws of `llc_elevation`; the paper's 400 if left alone.
     elevation_burnin: draws before them; the paper's 100 if left alone.
+    tasks: names of those to measure, with commas between them, since each
+      costs thousands of gradients; all if empty.
   """
   options.at_least('llc', 2, examples=examples)
   options.at_least(
@@ -104,10 +109,13 @@ def make(
   options.above_zero('llc', step_size=step_size, nbeta=nbeta)
   options.one_of('llc', sgld.SAMPLERS, sampler=sampler)
   exams = objective.exams
+  places = options.chosen('llc', exams, tasks)
+  among = padding.groups(exams.length_KxL.max(1)[places])
 
   def inputs(seed):
     key = prng.fixed_key(prng.Fixed.LLC)
-    return exams.by_task(seed, key, examples)
+    every = exams.by_task(seed, key, examples)
+    return jax.tree.map(lambda x: x[np.array(places)], every)
 
   shape = jax.eval_shape(inputs, jax.ShapeDtypeStruct((), 'int32')).query.shape
   minibatch = min(batch_size, shape[1]) or None
@@ -148,8 +156,13 @@ def make(
         'llc_status': found.status,
       }
 
-    keys = jax.random.split(key, len(batch.query))
-    return jax.lax.map(one_task, (batch, keys))
+    # A task's draws do not depend on which others are measured.
+    count = len(exams.task_names)
+    keys = jax.random.split(key, count)[np.array(places)]
+    found = padding.over(
+      lambda tasks, _: jax.lax.map(one_task, tasks), (batch, keys), among
+    )
+    return options.spread(found, places, count)
 
   return Measure(
     fields=FIELDS,

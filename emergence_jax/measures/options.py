@@ -1,7 +1,11 @@
 """Checks that the measures share."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
 
 from emergence_jax import limits
 from emergence_jax.tasks.base import Exams
@@ -31,6 +35,45 @@ def needs(measure: str, exams: Exams, offer: str) -> Any:
       'does not offer.'
     )
   return exams
+
+
+def chosen(measure: str, exams: Exams, tasks: str) -> list[int]:
+  """Places of the chosen tasks among those of the exams; all if none is named.
+
+  Args:
+    measure: name of the measure.
+    exams: that have the tasks.
+    tasks: their names, with commas between them.
+
+  Raises:
+    UserError: for a task that the exams do not have.
+  """
+  known = list(exams.task_names)
+  names = tasks.split(',') if tasks else known
+  for name in names:
+    if name not in known:
+      raise UserError(
+        f'config.measures.{measure}.tasks={tasks!r} has {name!r}, which is '
+        f'unknown; the tasks are {", ".join(known)}.'
+      )
+  return [i for i, name in enumerate(known) if name in names]
+
+
+def spread(found: dict, places: Sequence[int], count: int) -> dict:
+  """What was found of some tasks, among all: [k, ...] → [count, ...].
+
+  A status says of the others that they were not due; numbers are nan.
+  """
+
+  def one(x):
+    is_number = jnp.issubdtype(x.dtype, jnp.inexact)
+    other = jnp.nan if is_number else int(Status.NOT_REACHED)
+    blank = jnp.full((count, *x.shape[1:]), other, x.dtype)
+    return blank.at[np.array(places)].set(x)
+
+  if len(places) == count:
+    return found
+  return {name: one(x) for name, x in found.items()}
 
 
 # Examples, draws and the like of one measure: more is a slip of the pen.

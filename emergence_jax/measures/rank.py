@@ -8,6 +8,7 @@ from emergence_jax import prng
 from emergence_jax.measures import options
 from emergence_jax.numerics.spectrum import rankme
 from emergence_jax.objective import Objective
+from emergence_jax.tasks import padding
 from emergence_jax.tasks.base import pooled_counts
 from emergence_jax.types import Field, Measure
 
@@ -77,6 +78,12 @@ def _together(variants: dict[str, tuple]) -> dict[str, jax.Array]:
   }
 
 
+def _ends(mask_KxLxN: jax.Array) -> np.ndarray:
+  """Places up to the last of each task that holds an item, [K]."""
+  places = np.arange(1, mask_KxLxN.shape[2] + 1)
+  return np.max(np.asarray(mask_KxLxN) * places, (1, 2))
+
+
 def make(objective: Objective, *, examples: int = 200) -> Measure:
   """RankMe of `examples` examples per task, at every layer.
 
@@ -96,17 +103,22 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
     return exams.fresh(prng.key(prng.Stream.FIXED, prng.Fixed.RANK), examples)
 
   there = jax.eval_shape(inputs, jnp.int32(0)).query.shape[2]
-  counts = pooled_counts(min(examples, there), len(exams.level_names))
   # Sets of uneven numbers of items say which places hold one.
   masks = exams.mask(examples)
-
-  def pool(x):
-    """[L, N, ...] → the first examples of each level, [N, ...]."""
-    return jnp.concatenate([x[i, :n] for i, n in enumerate(counts)])
+  among = padding.groups(
+    exams.length_KxL.max(1),
+    np.full(len(exams.task_names), there) if masks is None else _ends(masks),
+  )
 
   def one_task(params, batch, mask):
     """Fields of one task, from its batch [L, N, ...] and mask [L, N]."""
     levels, number = batch.query.shape
+    counts = pooled_counts(min(examples, number), levels)
+
+    def pool(x):
+      """[L, N, ...] → the first examples of each level, [N, ...]."""
+      return jnp.concatenate([x[i, :n] for i, n in enumerate(counts)])
+
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
     hidden, final = objective.features(params, flat)
     rows = jnp.arange(levels * number)
@@ -151,8 +163,13 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
 
   def measure(params, batch, key):
     del key
-    # Task by task, so that only one task's hidden states are in memory.
-    return jax.lax.map(lambda pair: one_task(params, *pair), (batch, masks))
+
+    def some(tasks, group):
+      tasks = jax.tree.map(lambda x: x[:, :, : group.items], tasks)
+      # Task by task, so that only one task's hidden states are in memory.
+      return jax.lax.map(lambda pair: one_task(params, *pair), tasks)
+
+    return padding.over(some, (batch, masks), among)
 
   return Measure(
     fields=FIELDS,

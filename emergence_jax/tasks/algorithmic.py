@@ -5,9 +5,9 @@ open (specials, operand ranges, spaces between items) are in BUILD_NOTES.md.
 """
 
 import dataclasses
-import itertools
 import math
 import string
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -256,6 +256,31 @@ def chance(task: str, level: int) -> float:
   return float(_most_common(values))
 
 
+def longest(task: str, level: int) -> int:
+  """Tokens of the longest text of a task at a level, BOS and EOS included.
+
+  >>> longest('ADD', 1), len('ADD 9 9 = 18') + 2
+  (14, 14)
+  """
+  i = level - 1
+  if task in _COUNTS:
+    question = 2 * _COUNTS[task][i] - 1
+    answer = len('EVEN') if task == 'PAR' else question
+  else:
+    if task == 'MOD':
+      a, b = 10 * max(_MODULI[i]), max(_MODULI[i])
+    else:
+      a, b = (high - 1 for _, high in _RANGES[task][i])
+    question = len(f'{a} {b}')
+    value = {'CMP': 'GREATER', 'MOD': b - 1, 'ADD': a + b, 'MUL': a * b}[task]
+    answer = len(str(value))
+  return 1 + len(f'{task}  = ') + question + answer + 1
+
+
+def _of_each(fn: Callable[[str, int], float]) -> np.ndarray:
+  return np.array([[fn(task, level) for level in LEVELS] for task in TASKS])
+
+
 @dataclasses.dataclass(frozen=True)
 class AlgorithmicTask(base.Task):
   """All tasks × levels, mixed uniformly and drawn on the fly.
@@ -277,8 +302,12 @@ class AlgorithmicTask(base.Task):
   @property
   def chance_KxL(self) -> np.ndarray:
     """Accuracy of the best constant answer of each task × level."""
-    table = [chance(t, lv) for t, lv in itertools.product(TASKS, LEVELS)]
-    return np.array(table).reshape(len(TASKS), len(LEVELS))
+    return _of_each(chance)
+
+  @property
+  def length_KxL(self) -> np.ndarray:
+    """Tokens of the longest text of each task × level."""
+    return _of_each(longest)
 
   def train_batch(self, prepared, key):
     """Examples of uniform task and level, [B, ...]."""

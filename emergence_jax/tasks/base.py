@@ -37,6 +37,16 @@ class Exams(abc.ABC):
   chance_KxL: np.ndarray
   differ_by_seed: bool = False
 
+  @property
+  def length_KxL(self) -> np.ndarray:
+    """Tokens of the longest text of each task × level.
+
+    What is behind them is padding, which measures may leave out. With
+    `num_scored` all are of the whole length.
+    """
+    shape = len(self.task_names), len(self.level_names)
+    return np.full(shape, self.length)
+
   @abc.abstractmethod
   def draw(self, seed: jax.Array, key: jax.Array, count: int) -> Batch:
     """`count` independent draws from what is trained on, [count, ...]."""

@@ -168,6 +168,12 @@ def choose(names: Sequence[str]) -> dict[str, list[Item]]:
   return found
 
 
+def ends(batch: Batch) -> np.ndarray:
+  """Tokens of each text [...], the last scored one included."""
+  scored = np.asarray(batch.scored)
+  return np.max(scored * np.arange(1, scored.shape[-1] + 1), -1)
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class ProbeSets(Exams):
   """Tokenised sets, as exams of a model that is trained elsewhere.
@@ -203,6 +209,11 @@ class ProbeSets(Exams):
     weight = self.there & (choices > 1)
     total = (weight / choices).sum(-1)
     return total / np.maximum(weight.sum(-1), 1)
+
+  @property
+  def length_KxL(self) -> np.ndarray:
+    """Tokens of the longest text of each set, [K, 1]."""
+    return ends(self.right).max(-1)
 
   def _alike(self, count: int) -> int:
     return min(count, int(self.there.sum((1, 2)).min()))
