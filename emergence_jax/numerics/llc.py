@@ -264,7 +264,8 @@ def estimate_llc(
   def draw_batch(key):
     if batch_size is None:
       return data
-    pick = jax.random.randint(key, (batch_size,), 0, count)
+    # Uniform to count / 2³²; `randint` takes ten times as long to compile.
+    pick = jax.random.bits(key, (batch_size,), jnp.uint32) % jnp.uint32(count)
     return jax.tree.map(lambda x: x[pick], data)
 
   def whole_loss(w_P):

@@ -193,10 +193,11 @@ def look(
   def noise_at(args):
     """A batch's noise: the difference of two gradients, of its variance."""
     w_P, key = args
-    slopes = [
-      jax.grad(target.loss)(w_P, draw_batch(k)) for k in jax.random.split(key)
-    ]
-    return (slopes[0] - slopes[1]) * target.mask_P / jnp.sqrt(2.0)
+    one, other = jax.lax.map(
+      lambda k: jax.grad(target.loss)(w_P, draw_batch(k)),
+      jax.random.split(key),
+    )
+    return (one - other) * target.mask_P / jnp.sqrt(2.0)
 
   # Where to look, and along what: random signs, whose sums are traces over
   # what moves; the noise of batches; and the gradient at w*.

@@ -53,6 +53,17 @@ def check_scalar(name: str, fn: Callable, *args: PyTree) -> None:
     )
 
 
+def _even(size: int, at_once: int) -> int:
+  """Examples in a slice: as many divide the batch, if that halves none.
+
+  A ragged last slice is a program of its own.
+  """
+  for count in range(at_once, at_once // 2, -1):
+    if size % count == 0:
+      return count
+  return at_once
+
+
 def batch_mean(
   fn: Callable[[PyTree], PyTree],
   batch: PyTree,
@@ -65,8 +76,8 @@ def batch_mean(
   Args:
     fn: function of a slice, itself a mean over its examples.
     batch: pytree, leading axis N.
-    examples_at_once: examples in a slice, which bounds the memory; None takes
-      all.
+    examples_at_once: most examples in a slice, which bounds the memory; None
+      takes all.
     weight: slice → its weight; its number of examples if absent.
 
   Returns:
@@ -87,6 +98,7 @@ def batch_mean(
   def add(total, part):
     return jax.tree.map(jnp.add, total, weighted(part)), None
 
+  examples_at_once = _even(size, examples_at_once)
   whole = size // examples_at_once * examples_at_once
   parts = jax.tree.map(
     lambda x: x[:whole].reshape(-1, examples_at_once, *x.shape[1:]), batch

@@ -116,7 +116,8 @@ def chain(
     key: of the chain.
     step_size: ε; a draw moves by −ε/2 ∇ + sqrt(ε) noise.
     num_burnin: steps before the draws that count; at least 1 for `rmsprop`.
-    num_draws: steps after them.
+    num_draws: steps after them; evaluated are the last `num_draws // every`
+      blocks of `every`.
     evaluate: w [P] → loss on all of the data; absent where the batch is all of
       it.
     every: draws from one evaluation to the next.
@@ -139,16 +140,23 @@ def chain(
     w_P, square_P, scale_P = carry
     loss, grad_P, slope_P, key_noise = slope_at(w_P, i)
     if adaptive:
-      square_P = _DECAY * square_P + (1 - _DECAY) * grad_P**2
-      scale_P = scale(square_P, i + 1.0)
+      adapts = i < num_burnin
+      mean_P = _DECAY * square_P + (1 - _DECAY) * grad_P**2
+      square_P = jnp.where(adapts, mean_P, square_P)
+      scale_P = jnp.where(adapts, scale(mean_P, i + 1.0), scale_P)
     w_P = _move(target, step_size, scale_P, w_P, slope_P, key_noise)
     return (w_P, square_P, scale_P), loss
 
   one = jnp.ones((), target.center_P.dtype)
   square_P = jnp.zeros_like(target.center_P) if adaptive else one
   scale_P = jnp.ones_like(target.center_P) if adaptive else one
+  blocks = num_draws // every
+  end = num_burnin + num_draws
+  # With the draws that fill no block, so that they need no program of their
+  # own.
+  first = end - every * blocks
   (w_P, _, scale_P), burnt_B = jax.lax.scan(
-    burn, (target.center_P, square_P, scale_P), jnp.arange(num_burnin)
+    burn, (target.center_P, square_P, scale_P), jnp.arange(first)
   )
 
   def draw(w_P, i):
@@ -160,18 +168,13 @@ def chain(
     w_P, losses_E = jax.lax.scan(draw, w_P, first + jnp.arange(every))
     return w_P, (value, losses_E)
 
-  end = num_burnin + num_draws
   if evaluate is None:
-    w_P, losses_D = jax.lax.scan(draw, w_P, jnp.arange(num_burnin, end))
+    w_P, losses_D = jax.lax.scan(draw, w_P, jnp.arange(first, end))
     evaluations_K = losses_D
   else:
-    blocks = num_draws // every
-    starts = num_burnin + every * jnp.arange(blocks)
+    starts = first + every * jnp.arange(blocks)
     w_P, (evaluations_K, losses_KE) = jax.lax.scan(block, w_P, starts)
-    w_P, rest = jax.lax.scan(
-      draw, w_P, jnp.arange(num_burnin + every * blocks, end)
-    )
-    losses_D = jnp.concatenate([losses_KE.reshape(-1), rest])
+    losses_D = losses_KE.reshape(-1)
   losses_T = jnp.concatenate([burnt_B, losses_D])
 
   # Moves from the end on one batch; the first only evaluates where it stands.
