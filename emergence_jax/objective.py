@@ -136,12 +136,27 @@ class Objective:
     features = jax.lax.map(one, batch, batch_size=at_once)
     return features.swapaxes(0, 1)
 
-  def answers(self, params: PyTree, batch: Batch) -> Answers:
+  def answers(
+    self, params: PyTree, batch: Batch, examples_at_once: int | None = None
+  ) -> Answers:
     """Exact match and answer probability of each example, [B].
 
     Teacher forcing suffices for exact match: the greedy answer is right if
     and only if every token is the likeliest one after a right beginning.
+
+    Args:
+      params: parameters.
+      batch: batch [B].
+      examples_at_once: most in one forward pass; None for all.
     """
+    if examples_at_once is not None:
+
+      def one(example):
+        found = self.answers(params, jax.tree.map(lambda x: x[None], example))
+        return jax.tree.map(lambda x: x[0], found)
+
+      at_once = min(examples_at_once, len(batch.query))
+      return jax.lax.map(one, batch, batch_size=at_once)
     nats, right, scored = self._predicted(params, batch)
     return Answers(
       # A model whose output is not finite answers nothing.

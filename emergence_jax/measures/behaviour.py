@@ -99,16 +99,9 @@ def make(
     del key
     exam, trained = batch
 
-    def one(example):
-      answers = objective.answers(
-        params, jax.tree.map(lambda x: x[None], example)
-      )
-      return jax.tree.map(lambda x: x[0], answers)
-
-    def some(rows, group):
+    def some(rows, _):
       flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), rows)
-      at_once = min(examples_at_once, len(flat.query))
-      answers = jax.lax.map(one, flat, batch_size=at_once)
+      answers = objective.answers(params, flat, examples_at_once)
       return jax.tree.map(lambda x: x.reshape(rows.query.shape), answers)
 
     rows = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), exam)

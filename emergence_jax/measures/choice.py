@@ -72,21 +72,14 @@ def make(objective: Objective, *, examples_at_once: int = 8) -> Measure:
 
   def answers(params, batches):
     """`Answers` of right and wrong sequences; 0 where there is none."""
-
-    def one(example):
-      found = objective.answers(
-        params, jax.tree.map(lambda x: x[None], example)
-      )
-      return jax.tree.map(lambda x: x[0], found)
-
-    def some(rows, group):
-      at_once = min(examples_at_once, len(group.rows))
-      return jax.lax.map(one, rows, batch_size=at_once)
-
     flat = jax.tree.map(
       lambda *x: jnp.concatenate([x[0][places[0]], x[1][places[1]]]), *batches
     )
-    found = padding.over(some, flat, among)
+    found = padding.over(
+      lambda rows, _: objective.answers(params, rows, examples_at_once),
+      flat,
+      among,
+    )
 
     def back(x, used, places):
       return jnp.zeros(used.shape, x.dtype).at[places].set(x)
