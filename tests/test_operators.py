@@ -130,5 +130,5 @@ def test_gauss_newton_and_fisher_operators():
   grads = np.float64(grads.reshape(N, 12))
   fisher = operators.fisher(example_loss, params, batch, examples_at_once=7)
   np.testing.assert_allclose(
-    jax.vmap(fisher)(eye), grads.T @ grads / 40, atol=1e-6
+    jax.vmap(fisher)(eye), grads.T @ grads / N, atol=1e-6
   )
