@@ -14,6 +14,7 @@ def with_more(lead=100, layers=4, seeds=4, **options):
   data = made_up(lead=lead, layers=layers, seeds=seeds, **options)
   data['llc'] = data.llc + 5
   data['fisher_rank'] = 2 * data.llc
+  data['llc_elevation'] = data.llc / 100
   return data
 
 
@@ -64,6 +65,24 @@ def test_llc_and_fisher(found):
   data['fisher_rank'] = data.llc.copy(data=1 + rng.random(data.llc.shape))
   rho = of({'nano': data})['llc with fisher'].estimate
   assert abs(rho.value) < 0.1
+
+
+def test_the_llc_of_some_tasks_is_enough():
+  data = with_more()
+  left_out = xr.DataArray(np.arange(8) < 4, dims='task')
+  some = data.assign(
+    {name: data[name].where(~left_out) for name in ('llc', 'llc_elevation')}
+  )
+  found = of({'nano': some})
+  np.testing.assert_allclose(found['llc over fisher'].estimate.value, 1)
+  # Events of the tasks that were left out count for nothing.
+  elevation = found['precursor loss elevation'].estimate
+  assert elevation.value == 0 and elevation.count == 4 * 12
+  # And measures are compared on the tasks that they share.
+  some['rankme'] = some.rankme.where(~left_out, 5 + data.llc)
+  found = of({'nano': some})
+  assert found['precursor RankMe nano'].estimate.value == 0.5
+  assert found['only RankMe'].estimate.value == 1
 
 
 def test_one_flagged_estimate_costs_no_seed():

@@ -27,7 +27,7 @@ from emergence_jax.reference.algorithmic import HARD
 _DEEP = 4
 _OTHERS = (
   'Fisher rank', 'gradient covariance rank', 'largest Hessian eigenvalue',
-  'LLC',
+  'loss elevation',
 )  # fmt: skip
 
 
@@ -191,8 +191,8 @@ class _Precursors:
         found[f'precursor RankMe {size}'] = self._rate(one, 'RankMe')
     for measure in _OTHERS:
       found[f'precursor {measure}'] = self._rate(self.runs, measure)
-    found['synchronous LLC'] = self._rate(
-      self.runs, 'LLC', kind=peaks.SYNCHRONOUS
+    found['synchronous loss elevation'] = self._rate(
+      self.runs, 'loss elevation', kind=peaks.SYNCHRONOUS
     )
     found['only RankMe'] = self._margin()
     return found
@@ -226,8 +226,8 @@ class _Precursors:
   def _margin(self) -> Finding:
     """RankMe's precursor rate minus the largest of the other measures.
 
-    Only runs with every measure that any of them has, so that all rates are
-    of the same seeds.
+    Only runs with every measure that any of them has, and tasks likewise, so
+    that all rates are of the same seeds and tasks.
     """
     by_measure = {
       m: self._peaks(self.runs, m, 'all') for m in ('RankMe', *_OTHERS)
@@ -238,7 +238,14 @@ class _Precursors:
     names = [n for n in self.runs if all(n in p for p in by_measure.values())]
     if not names:
       return Finding()
-    counts = [[rates.counts(p[n]) for n in names] for p in by_measure.values()]
+    shared = {
+      n: np.all([_has(p[n]) for p in by_measure.values()], 0)[:, None]
+      for n in names
+    }
+    counts = [
+      [rates.counts(rates.only(p[n], shared[n])) for n in names]
+      for p in by_measure.values()
+    ]
 
     def margin(picked):
       shares = [rates.share_of(of_runs, picked) for of_runs in counts]
@@ -250,6 +257,11 @@ class _Precursors:
     return finding(
       statistics.over_runs(seeds, margin), {n: self.runs[n] for n in names}
     )
+
+
+def _has(found: peaks.Peaks) -> np.ndarray:
+  """Tasks [K] of which any event has a peak."""
+  return np.isfinite(found.correlation).any((0, 2))
 
 
 def _phases(runs: Runs, draws: int) -> dict[str, Finding]:
@@ -306,6 +318,9 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
   for run in runs.values():
     data, dims = run.data, ('seed', 'task', 'step')
     finite = np.isfinite(data.llc * data.fisher_rank).transpose(*dims)
+    # Of the tasks that have both; others may have been left out.
+    there = finite.any(('seed', 'step')).values
+    data, finite = data.isel(task=there), finite.isel(task=there)
     known = finite.any(('seed', 'task'))
     # A seed that failed on the way has no part in it; one with estimates that
     # are not ok has its others.

@@ -220,9 +220,14 @@ CLAIMS = (
     'halfway from its chance to 1 at an earlier checkpoint', True,
   ),
   _precursor('Fisher rank', 'the Fisher rank precedes', '62%', '', 0.5, 0.75),
-  _precursor('LLC', 'the LLC does not precede', '0/24', '', 0.0, 0.1, False),
+  # What the paper calls LLC is the mean rise of the loss.
+  _precursor(
+    'loss elevation', 'the LLC, as loss elevation, does not precede', '0/24',
+    '', 0.0, 0.1, False,
+  ),
   Claim(
-    'synchronous LLC', 'the LLC moves with behaviour', '23/24', '', 0.85, 1.0,
+    'synchronous loss elevation', 'the LLC, as loss elevation, moves with '
+    'behaviour', '23/24', '', 0.85, 1.0,
     'share of events that emerge with their largest correlation at lag 0',
   ),
   _precursor(
@@ -274,7 +279,8 @@ ALGORITHMIC = Reference(
   groups={'easy': EASY, 'hard': HARD},
   measures=(
     'RankMe', 'Fisher rank', 'gradient covariance rank',
-    'largest Hessian eigenvalue', 'LLC', 'probe of the answer',
+    'largest Hessian eigenvalue', 'LLC', 'loss elevation',
+    'probe of the answer',
   ),
   deviations=deviations,
 )  # fmt: skip
