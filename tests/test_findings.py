@@ -78,6 +78,11 @@ def test_the_llc_of_some_tasks_is_enough():
   # Events of the tasks that were left out count for nothing.
   elevation = found['precursor loss elevation'].estimate
   assert elevation.value == 0 and elevation.count == 4 * 12
+  runs = {'nano': as_run('nano', some)}
+  tests = order.tests_table(runs, order.find(runs), draws=100)
+  of_llc = tests[tests.measure == 'LLC'].set_index('tasks')
+  assert of_llc.events.to_dict() == {'all': 48, 'hard': 48}
+  assert not of_llc.unclear.any()
   # And measures are compared on the tasks that they share.
   some['rankme'] = some.rankme.where(~left_out, 5 + data.llc)
   found = of({'nano': some})

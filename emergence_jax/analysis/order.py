@@ -35,7 +35,10 @@ def events_of(data: xr.Dataset, one: series.Series) -> Events | int | None:
   if len(taken.step_C) < precedence.LEAST:
     return len(taken.step_C)
   return precedence.find_events(
-    taken.measure_SKC, taken.behaviour_SKLC, taken.step_C, emerged(data)
+    taken.measure_SKC,
+    taken.behaviour_SKLC,
+    taken.step_C,
+    emerged(data) & taken.there_K[:, None],
   )
 
 
@@ -94,8 +97,14 @@ def tests_table(
       if not inside.any():
         continue
       head = {'run': run, 'tasks': group}
-      rows += _family(head, 'measure', events, inside, draws)
+      rows += _family(head, 'measure', _with_any(events, inside), inside, draws)
   return pd.DataFrame(rows)
+
+
+def _with_any(events: dict[str, Events], inside_K) -> dict[str, Events]:
+  """Without measures that were taken of none of these tasks."""
+  has = {n: e.emerged_SKL[:, inside_K].any() for n, e in events.items()}
+  return {n: e for n, e in events.items() if has[n] or not any(has.values())}
 
 
 def leads_table(runs: Runs, found: Found) -> pd.DataFrame:

@@ -178,11 +178,13 @@ class Taken(NamedTuple):
     measure_SKC: nan where its status is not ok; the logarithm of what grows
       by factors.
     behaviour_SKLC: accuracy.
+    there_K: whether the measure was taken of a task at all, ok or not.
   """
 
   step_C: np.ndarray
   measure_SKC: np.ndarray
   behaviour_SKLC: np.ndarray
+  there_K: np.ndarray
 
 
 def take(data: xr.Dataset, one: Series) -> Taken | None:
@@ -202,7 +204,16 @@ def take(data: xr.Dataset, one: Series) -> Taken | None:
     data.step.values[known],
     array.values[..., known],
     behaviour.values[..., known],
+    _there(data, one),
   )
+
+
+def _there(data: xr.Dataset, one: Series) -> np.ndarray:
+  """Bool [K]: tasks of which any value was written."""
+  written = np.isfinite(one.take(data))
+  if 'task' not in written.dims:
+    return np.ones(data.sizes['task'], bool)
+  return written.any([d for d in written.dims if d != 'task']).values
 
 
 def half_recovered(step_C: np.ndarray, x_C: np.ndarray, low: int) -> float:
