@@ -71,6 +71,7 @@ def get_config(p: str = '31') -> ConfigDict:
       num_draws=1150,
       num_burnin=280,
       batch_size=64,
+      examples_at_once=1000,
       elevation_draws=200,
       elevation_burnin=50,
     ),

@@ -6,6 +6,7 @@ The reference values were computed by this project (tests/data/README.md).
 import json
 import pathlib
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -191,6 +192,18 @@ def test_chains_have_minibatches_of_their_own():
     num_draws=8, num_burnin=0, batch_size=32,
   )  # fmt: skip
   assert len(np.unique(np.round(found.losses, 6))) == 24
+
+
+def test_slices_of_all_of_the_data_do_not_matter():
+  loss, w, data = regression()
+  one, other = (
+    estimate(
+      loss, w, data=data, step_size=1e-4, localization=1.0, num_chains=2,
+      num_draws=16, num_burnin=2, batch_size=30, descent=2, examples_at_once=n,
+    )
+    for n in (None, len(data[0]))
+  )  # fmt: skip
+  chex.assert_trees_all_close(one, other, rtol=1e-3, atol=1e-5)
 
 
 def test_burn_in_does_not_count():

@@ -65,6 +65,7 @@ def make(
   localization: float = 10_000.0,
   nbeta: float | None = None,
   batch_size: int = 64,
+  examples_at_once: int | None = None,
   sampler: str = 'sgld',
   descent: int = 0,
   elevation_draws: int = 400,
@@ -89,6 +90,8 @@ def make(
     localization: γ.
     nbeta: nβ; n / log n if None.
     batch_size: of a minibatch; 0 for all examples.
+    examples_at_once: of an evaluation of all, which bounds the memory; as many
+      as of a minibatch if None.
     sampler: `sgld` or `rmsprop`.
     descent: steps of gradient descent on all examples before, to the bottom of
       the valley; not for `llc_elevation`.
@@ -101,7 +104,9 @@ def make(
   options.at_least(
     'llc', 8, num_draws=num_draws, elevation_draws=elevation_draws
   )
-  options.at_least('llc', 1, num_chains=num_chains)
+  options.at_least(
+    'llc', 1, num_chains=num_chains, examples_at_once=examples_at_once
+  )
   options.at_least(
     'llc', 0, num_burnin=num_burnin, elevation_burnin=elevation_burnin,
     batch_size=batch_size, localization=localization, descent=descent,
@@ -123,6 +128,7 @@ def make(
     step_size=step_size, num_draws=num_draws, num_burnin=num_burnin,
     num_chains=num_chains, localization=localization, nbeta=nbeta,
     sampler=sampler, batch_size=minibatch, descent=descent,
+    examples_at_once=examples_at_once,
   )  # fmt: skip
 
   paper = numerics.PAPER_SETTINGS | dict(
@@ -137,6 +143,7 @@ def make(
       found = numerics.estimate_llc(loss, params, batch, key_proper, **settings)
       raw = numerics.estimate_llc(
         loss, params, batch, key_paper, batch_size=minibatch,
+        examples_at_once=examples_at_once,
         curvature=(found.lambda_max, 0.0), **paper,
       )  # fmt: skip
       return {

@@ -193,6 +193,7 @@ def estimate_llc(
   localization: float | jax.Array,
   nbeta: float | jax.Array | None = None,
   batch_size: int | None = None,
+  examples_at_once: int | None = None,
   sampler: str = 'sgld',
   mask: PyTree | None = None,
   descent: int = 0,
@@ -225,6 +226,8 @@ def estimate_llc(
     nbeta: nβ; n / log n if absent.
     batch_size: examples of a minibatch, drawn with replacement; all n if
       absent. All of the data are evaluated now and then all the same.
+    examples_at_once: most examples in a slice of all of the data, which bounds
+      the memory; `batch_size` if absent.
     sampler: `sgld`, or `rmsprop` (preconditioned, see `sgld.chain`; its
       discretization and bias are upper bounds).
     mask: like `params` or a prefix of it, of concrete booleans or boolean
@@ -249,6 +252,8 @@ def estimate_llc(
   count = operators.leading_size(data)
   _check(num_draws, num_burnin, num_chains, sampler, count, batch_size)
   check_number('descent', descent, 0, False)
+  operators.check_at_once(examples_at_once)
+  examples_at_once = examples_at_once or batch_size
   check_number('step_size', step_size, 0, True)
   check_number('localization', localization, 0, False)
   check_number('nbeta', nbeta, 0, True)
@@ -270,14 +275,14 @@ def estimate_llc(
 
   def whole_loss(w_P):
     return operators.batch_mean(
-      lambda part: flat_loss(w_P, part), data, examples_at_once=batch_size
+      lambda part: flat_loss(w_P, part), data, examples_at_once=examples_at_once
     )
 
   target = sgld.Target(flat_loss, center_P, mask_P, nbeta, localization)
   if descent:
     center_P = local.descend(
       target, data, jax.random.fold_in(key, num_chains + 1), steps=descent,
-      examples_at_once=batch_size,
+      examples_at_once=examples_at_once,
     )  # fmt: skip
     target = target._replace(center_P=center_P)
 
@@ -296,7 +301,8 @@ def estimate_llc(
   if curvature is None:
     seen = local.look(
       target, draw_batch, ran.end_P, jax.random.fold_in(key, num_chains),
-      data=data, examples_at_once=batch_size, each=each,
+      data=data, examples_at_once=examples_at_once,
+      is_noisy=batch_size is not None, each=each,
       steps=local.Steps(step_size * stretch, num_burnin, num_draws),
     )  # fmt: skip
   else:

@@ -172,6 +172,7 @@ def look(
   *,
   data: PyTree,
   examples_at_once: int | None,
+  is_noisy: bool,
   each: Callable,
   steps: Steps,
 ) -> Local:
@@ -183,7 +184,8 @@ def look(
     ends_CP: ends of the chains.
     key: of random vectors and batches.
     data: all of the data.
-    examples_at_once: None where a batch is all of the data, and has no noise.
+    examples_at_once: of all of the data; None for all.
+    is_noisy: whether batches are less than all of the data.
     each: maps a function over a leading axis.
     steps: of the chains.
   """
@@ -208,7 +210,7 @@ def look(
     examples_at_once=examples_at_once,
   )  # fmt: skip
   repeats = 0
-  if examples_at_once:
+  if is_noisy:
     repeats = _MANY_VECTORS if size <= _FEW_DIMENSIONS else 1
   noisy_NP = jnp.repeat(ends_CP, repeats, 0)
   noise_NP = noisy_NP
