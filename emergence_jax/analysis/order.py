@@ -62,7 +62,12 @@ def find(
 
 
 def _family(head, kind, events, inside_K, draws) -> list[dict]:
-  """A row for each of some measures that are tested together."""
+  """A row for each of some measures that are tested together.
+
+  Those that were taken of none of these tasks are not among them.
+  """
+  has = {n: e.emerged_SKL[:, inside_K].any() for n, e in events.items()}
+  events = {n: e for n, e in events.items() if has[n] or not any(has.values())}
   tests = [
     precedence.test_events(e.of_tasks(inside_K), draws=draws)
     for e in events.values()
@@ -97,14 +102,8 @@ def tests_table(
       if not inside.any():
         continue
       head = {'run': run, 'tasks': group}
-      rows += _family(head, 'measure', _with_any(events, inside), inside, draws)
+      rows += _family(head, 'measure', events, inside, draws)
   return pd.DataFrame(rows)
-
-
-def _with_any(events: dict[str, Events], inside_K) -> dict[str, Events]:
-  """Without measures that were taken of none of these tasks."""
-  has = {n: e.emerged_SKL[:, inside_K].any() for n, e in events.items()}
-  return {n: e for n, e in events.items() if has[n] or not any(has.values())}
 
 
 def leads_table(runs: Runs, found: Found) -> pd.DataFrame:
