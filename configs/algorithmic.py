@@ -32,7 +32,7 @@ def _thinned(config: ConfigDict) -> None:
   """What a CPU can do: the same measures, at fewer checkpoints.
 
   Accuracy is that of 200 fresh examples, whose standard error is at most 3.6%,
-  in the place of 1,000; an exam of those has the products of 125 training
+  in the place of 1,000; an exam of those has the products of 90 training
   steps. The Hessian is that of 250 examples, and not of 1,000; the LLC that of
   the hard tasks, in minibatches of 16 and not of 64 (its `llc_bias` says what
   their noise adds).
