@@ -16,6 +16,7 @@ from emergence_jax import (
   processes,
   progress,
   rundir,
+  schedule,
   specs,
   timeseries,
 )
@@ -80,12 +81,12 @@ def _done(own: config_lib.Config, names, notes) -> dict[str, set[int]]:
   }
 
 
-def _work(config, names, pairs, saved: list[int], done, say) -> base.Work:
-  """What is wanted, not there yet, and possible."""
+def _work(config, names, pairs, saved, chosen, done, say) -> base.Work:
+  """What is wanted of the chosen steps, not there yet, and possible."""
   steps = config.steps.tolist()
   before = dict(zip(steps[1:], steps))
   work, alone = {}, set()
-  for step in saved:
+  for step in chosen:
     wanted = [
       n
       for n in names
@@ -105,15 +106,18 @@ def _work(config, names, pairs, saved: list[int], done, say) -> base.Work:
   return work
 
 
-def _add(workdir, own, config, names, checkpoints, lock, say) -> Measured:
-  """Measures what is left, and adds it to the rows of a run."""
+def _add(
+  workdir, own, config, names, checkpoints, lock, steps, say
+) -> Measured:
+  """Measures what is left of `steps`, and adds it to the rows of a run."""
   writer = processes.lead(lambda: rows_lib.Writer(workdir))
   made = {n: specs.make(config.objective, n, config.measures[n]) for n in names}
   pairs = {name for name, measure in made.items() if measure.pair}
   reached = writer.reached()
   saved = [s for s in checkpoints.steps() if s in reached]
+  chosen = schedule.within(saved, steps)
   done = _done(own, names, writer.notes())
-  work = _work(config, names, pairs, saved, done, say)
+  work = _work(config, names, pairs, saved, chosen, done, say)
   say(
     f'{len(saved)} saved checkpoints of {len(reached)} measured by the run; '
     f'{len(work)} to measure.'
@@ -175,6 +179,7 @@ def measure(
   options: Mapping[str, Mapping[str, Any]] | None = None,
   overwrite: bool = False,
   wait: bool = False,
+  steps: str = '',
 ) -> Measured:
   """Measures the saved checkpoints of a run and adds to its timeseries.
 
@@ -189,12 +194,14 @@ def measure(
     options: measure → options that take the place of the configuration's.
     overwrite: whether what earlier calls have measured is measured again.
     wait: whether to wait for a run that is going on, instead of refusing.
+    steps: range of steps, see `schedule.within`; all that are saved if empty.
 
   Returns:
     How many checkpoints were measured, and which could not be.
 
   Raises:
-    UserError: if there is no run, it is in use, or for an unknown measure.
+    UserError: if there is no run, it is in use, for an unknown measure, or for
+      a range of steps of which none is saved.
   """
   load_config(workdir, names, options)  # raises for what is wrong with them
   agreed = processes.agreed
@@ -224,4 +231,4 @@ def measure(
       agreed(lambda: loop.bring_in_line(workdir, own, saved, say))
       loop.make_again(own, workdir, checkpoints, lock, say)
       agreed(lambda: _make_room(workdir, own, config, names, overwrite))
-      return _add(workdir, own, config, names, checkpoints, lock, say)
+      return _add(workdir, own, config, names, checkpoints, lock, steps, say)

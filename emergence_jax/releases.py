@@ -123,7 +123,7 @@ def prepare(
   Args:
     given: groups `release` (see `ReleaseConfig`) and `measures`.
     root: folder of the checkpoints, or `hub:ORG/NAME,…`.
-    steps: range of steps, see `folders.select`.
+    steps: range of steps, see `schedule.within`.
     say: takes lines of text for the user.
 
   Raises:
@@ -192,7 +192,7 @@ def measure(
     given: the configuration, see `prepare`.
     root: folder of the checkpoints, or `hub:ORG/NAME,…`.
     workdir: where the timeseries is to be.
-    steps: range of steps, see `folders.select`.
+    steps: range of steps, see `schedule.within`.
     say: takes lines of text for the user.
 
   Returns:
@@ -227,7 +227,7 @@ def describe(
   Args:
     given: the configuration, see `prepare`.
     root: folder of the checkpoints, or `hub:ORG/NAME,…`.
-    steps: range of steps, see `folders.select`.
+    steps: range of steps, see `schedule.within`.
   """
   lines: list[str] = []
   release = prepare(given, root, steps, lines.append)

@@ -1,6 +1,7 @@
 """When to measure: checkpoint schedules, and durations in several units."""
 
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from emergence_jax.types import UserError
 
 # No sign and no exponent; few digits, so that no number is out of range.
 _DURATION = re.compile(r'([0-9]{1,12}(?:\.[0-9]{1,12})?)(%|epochs?)?')
+_RANGE = re.compile(r'(\d{0,12}):(\d{0,12})(?::0{0,11}([1-9]\d{0,11}))?')
 
 
 def parse_duration(
@@ -42,6 +44,40 @@ def parse_duration(
   if steps < 1:
     raise UserError(f'{word!r} is {steps} steps; a duration is at least 1.')
   return steps
+
+
+def within(steps: Iterable[int], text: str) -> list[int]:
+  """Those of `steps` that a range names; all for an empty text.
+
+  `FIRST:LAST` is from and to, both included, and either may be left out;
+  `FIRST:LAST:EVERY` takes of those the ones that lie a multiple of EVERY
+  behind FIRST.
+
+  >>> within([0, 20, 40, 50, 60], '20::20')
+  [20, 40, 60]
+
+  Raises:
+    UserError: for another form, or if none is left.
+  """
+  found = list(steps)
+  if not text:
+    return found
+  form = _RANGE.fullmatch(text)
+  if form is None:
+    raise UserError(
+      f'--steps={text!r} is no range; write FIRST:LAST, for example 0:5000, or '
+      'FIRST:LAST:EVERY.'
+    )
+  first, every = int(form[1] or 0), int(form[3] or 1)
+  kept = [s for s in found if s >= first and (s - first) % every == 0]
+  if form[2]:
+    kept = [s for s in kept if s <= int(form[2])]
+  if not kept:
+    raise UserError(
+      f'--steps={text!r} leaves no checkpoint of {len(found)}'
+      + (f', from {min(found)} to {max(found)}.' if found else '.')
+    )
+  return kept
 
 
 def checkpoint_steps(

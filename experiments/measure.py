@@ -4,7 +4,8 @@
   python -m experiments.measure --workdir=runs/… --measures=llc \\
     --config.measures.llc.num_draws=500
 
-Which checkpoints a run saves is `config.checkpoints.keep` and `keep_period`.
+Which checkpoints a run saves is `config.checkpoints.keep` and `keep_period`;
+`--steps=1000:5000:500` measures some of them.
 Options are those of the run's configuration, unless given here. A call that
 was stopped is gone on with by the same command.
 
@@ -46,7 +47,7 @@ _CHECKPOINTS = flags.DEFINE_string(
   'hub:ORG/NAME, with more names behind commas.',
 )
 _STEPS = flags.DEFINE_string(
-  'steps', '', 'Of a release: FIRST:LAST, both included.'
+  'steps', '', 'FIRST:LAST, both included, or FIRST:LAST:EVERY.'
 )
 _DRY_RUN = flags.DEFINE_bool(
   'dry_run', False, 'Of a release: print what it takes, and measure nothing.'
@@ -91,7 +92,7 @@ def _of_run(arguments: list[str]) -> None:
   compiling.keep(_COMPILE_CACHE.value)
   done = offline.measure(
     workdir, names, apps.say, options=options, overwrite=_OVERWRITE.value,
-    wait=_WAIT.value,
+    wait=_WAIT.value, steps=_STEPS.value,
   )  # fmt: skip
   if not processes.leads():
     return

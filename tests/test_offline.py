@@ -10,7 +10,7 @@ import xarray as xr
 
 import emergence_jax as ej
 from emergence_jax import config as config_lib
-from emergence_jax import loop, offline, timeseries
+from emergence_jax import loop, offline, schedule, timeseries
 from emergence_jax.sources import saved
 from emergence_jax.types import Status, UserError
 from tests import small
@@ -130,6 +130,21 @@ def test_a_barrier_needs_neighbours(tmp_path):
     True
   ]
   assert (timeseries.load(tmp_path).status == Status.OK).all()
+
+
+def test_some_of_the_saved_steps_and_then_the_others(tmp_path):
+  make(tmp_path)
+  saved = timeseries.load(tmp_path).step.values.tolist()
+  call = functools.partial(offline.measure, tmp_path, ['fisher'], quiet)
+  few = schedule.within(saved, '0::4')
+  assert 0 < len(few) < len(saved)
+  assert call(steps='0::4') == (len(few), [])
+  rank = timeseries.load(tmp_path).fisher_rank
+  there = np.isfinite(rank).any([d for d in rank.dims if d != 'step'])
+  assert rank.step.values[there.values].tolist() == few
+  with pytest.raises(UserError, match='leaves no checkpoint'):
+    call(steps='1000:')
+  assert call() == (len(saved) - len(few), [])
 
 
 def test_errors(tmp_path, in_the_loop):

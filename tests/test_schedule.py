@@ -40,6 +40,36 @@ def test_schedules_increase_and_end(every, total, later):
   assert (np.diff(steps) > 0).all()
 
 
+@given(
+  st.sets(st.integers(0, 60), min_size=1),
+  st.none() | st.integers(0, 60),
+  st.none() | st.integers(0, 60),
+  st.none() | st.integers(1, 9),
+)
+def test_a_range_of_steps(steps, first, last, every):
+  text = ':'.join('' if x is None else str(x) for x in (first, last))
+  text += '' if every is None else f':{every}'
+  low, high = first or 0, 60 if last is None else last
+  wanted = steps & set(range(low, high + 1, every or 1))
+  if wanted:
+    assert schedule.within(steps, text) == [s for s in steps if s in wanted]
+  else:
+    with pytest.raises(UserError, match=f'{text}.* leaves no checkpoint'):
+      schedule.within(steps, text)
+
+
+def test_no_range_is_all_steps():
+  assert schedule.within([3, 5], '') == [3, 5]
+  with pytest.raises(UserError, match='leaves no checkpoint of 0'):
+    schedule.within([], ':')
+
+
+@pytest.mark.parametrize('text', ['5', '5:9:0', '1:2:3:4', '-1:5', 'a:b', '5-'])
+def test_what_is_no_range_of_steps(text):
+  with pytest.raises(UserError, match='FIRST:LAST'):
+    schedule.within([5], text)
+
+
 @pytest.mark.parametrize(
   'spec,remedy',
   [

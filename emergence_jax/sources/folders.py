@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Protocol
 
+from emergence_jax import schedule
 from emergence_jax.models import released
 from emergence_jax.types import UserError
 
@@ -149,32 +150,16 @@ def find(root: str | pathlib.Path) -> Revisions:
 
 
 def select(revisions: Revisions, steps: str) -> Revisions:
-  """Those within `FIRST:LAST`, both included; all for an empty text.
+  """Those within a range, see `schedule.within`.
 
   Raises:
     UserError: for another form, or if none is left.
   """
-  if not steps:
-    return revisions
-  first, colon, last = steps.partition(':')
-  try:
-    if not colon:
-      raise ValueError
-    low = int(first or 0)
-    high = int(last) if last else None
-  except ValueError:
-    raise UserError(
-      f'--steps={steps!r} is no range; write FIRST:LAST, for example 0:5000.'
-    ) from None
-  kept = {
-    seed: {
-      s: p for s, p in found.items() if low <= s and (high is None or s <= high)
-    }
+  kept = set(schedule.within(union(revisions), steps))
+  return {
+    seed: {step: place for step, place in found.items() if step in kept}
     for seed, found in revisions.items()
   }
-  if not any(kept.values()):
-    raise UserError(f'--steps={steps!r} leaves no checkpoint.')
-  return kept
 
 
 def union(revisions: Mapping[int, Mapping[int, Place]]) -> list[int]:
