@@ -288,3 +288,6 @@ def remove(workdir: files.Path, measure: str) -> None:
   Writer(workdir).forget(measure)
   for name in store.added_with(path, measure):
     shutil.rmtree(path / name)
+  # With other options they may have other values.
+  for name in store.unused_coords(path):
+    shutil.rmtree(path / name)

@@ -299,6 +299,23 @@ def added_with(path: pathlib.Path, measure: str) -> list[str]:
   )
 
 
+def unused_coords(path: pathlib.Path) -> list[str]:
+  """Coordinates that came after the run, and that no array has any more."""
+  known = {p.name: metadata(p) for p in path.iterdir() if p.is_dir()}
+  dims = {
+    name: found.get('dimension_names') or []
+    for name, found in known.items()
+    if found is not None
+  }
+  used = {dim for name, own in dims.items() for dim in own if dim != name}
+  of_run = zarr.open_group(LocalStore(path), mode='r').attrs['variables']
+  return sorted(
+    name
+    for name, own in dims.items()
+    if list(own) == [name] and name not in used and name not in of_run
+  )
+
+
 def chunk_file(name: str, rank: int, place: int) -> str:
   """File of a chunk at a place along the second dimension, or of the only one.
 

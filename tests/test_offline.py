@@ -82,7 +82,7 @@ def test_measures_left_out_of_a_run_keep_their_options(in_the_loop, tmp_path):
   wanted = timeseries.load(in_the_loop).load()
   xr.testing.assert_equal(timeseries.load(tmp_path).load(), wanted)
   # And again with other options, when told to.
-  other = {'hessian': {'trace_matvecs': 3}}
+  other = {'hessian': {'trace_matvecs': 3, 'k': 1}}
   with pytest.raises(UserError, match='overwrite'):
     offline.measure(tmp_path, ['hessian'], quiet, options=other)
   done = offline.measure(
@@ -90,6 +90,7 @@ def test_measures_left_out_of_a_run_keep_their_options(in_the_loop, tmp_path):
   )
   assert done == (4, [])
   found = timeseries.load(tmp_path).load()
+  assert found.sizes['hessian_index'] == 1 < wanted.sizes['hessian_index']
   assert not np.array_equal(found.hessian_trace, wanted.hessian_trace)
   xr.testing.assert_equal(found.loss_barrier, wanted.loss_barrier)
 
