@@ -107,15 +107,15 @@ def _work(config, names, pairs, saved, chosen, done, say) -> base.Work:
 
 
 def _add(
-  workdir, own, config, names, checkpoints, lock, steps, say
+  workdir, own, config, names, checkpoints, lock, chosen, say
 ) -> Measured:
-  """Measures what is left of `steps`, and adds it to the rows of a run."""
+  """Measures what is left of the chosen steps, and adds it to their rows."""
   writer = processes.lead(lambda: rows_lib.Writer(workdir))
   made = {n: specs.make(config.objective, n, config.measures[n]) for n in names}
   pairs = {name for name, measure in made.items() if measure.pair}
   reached = writer.reached()
   saved = [s for s in checkpoints.steps() if s in reached]
-  chosen = schedule.within(saved, steps)
+  chosen = [s for s in chosen if s in reached]
   done = _done(own, names, writer.notes())
   work = _work(config, names, pairs, saved, chosen, done, say)
   say(
@@ -228,7 +228,8 @@ def measure(
       run=config_lib.digest(raw),
     ) as checkpoints:
       saved = checkpoints.steps()
+      chosen = schedule.within(saved, steps)  # before anything is removed
       agreed(lambda: loop.bring_in_line(workdir, own, saved, say))
       loop.make_again(own, workdir, checkpoints, lock, say)
       agreed(lambda: _make_room(workdir, own, config, names, overwrite))
-      return _add(workdir, own, config, names, checkpoints, lock, steps, say)
+      return _add(workdir, own, config, names, checkpoints, lock, chosen, say)

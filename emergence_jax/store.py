@@ -308,7 +308,8 @@ def unused_coords(path: pathlib.Path) -> list[str]:
     if found is not None
   }
   used = {dim for name, own in dims.items() for dim in own if dim != name}
-  of_run = zarr.open_group(LocalStore(path), mode='r').attrs['variables']
+  attributes = (metadata(path) or {}).get('attributes', {})
+  of_run = attributes.get('variables', ())  # older stores do not say
   return sorted(
     name
     for name, own in dims.items()

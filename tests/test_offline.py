@@ -144,7 +144,8 @@ def test_some_of_the_saved_steps_and_then_the_others(tmp_path):
   there = np.isfinite(rank).any([d for d in rank.dims if d != 'step'])
   assert rank.step.values[there.values].tolist() == few
   with pytest.raises(UserError, match='leaves no checkpoint'):
-    call(steps='1000:')
+    call(steps='1000:', overwrite=True)
+  xr.testing.assert_identical(timeseries.load(tmp_path).fisher_rank, rank)
   assert call() == (len(saved) - len(few), [])
 
 
