@@ -230,6 +230,8 @@ def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
     work = {s: wanted[s] for s in source.left()}
     try:
       base.measure(source, work, write, progress.say)
+      if spent := forecast.spent():
+        progress.say(spent)
     finally:
       watched.profile.close()
       shown.close()

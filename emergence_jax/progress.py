@@ -1,5 +1,6 @@
 """What a person sees while a run goes on: a bar, or plain lines."""
 
+import collections
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -115,7 +116,8 @@ class Forecast:
   """The time that is left: steps to come, and measures still due.
 
   Each counts at what it has cost of late, so that measures which are dense at
-  the beginning of a run do not double the time that is left.
+  the beginning of a run do not double the time that is left. What each has cost
+  in all is kept, too.
 
   Args:
     work: step → names of what is done there, besides training.
@@ -125,14 +127,17 @@ class Forecast:
     self._work = work
     self._training = _Recent()
     self._others: dict[str, _Recent] = {}
+    self._spent: collections.Counter[str] = collections.Counter()
 
   def trained(self, steps: int, seconds: float) -> None:
     """Learns what steps have cost."""
     self._training.add(steps, seconds)
+    self._spent['training'] += seconds
 
   def done(self, name: str, seconds: float) -> None:
     """Learns what something at a checkpoint has cost."""
     self._others.setdefault(name, _Recent()).add(1, seconds)
+    self._spent[name] += seconds
 
   def left(self, step: int, last: int) -> float:
     """Seconds from a step to the last one; nan before anything is known."""
@@ -145,6 +150,17 @@ class Forecast:
       for name in names
     )
     return (last - step) * self._training.cost + measures
+
+  def spent(self) -> str:
+    """What the time went to, the dearest first; empty before anything did."""
+    total = sum(self._spent.values())
+    if not total:
+      return ''
+    each = ', '.join(
+      f'{name} {duration(seconds)} ({seconds / total:.0%})'
+      for name, seconds in self._spent.most_common()
+    )
+    return f'the time went to {each}.'
 
 
 class Progress(_Shown):

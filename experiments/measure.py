@@ -31,7 +31,10 @@ _MEASURES = flags.DEFINE_list(
   'measures', None, 'Names, separated by commas; of a release, all if absent.'
 )
 _OVERWRITE = flags.DEFINE_bool(
-  'overwrite', False, 'Measure again what earlier calls have added.'
+  'overwrite',
+  False,
+  'Measure again what earlier calls have added: their '
+  'values go at every step, also at those outside --steps.',
 )
 _WAIT = flags.DEFINE_bool(
   'wait', False, 'Wait for the end of a run that is still going on.'

@@ -26,7 +26,7 @@ def test_the_page_says_it_at_first_sight(report):
   for one in text.answers(found):
     for words in (one.rank, *(clause.words for clause in one.more)):
       assert words in html.unescape(content)
-  assert 'None of 1 other measures is shown' in text.answer(found)
+  assert 'was compared; it is not shown to precede' in text.answer(found)
   sections = re.findall(r'<section id="(\w+)">', content)
   nav = re.search('<nav.*?</nav>', content, re.DOTALL)[0]
   assert sections == re.findall(r'<a href="#(\w+)">', nav)
@@ -91,7 +91,8 @@ def test_answers_when_there_is_little_to_say():
   found = study.study(as_runs(nano=noise), draws=100)
   answer = text.answer(found)
   assert 'it precedes behaviour' not in answer.replace('that it', '')
-  assert 'None of 1 other measures is shown to precede.' in answer
+  assert 'One other measure, ' in answer
+  assert 'was compared; it is not shown to precede.' in answer
   still = made_up()
   still['accuracy'] = still.accuracy * 0
   found = study.study(as_runs(nano=still), draws=20)

@@ -87,6 +87,20 @@ def test_the_forecast_counts_what_is_still_due(clock):
   assert forecast.left(1000, 1000) == 0
 
 
+def test_what_the_time_went_to(clock):
+  forecast = progress.Forecast({})
+  assert forecast.spent() == ''
+  forecast.trained(100, 60.0)
+  for _ in range(3):
+    forecast.done('llc', 43.0)
+    clock[0] += 600  # nothing fades
+  forecast.done('rank', 11.0)
+  assert forecast.spent() == (
+    'the time went to llc 2 min 09 s (64%), training 1 min 00 s (30%), '
+    'rank 11 s (6%).'
+  )
+
+
 def test_a_machine_that_was_busy_is_forgotten(clock):
   """Four times as fast since ten minutes, after hours of being slow."""
   work = {step: ['rank'] for step in range(0, 10_000, 100)}

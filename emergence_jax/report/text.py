@@ -183,10 +183,16 @@ def _others(rows: pd.DataFrame) -> list[Clause]:
     f'{row.measure} (by {row.lead:,.0f} steps)'
     for row in rows[rows.verdict == 'precedes'].itertuples()
   )
-  words = (
-    f'Of {len(rows)} other measures these precede: {ahead}.' if ahead
-    else f'None of {len(rows)} other measures is shown to precede.'
-  )  # fmt: skip
+  if len(rows) == 1:
+    one = rows.iloc[0]
+    ending = f'precedes, by {one.lead:,.0f} steps' if ahead else (
+      'is not shown to precede'
+    )  # fmt: skip
+    words = f'One other measure, {one.measure}, was compared; it {ending}.'
+  elif ahead:
+    words = f'Of {len(rows)} other measures these precede: {ahead}.'
+  else:
+    words = f'None of {len(rows)} other measures is shown to precede.'
   return [Clause(words, 'leads')]
 
 
