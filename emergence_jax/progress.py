@@ -127,7 +127,7 @@ class Forecast:
     self._work = work
     self._training = _Recent()
     self._others: dict[str, _Recent] = {}
-    self._spent: collections.Counter[str] = collections.Counter()
+    self._spent: dict[str, float] = collections.defaultdict(float)
 
   def trained(self, steps: int, seconds: float) -> None:
     """Learns what steps have cost."""
@@ -158,7 +158,7 @@ class Forecast:
       return ''
     each = ', '.join(
       f'{name} {duration(seconds)} ({seconds / total:.0%})'
-      for name, seconds in self._spent.most_common()
+      for name, seconds in sorted(self._spent.items(), key=lambda x: -x[1])
     )
     return f'the time went to {each}.'
 
