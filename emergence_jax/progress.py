@@ -1,6 +1,5 @@
 """What a person sees while a run goes on: a bar, or plain lines."""
 
-import collections
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -91,6 +90,7 @@ class _Recent:
 
   def __init__(self):
     self._units, self._seconds = 0.0, 0.0
+    self.total = 0.0  # seconds, of which nothing fades
     self._at = time.monotonic()
 
   def add(self, units: float, seconds: float) -> None:
@@ -100,6 +100,7 @@ class _Recent:
     self._at = now
     self._units = fade * self._units + units
     self._seconds = fade * self._seconds + seconds
+    self.total += seconds
 
   @property
   def cost(self) -> float:
@@ -116,8 +117,7 @@ class Forecast:
   """The time that is left: steps to come, and measures still due.
 
   Each counts at what it has cost of late, so that measures which are dense at
-  the beginning of a run do not double the time that is left. What each has cost
-  in all is kept, too.
+  the beginning of a run do not double the time that is left.
 
   Args:
     work: step → names of what is done there, besides training.
@@ -127,17 +127,14 @@ class Forecast:
     self._work = work
     self._training = _Recent()
     self._others: dict[str, _Recent] = {}
-    self._spent: dict[str, float] = collections.defaultdict(float)
 
   def trained(self, steps: int, seconds: float) -> None:
     """Learns what steps have cost."""
     self._training.add(steps, seconds)
-    self._spent['training'] += seconds
 
   def done(self, name: str, seconds: float) -> None:
     """Learns what something at a checkpoint has cost."""
     self._others.setdefault(name, _Recent()).add(1, seconds)
-    self._spent[name] += seconds
 
   def left(self, step: int, last: int) -> float:
     """Seconds from a step to the last one; nan before anything is known."""
@@ -153,12 +150,14 @@ class Forecast:
 
   def spent(self) -> str:
     """What the time went to, the dearest first; empty before anything did."""
-    total = sum(self._spent.values())
+    parts = {'training': self._training, **self._others}
+    total = sum(part.total for part in parts.values())
     if not total:
       return ''
     each = ', '.join(
-      f'{name} {duration(seconds)} ({seconds / total:.0%})'
-      for name, seconds in sorted(self._spent.items(), key=lambda x: -x[1])
+      f'{name} {duration(part.total)} ({part.total / total:.0%})'
+      for name, part in sorted(parts.items(), key=lambda x: -x[1].total)
+      if part.total
     )
     return f'the time went to {each}.'
 
