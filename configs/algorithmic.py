@@ -35,13 +35,15 @@ def _thinned(config: ConfigDict) -> None:
   in the place of 1,000; an exam of those has the products of 90 training
   steps. The Hessian is that of 250 examples, and not of 1,000; the LLC that of
   the hard tasks, in minibatches of 16 and not of 64 (its `llc_bias` says what
-  their noise adds).
+  their noise adds). RankMe is not taken of each level by itself, for which 600
+  examples of a task would go through the model, and not 200.
   Populations are saved often, so that a measure that is left out (by
   `--measures`) can be made up for by `experiments.measure`.
   """
   config.checkpoints.keep_period = 500
   config.measures.behaviour.examples = 200
   config.measures.barrier.update(every=4, examples=200)
+  config.measures.rank.levels = False
   for name in ('fisher', 'gradcov', 'alignment', 'probes', 'hessian', 'llc'):
     config.measures[name].every = 4
   config.measures.hessian.examples = 250

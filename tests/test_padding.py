@@ -101,6 +101,16 @@ def test_behaviour_does_not_need_the_padding():
   chex.assert_trees_all_close(found, wanted, rtol=1e-5)
 
 
+def test_ranks_need_no_level_apart():
+  wanted = measured(algorithmic.AlgorithmicTask, 'rank', {'examples': 7})
+  found = measured(
+    algorithmic.AlgorithmicTask, 'rank', {'examples': 7, 'levels': False}
+  )
+  assert wanted.keys() - found.keys() == {'rankme_level'}
+  del wanted['rankme_level']
+  chex.assert_trees_all_close(found, wanted, rtol=1e-4)
+
+
 def test_the_llc_of_some_tasks_is_that_of_all(monkeypatch):
   def cheap(loss, params, data, key, **_):
     # A number that knows the task's texts and the key, as an estimate does.

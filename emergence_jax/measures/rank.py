@@ -84,7 +84,9 @@ def _ends(mask_KxLxN: jax.Array) -> np.ndarray:
   return np.max(np.asarray(mask_KxLxN) * places, (1, 2))
 
 
-def make(objective: Objective, *, examples: int = 200) -> Measure:
+def make(
+  objective: Objective, *, examples: int = 200, levels: bool = True
+) -> Measure:
   """RankMe of `examples` examples per task, at every layer.
 
   Each level has `examples` of its own for `rankme_level`; the pooled variants
@@ -94,6 +96,8 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
   Args:
     objective: model and exams.
     examples: examples per task, at least 2.
+    levels: measure `rankme_level`, too. Of three levels it takes three times
+      the examples through the model; the other variants are the same without.
   """
   options.at_least('rank', 2, examples=examples)
   exams = objective.exams
@@ -112,8 +116,11 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
 
   def one_task(params, batch, mask):
     """Fields of one task, from its batch [L, N, ...] and mask [L, N]."""
-    levels, number = batch.query.shape
-    counts = pooled_counts(min(examples, number), levels)
+    num_levels, number = batch.query.shape
+    counts = pooled_counts(min(examples, number), num_levels)
+    if not levels:
+      number = max(counts)
+      batch, mask = jax.tree.map(lambda x: x[:, :number], (batch, mask))
 
     def pool(x):
       """[L, N, ...] → the first examples of each level, [N, ...]."""
@@ -121,7 +128,7 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
 
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), batch)
     hidden, final = objective.features(params, flat)
-    rows = jnp.arange(levels * number)
+    rows = jnp.arange(num_levels * number)
     # Position t predicts token t + 1.
     predicts = flat.scored[:, 1:]
     inside = jnp.arange(hidden.shape[2]) <= jnp.max(
@@ -131,7 +138,7 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
     mean = mean / jnp.sum(inside, 1)[:, None]
 
     def by_level(x):
-      return x.reshape(levels, number, *x.shape[1:])
+      return x.reshape(num_levels, number, *x.shape[1:])
 
     at_query = hidden[:, rows, flat.query]
     pooled = jax.vmap(lambda x: pool(by_level(x)))
@@ -146,16 +153,19 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
       kept = pool(mask)
       weight = weight & jnp.repeat(kept, predicts.shape[1])
     at_query = pooled(at_query)
-    found = _together({
+    variants = {
       'rankme': (at_query, False, kept),
       'rankme_centered': (at_query, True, kept),
       'rankme_mean': (pooled(mean), False, kept),
-      'rankme_level': (per_level, False, mask),
       'rankme_norm': (
         pool(by_level(final[rows, flat.query])), False, kept
       ),
-    })  # fmt: skip
-    found['rankme_level'] = found['rankme_level'].T
+    }  # fmt: skip
+    if levels:
+      variants['rankme_level'] = per_level, False, mask
+    found = _together(variants)
+    if levels:
+      found['rankme_level'] = found['rankme_level'].T
     found['rankme_answer'] = rankme(
       every.reshape(len(every), -1, every.shape[-1]), weight_N=weight
     )
@@ -172,7 +182,7 @@ def make(objective: Objective, *, examples: int = 200) -> Measure:
     return padding.over(some, (batch, masks), among)
 
   return Measure(
-    fields=FIELDS,
+    fields={k: v for k, v in FIELDS.items() if levels or k != 'rankme_level'},
     coords={
       'task': list(exams.task_names),
       'level': list(exams.level_names),
