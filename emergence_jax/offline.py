@@ -132,8 +132,9 @@ def _add(
       writer.add_to_row(step, values, name, options)
 
   source = Saved(config, programs, checkpoints, writer.finite_until, say)
-  report = progress.Left(len(work), say)
-  failed = base.measure(source, work, write, say, report)
+  left = progress.Left(work, say)
+  failed = base.measure(source, work, write, say, left)
+  left.say_spent()
   return Measured(len(work) - len(failed), failed)
 
 

@@ -8,6 +8,7 @@ from rich import console as rich_console
 from rich import progress as rich_progress
 
 _LINE_SECONDS = 10.0
+_FILES = 'reading and writing'
 # After so many seconds what was seen counts half as much.
 _HALF_LIFE = 120.0
 
@@ -138,15 +139,18 @@ class Forecast:
 
   def left(self, step: int, last: int) -> float:
     """Seconds from a step to the last one; nan before anything is known."""
+    return (last - step) * self._training.cost + self.due(step)
+
+  def due(self, step: int) -> float:
+    """Seconds of what is to be done at the checkpoints behind a step."""
     each = {name: one.cost for name, one in self._others.items()}
     known = sum(each.values()) / len(each) if each else 0.0
-    measures = sum(
+    return sum(
       each.get(name, known)
       for at, names in self._work.items()
       if at > step
       for name in names
     )
-    return (last - step) * self._training.cost + measures
 
   def spent(self) -> str:
     """What the time went to, the dearest first; empty before anything did."""
@@ -211,20 +215,38 @@ class Left:
   """Lines that say how many of some steps are done, and the time left.
 
   Args:
-    total: number of steps.
+    work: step → names of what is measured there.
     say: takes a line after each.
   """
 
-  def __init__(self, total: int, say: Callable[[str], None]):
-    self._total, self._say, self._done = total, say, 0
-    self._began = time.monotonic()
+  def __init__(
+    self, work: Mapping[int, Sequence[str]], say: Callable[[str], None]
+  ):
+    self._total, self._say, self._done = len(work), say, 0
+    # What is not measuring is done at every step, too.
+    self._forecast = Forecast({s: [*n, _FILES] for s, n in work.items()})
+    self._at = time.monotonic()
 
-  def __call__(self, step: int) -> None:
-    """Says that a step is done."""
-    self._done += 1
-    each = (time.monotonic() - self._began) / self._done
-    left = duration(each * (self._total - self._done))
+  def __call__(self, step: int, seconds: Mapping[str, float]) -> None:
+    """Says that a step is done.
+
+    Args:
+      step: which.
+      seconds: name → what each measure took; the rest of the time since the
+        step before went to reading and writing.
+    """
+    now = time.monotonic()
+    rest = now - self._at - sum(seconds.values())
+    for name, spent in {**seconds, _FILES: max(0.0, rest)}.items():
+      self._forecast.done(name, spent)
+    self._at, self._done = now, self._done + 1
+    left = duration(self._forecast.due(step))
     self._say(f'step {step:,}: {self._done} of {self._total}, {left} left')
+
+  def say_spent(self) -> None:
+    """Says what the time went to, if anything was done."""
+    if spent := self._forecast.spent():
+      self._say(spent)
 
 
 class Stages(_Shown):

@@ -125,13 +125,14 @@ def record(
       lock.check()
       writer.write_row(step, row.values, row.status)
 
-    clock, left = rundir.Clock(workdir), progress.Left(len(work), say)
+    clock, left = rundir.Clock(workdir), progress.Left(work, say)
 
-    def report(step: int) -> None:
+    def report(step: int, seconds: Mapping[str, float]) -> None:
       clock.record(step)
-      left(step)
+      left(step, seconds)
 
     base.measure(source_of(programs), work, write, say, report)
+    left.say_spent()
   return len(work)
 
 

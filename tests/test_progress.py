@@ -101,6 +101,35 @@ def test_what_the_time_went_to(clock):
   )
 
 
+def test_measures_that_are_due_more_seldom_are_counted_apart(clock):
+  said = []
+  work = {step: ['rank'] for step in range(10)}
+  work[0], work[8] = ['llc', 'rank'], ['llc', 'rank']
+  left = progress.Left(work, said.append)
+  clock[0] += 100
+  left(0, {'llc': 90.0, 'rank': 8.0})
+  # Nine times 8 s and 2 s for files, and the LLC once more.
+  assert said == ['step 0: 1 of 10, 3 min 00 s left']
+  for step in range(1, 10):
+    due = {'llc': 90.0, 'rank': 8.0} if step == 8 else {'rank': 8.0}
+    clock[0] += sum(due.values()) + 2
+    left(step, due)
+  assert said[-1] == 'step 9: 10 of 10, 0 s left'
+  left.say_spent()
+  assert said[-1] == (
+    'the time went to llc 3 min 00 s (64%), rank 1 min 20 s (29%), reading '
+    'and writing 20 s (7%).'
+  )
+
+
+def test_a_step_that_could_not_be_measured_is_done(clock):
+  said = []
+  left = progress.Left({3: ['rank']}, said.append)
+  clock[0] += 2
+  left(3, {})
+  assert said == ['step 3: 1 of 1, 0 s left']
+
+
 def test_a_machine_that_was_busy_is_forgotten(clock):
   """Four times as fast since ten minutes, after hours of being slow."""
   work = {step: ['rank'] for step in range(0, 10_000, 100)}

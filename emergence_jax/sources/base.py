@@ -201,7 +201,7 @@ def measure(
   work: Work,
   write: Callable[[int, Row], None],
   say: Say,
-  report: Callable[[int], None] = lambda step: None,
+  report: Callable[[int, Mapping[str, float]], None] = lambda *_: None,
 ) -> list[int]:
   """Measures a source into rows, until it ends or is stopped.
 
@@ -213,7 +213,7 @@ def measure(
     work: the steps, in increasing order, and what is wanted at each.
     write: writes a row.
     say: takes lines of text for the user.
-    report: told each step when it is done.
+    report: told each step when it is done, and what its measures took.
 
   Returns:
     The steps at which something that was wanted could not be measured.
@@ -226,7 +226,7 @@ def measure(
       said(step, row)
     if row is None or set(names) - row.by_measure.keys():
       failed.append(step)
-    report(step)
+    report(step, row.seconds if row else {})
     if not source.after(step):
       break
   return failed
