@@ -252,7 +252,8 @@ def prepare(
     )
     raise UserError(
       f'{workdir} holds a run of another configuration:\n{rows}\n'
-      'Give a new --workdir, or the configuration in its config.json.'
+      'Give a new --workdir, or the configuration that it was begun with; '
+      'experiments.run takes that where --config is left out.'
     )
   if layout:
     say(

@@ -5,8 +5,12 @@
   python -m experiments.run --sweep=modadd:31 --sweep=modadd:113 \\
     --workdir=runs/moduli
 
-A run directory that exists is gone on with. Values of the configuration can
-be set on the command line, for example --config.seeds.count=4.
+A run directory that exists is gone on with, without --config as it was begun:
+
+  python -m experiments.run --workdir=runs/latest
+
+Values of the configuration can be set on the command line, for example
+--config.seeds.count=4.
 """
 
 import pathlib
@@ -20,8 +24,8 @@ from experiments import apps, multihost
 flags.adopt_module_key_flags(multihost)
 
 _CONFIG = flags.DEFINE_string(
-  'config', None, 'Configuration file, and after a colon its argument; '
-  '--config.KEY=VALUE sets a value of it.',
+  'config', None, 'Configuration file, and after a colon its argument; that of '
+  'the run in --workdir if absent. --config.KEY=VALUE sets a value of it.',
 )  # fmt: skip
 _SWEEP = flags.DEFINE_multi_string(
   'sweep', None, 'Instead of --config: one of several configurations that are '
@@ -63,6 +67,30 @@ def _name(config) -> str:
   return f'{task["name"]}-{detail}' if detail else task['name']
 
 
+def _base() -> dict:
+  """What --config gives, or the configuration of the run in --workdir."""
+  from emergence_jax import rundir
+  from emergence_jax.types import UserError
+  from experiments import config_flag
+
+  if _CONFIG.value is not None:
+    return config_flag.load(_CONFIG.value)
+  if _WORKDIR.value is None:
+    raise UserError(
+      '--config is missing; give a file, or a built-in configuration: '
+      f'{", ".join(config_flag.built_in())}. With the --workdir of a run it is '
+      'gone on with as it was begun.'
+    )
+  workdir = apps.path('workdir', _WORKDIR.value)
+  found = rundir.read_config(workdir, _say)
+  if 'task' not in found:
+    raise UserError(
+      f'{workdir} holds measures of parameters that were not trained here; '
+      'there is nothing to go on with.'
+    )
+  return found
+
+
 def _given(arguments: list[str]) -> dict:
   """The configuration as it was given; measures not wanted are off.
 
@@ -72,12 +100,7 @@ def _given(arguments: list[str]) -> dict:
   from emergence_jax.types import UserError
   from experiments import config_flag
 
-  if _CONFIG.value is None:
-    raise UserError(
-      '--config is missing; give a file, or a built-in configuration: '
-      f'{", ".join(config_flag.built_in())}.'
-    )
-  given = config_flag.load(_CONFIG.value)
+  given = _base()
   config_flag.apply(given, config_flag.overrides(arguments))
   wanted = _MEASURES.value
   if wanted is None:

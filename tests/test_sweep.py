@@ -40,6 +40,7 @@ def test_configurations_are_run_one_after_the_other(tmp_path):
     (['--sweep=modadd'], 'needs a --workdir'),
     (['--sweep=modadd:31', '--sweep=configs/modadd.py:31'], 'both be run in'),
     ([], '--config is missing'),
+    (['--workdir=nowhere'], 'nowhere holds no run'),
   ],
 )
 def test_sweeps_that_cannot_be_are_refused(flags, words, tmp_path):
