@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from emergence_jax.analysis import study
+from emergence_jax.analysis import emergence, study
 from emergence_jax.report import page, panels, text
 from tests import pages
 from tests.test_study import as_run, as_runs, made_up
@@ -62,6 +62,23 @@ def test_the_largest_report_stays_small(tmp_path):
     folder,
   )
   assert len(page.build(found, runs, figures)) < 5e6
+
+
+def test_a_run_by_itself_shows_its_seeds():
+  runs = as_runs(nano=made_up())
+  found = study.study(runs, draws=20)
+  axis, right = panels.makers(found, runs)['Emergence']().axes
+  rows = [label.get_text() for label in axis.get_yticklabels()]
+  table = found.tables['emergence']
+  table = table[table.rule == emergence.RULE_OF_EVENTS]
+  assert rows == [f'{t} {level}' for t, level in zip(table.task, table.level)]
+  counts = [label.get_text() for label in right.get_yticklabels()]
+  assert counts == [f'{n}/{m}' for n, m in zip(table.emerged, table.seeds)]
+  got = sum(len(x.get_xdata()) for x in axis.lines if x.get_marker() == 'o')
+  missing = [len(x.get_xdata()) for x in axis.lines if x.get_marker() == '>']
+  assert (got, got + sum(missing)) == (table.emerged.sum(), table.seeds.sum())
+  medians = [x.get_xdata()[0] for x in axis.lines if x.get_lw() == 2]
+  assert medians == table.value[np.isfinite(table.value)].tolist()
 
 
 @pytest.mark.parametrize('emerges', [True, False])

@@ -1,4 +1,4 @@
-"""Figures of a study: maps, heat maps, floors, leads and predictions."""
+"""Figures of a study: depth, leads and predictions, and what makes them all."""
 
 import itertools
 import pathlib
@@ -20,88 +20,14 @@ from emergence_jax.analysis import (
 from emergence_jax.analysis.precedence import Events
 from emergence_jax.analysis.runs import Runs
 from emergence_jax.analysis.study import Study
-from emergence_jax.report import anatomy, floors, geometry, style, timing
-
-
-def emergence_strip(found: Study, runs: Runs):
-  """Steps of emergence of every seed by every rule, where events are few."""
-  frame = found.tables['emergence_by_seed']
-  events = frame.run + ', ' + frame.task + ' ' + frame.level
-  labels = list(dict.fromkeys(events))
-  rules = list(dict.fromkeys(frame.rule))
-  rows = len(labels) * len(rules)
-  figure, axis = style.subplots(
-    figsize=(8, 1.2 + 0.45 * rows), layout='constrained'
-  )
-  rng = np.random.default_rng(0)
-  places = []
-  for i, (label, rule) in enumerate(itertools.product(labels, rules)):
-    one = frame[(events == label) & (frame.rule == rule)].step
-    emerged = one[np.isfinite(one)]
-    y = i + rng.uniform(-0.2, 0.2, len(emerged))
-    axis.plot(np.maximum(emerged, 1), y, 'o', color=style.BLUE, ms=5, alpha=0.6)
-    name = style.short(label)
-    places.append(f'{name}\n{rule}, {len(emerged)}/{len(one)} seeds')
-  axis.set_yticks(range(rows), places)
-  axis.set_ylim(rows - 0.5, -0.5)
-  axis.set(xscale='log', xlabel='step of emergence')
-  if not np.isfinite(frame.step).any():  # a logarithmic axis needs an extent
-    last = max(int(run.data.step.values[-1]) for run in runs.values())
-    axis.set_xlim(1, last + 1)
-  axis.set_title('When each seed got there, by every rule', fontsize=10)
-  return figure
-
-
-def emergence_map(found: Study, runs: Runs):
-  """Median steps of emergence: task × level down, runs across."""
-  frame = found.tables['emergence']
-  frame = frame[frame.rule == emergence.RULE_OF_EVENTS]
-  labels = list(dict.fromkeys(frame.task + ' ' + frame.level))
-  names = list(runs)
-  grid = np.full((len(labels), len(names)), np.nan)
-  text = np.full(grid.shape, '–', object)
-  for row in frame.itertuples():
-    place = labels.index(f'{row.task} {row.level}'), names.index(row.run)
-    text[place] = f'{row.emerged}/{row.seeds}'
-    if np.isfinite(row.value):
-      grid[place] = max(row.value, 1)
-      text[place] = f'{int(row.value):,}  ({text[place]})'
-  figure, axis = style.subplots(
-    figsize=(max(5, 2.2 + 1.5 * len(names)), 1.6 + 0.32 * len(labels)),
-    layout='constrained',
-  )
-  shown = np.ma.masked_invalid(grid)
-  if shown.count():
-    low, high = shown.min(), max(shown.max(), shown.min() * 1.01)
-    mesh = axis.imshow(
-      shown,
-      aspect='auto',
-      cmap='cividis',
-      norm='log' if high > 4 * low else 'linear',
-      vmin=low,
-      vmax=high,
-    )
-    if shown.max() > shown.min():
-      figure.colorbar(mesh, label='median step of emergence')
-    bright = np.sqrt(low * high)
-  else:
-    axis.imshow(np.zeros(grid.shape), aspect='auto', cmap='Greys')
-    bright = np.inf
-  for (i, j), words in np.ndenumerate(text):
-    dark = shown.count() and np.isfinite(grid[i, j]) and grid[i, j] < bright
-    axis.text(
-      j, i, words, ha='center', va='center', fontsize=8,
-      color='white' if dark else 'black',
-    )  # fmt: skip
-  axis.set_xticks(range(len(names)), [style.short(n, 20) for n in names])
-  axis.set_yticks(range(len(labels)), [style.short(n) for n in labels])
-  axis.grid(False)
-  axis.set_title(
-    f'Median step {emergence.WORDS[emergence.RULE_OF_EVENTS]},\nand seeds '
-    'that got there',
-    fontsize=10,
-  )
-  return figure
+from emergence_jax.report import (
+  anatomy,
+  capabilities,
+  floors,
+  geometry,
+  style,
+  timing,
+)
 
 
 def depth_map(run: str, data: xr.Dataset):
@@ -299,9 +225,7 @@ def prediction(found: Study, run: str, data: xr.Dataset):
 def makers(found: Study, runs: Runs):
   """Title → function that makes the figure."""
   every = {name: run.data for name, run in runs.items()}
-  events = max(data.chance.size for data in every.values())
-  emerging = emergence_strip if events == 1 else emergence_map
-  made = {'Emergence': lambda: emerging(found, runs)}
+  made = {'Emergence': lambda: capabilities.figure(found, runs)}
   ranked = {n: data for n, data in every.items() if 'rankme' in data}
   if len(ranked) > 1:
     made['Floors across sizes'] = lambda: floors.figure(
