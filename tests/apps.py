@@ -19,6 +19,15 @@ def start(app: str, *flags, **environment) -> subprocess.Popen:
   )  # fmt: skip
 
 
+def is_going_on(process: subprocess.Popen, seconds: float = 0.02) -> bool:
+  """Whether a process still runs after so long; costs no processor time."""
+  try:
+    process.wait(timeout=seconds)
+  except subprocess.TimeoutExpired:
+    return True
+  return False
+
+
 def call(app: str, *flags, **environment) -> subprocess.CompletedProcess:
   """Calls an app to its end."""
   process = start(app, *flags, **environment)

@@ -78,7 +78,7 @@ def alone(tmp_path_factory):
 def when_saved(workdir, process, step):
   """Returns once a checkpoint of a step is there."""
   folder = pathlib.Path(workdir) / 'checkpoints'
-  while process.poll() is None:
+  while apps.is_going_on(process):
     there = folder.iterdir() if folder.is_dir() else ()
     if any(p.name.isdigit() and int(p.name) >= step for p in there):
       return

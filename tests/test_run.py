@@ -15,7 +15,7 @@ import xarray as xr
 
 from emergence_jax import checkpoints, loop, timeseries
 from emergence_jax import config as config_lib
-from tests import small
+from tests import apps, small
 
 ROOT = pathlib.Path(__file__).parents[1]
 KILL_CONFIG = 'tests/kill_config.py'
@@ -42,15 +42,6 @@ def call(environment, *args):
   )
 
 
-def finished_within(process, seconds):
-  """Whether a process ends in the next `seconds`."""
-  try:
-    process.wait(timeout=seconds)
-  except subprocess.TimeoutExpired:
-    return False
-  return True
-
-
 @pytest.mark.slow
 def test_killed_at_random_moments_ends_bitwise_the_same(environment, tmp_path):
   calm, killed = tmp_path / 'calm', tmp_path / 'killed'
@@ -75,8 +66,8 @@ def test_killed_at_random_moments_ends_bitwise_the_same(environment, tmp_path):
     before = newest()
     # One kill comes while the run starts, the others once it has got on.
     while kill != 2 and newest() <= before:
-      assert not finished_within(process, 0.02)
-    assert not finished_within(process, rng.uniform(0, 0.4))
+      assert apps.is_going_on(process)
+    assert apps.is_going_on(process, rng.uniform(0, 0.4))
     process.kill()
     process.wait()
   # A row is on the disk before the population that goes on from it, so every
@@ -98,7 +89,7 @@ def kill_after(environment, args, seconds):
     args, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL,
     stderr=subprocess.DEVNULL,
   )  # fmt: skip
-  if not finished_within(process, seconds):
+  if apps.is_going_on(process, seconds):
     process.kill()
     process.wait()
 
@@ -145,7 +136,7 @@ def stop_at(environment, args, workdir, step):
   folder = workdir / checkpoints.FOLDER
   while max([int(p.name) for p in folder.glob('*') if p.name.isdigit()],
             default=-1) < step:  # fmt: skip
-    assert not finished_within(process, 0.02), process.stderr.read()
+    assert apps.is_going_on(process), process.stderr.read()
   process.terminate()
   assert process.wait() == 75, process.stderr.read()
 

@@ -78,7 +78,7 @@ def test_an_array_task_passes_a_signal_on_and_is_queued_again(tmp_path):
     ),
   )  # fmt: skip
   while not (tmp_path / 'up').exists():
-    assert process.poll() is None
+    assert apps.is_going_on(process)
   (tmp_path / 'up').read_text()
   process.send_signal(signal.SIGTERM)
   assert process.wait(timeout=60) == 75
