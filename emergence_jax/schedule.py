@@ -51,10 +51,11 @@ def within(steps: Iterable[int], text: str) -> list[int]:
 
   `FIRST:LAST` is from and to, both included, and either may be left out;
   `FIRST:LAST:EVERY` takes of those the ones that lie a multiple of EVERY
-  behind FIRST.
+  behind FIRST. A number alone is that step.
 
-  >>> within([0, 20, 40, 50, 60], '20::20')
-  [20, 40, 60]
+  >>> steps = [0, 20, 40, 50, 60]
+  >>> within(steps, '20::20'), within(steps, '50')
+  ([20, 40, 60], [50])
 
   Raises:
     UserError: for another form, or if none is left.
@@ -62,11 +63,11 @@ def within(steps: Iterable[int], text: str) -> list[int]:
   found = list(steps)
   if not text:
     return found
-  form = _RANGE.fullmatch(text)
+  form = _RANGE.fullmatch(f'{text}:{text}' if text.isdecimal() else text)
   if form is None:
     raise UserError(
-      f'--steps={text!r} is no range; write FIRST:LAST, for example 0:5000, or '
-      'FIRST:LAST:EVERY.'
+      f'--steps={text!r} is no range; write FIRST:LAST, for example 0:5000, '
+      'FIRST:LAST:EVERY, or one step.'
     )
   first, every = int(form[1] or 0), int(form[3] or 1)
   kept = [s for s in found if s >= first and (s - first) % every == 0]

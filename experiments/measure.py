@@ -50,7 +50,7 @@ _CHECKPOINTS = flags.DEFINE_string(
   'hub:ORG/NAME, with more names behind commas.',
 )
 _STEPS = flags.DEFINE_string(
-  'steps', '', 'FIRST:LAST, both included, or FIRST:LAST:EVERY.'
+  'steps', '', 'FIRST:LAST, both included, FIRST:LAST:EVERY, or one step.'
 )
 _DRY_RUN = flags.DEFINE_bool(
   'dry_run', False, 'Of a release: print what it takes, and measure nothing.'
@@ -99,8 +99,9 @@ def _of_run(arguments: list[str]) -> None:
   )  # fmt: skip
   if not processes.leads():
     return
+  plural = '' if done.checkpoints == 1 else 's'
   apps.say(
-    f'{", ".join(names)}: {done.checkpoints} checkpoints added. Next: '
+    f'{", ".join(names)}: {done.checkpoints} checkpoint{plural} added. Next: '
     f'{apps.CALLED}report --workdir={workdir}'
   )
   if done.failed:

@@ -165,7 +165,8 @@ def too_few(found: Mapping[str, Mapping[str, object]]) -> list[str]:
     few = [f'{n} ({v})' for n, v in measures.items() if isinstance(v, int)]
     if few:
       rows.append(
-        f'{run} has too few checkpoints of {_joined(few)}: it takes '
-        f'{precedence.LEAST} to say when a measure changes.'
+        f'{run} has too few checkpoints of {_joined(few)} at which behaviour '
+        f'was measured, too: it takes {precedence.LEAST} to say which changes '
+        'first.'
       )
   return rows

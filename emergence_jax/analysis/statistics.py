@@ -36,11 +36,12 @@ class Estimate:
     """`0.25 [0.1, 0.4] (8)`, or the value alone and that it is alone."""
     if not self.count:
       return '–'
-    number = 'never' if np.isinf(self.value) else f'{self.value:{digits}}'
+    number = 'not yet' if np.isinf(self.value) else f'{self.value:{digits}}'
     if not self.has_interval:
       return f'{number} ({self.count}, no interval)'
     ends = (
-      'never' if np.isinf(x) else f'{x:{digits}}' for x in (self.low, self.high)
+      'not yet' if np.isinf(x) else f'{x:{digits}}'
+      for x in (self.low, self.high)
     )
     short = self.level < CONFIDENCE
     level = f', {self.level:.0%} level' if short else ''

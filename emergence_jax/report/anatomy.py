@@ -214,4 +214,4 @@ def _panel(axis, label: str, lines: list[Curve], at: Marks) -> None:
       axis.axvline(step, color=colour, lw=1, ls='--', alpha=0.7)
   axis.set_title(label, loc='left', fontsize=9)
   if len(lines) > 1:
-    axis.legend(fontsize=7, loc='best')
+    axis.legend(fontsize=7, loc='best', ncols=-(-len(lines) // 5))

@@ -22,9 +22,9 @@ from emergence_jax.analysis.study import Study
 
 
 def number(value) -> str:
-  """A cell: four digits, – for nan, never for infinity; text as it is.
+  """A cell: four digits, – for nan; text as it is.
 
-  Steps have all of theirs.
+  Steps have all of theirs; infinity is one that has not come by the end.
 
   >>> [number(v) for v in (12500.0, 0.00012, 3.14159, 2e9)]
   ['12,500', '0.00012', '3.142', '2e+09']
@@ -33,7 +33,7 @@ def number(value) -> str:
     if np.isnan(value):
       return '–'
     if np.isinf(value):
-      return 'never'
+      return 'not yet'
     return f'{value:,.0f}' if 1e4 <= abs(value) < 1e7 else f'{value:,.4g}'
   if isinstance(value, int | np.integer) and not isinstance(value, bool):
     return f'{value:,}'

@@ -81,7 +81,7 @@ def emergence(loaded, found) -> pd.DataFrame:
 
 
 def floors(loaded, found) -> pd.DataFrame:
-  """Floors of the last layer, beside the value at step 1,000 and the paper's.
+  """Floors of the last layer, beside the first look from step 1,000 on.
 
   A collapse that is not over in every seed may still go lower.
   """
@@ -104,7 +104,7 @@ def floors(loaded, found) -> pd.DataFrame:
         'run': name, 'task': task, 'at step 0': text['initial'],
         'floor': text['floor'], 'its step': text['floor_step'],
         'over': 'yes' if tables.have_ended(run.data, [task]) else 'not yet',
-        'at step 1,000': text['at_first_look'],
+        'first from step 1,000 on': text['at_first_look'],
         "the paper's floor": float(theirs.iloc[0]) if len(theirs) else np.nan,
       })  # fmt: skip
   return pd.DataFrame(rows)
