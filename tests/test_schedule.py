@@ -64,10 +64,16 @@ def test_no_range_is_all_steps():
     schedule.within([], ':')
 
 
-@pytest.mark.parametrize('text', ['5', '5:9:0', '1:2:3:4', '-1:5', 'a:b', '5-'])
+@pytest.mark.parametrize('text', ['5.0', '5:9:0', '1:2:3:4', '-1:5', 'a:b', '5-'])
 def test_what_is_no_range_of_steps(text):
   with pytest.raises(UserError, match='FIRST:LAST'):
     schedule.within([5], text)
+
+
+def test_a_number_is_one_step():
+  assert schedule.within([0, 5, 10], '5') == [5]
+  with pytest.raises(UserError, match="'7' leaves no checkpoint"):
+    schedule.within([0, 5, 10], '7')
 
 
 @pytest.mark.parametrize(
