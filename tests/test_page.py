@@ -98,6 +98,14 @@ def test_one_event_and_a_seed_of_one_task(tmp_path, emerges):
   assert re.findall(r'<a href="#(\w+)">', nav) == kept
 
 
+def test_measures_that_meet_too_seldom_are_named():
+  data = made_up()
+  data['rankme'] = data.rankme.where(data.step.isin(data.step.values[::20]))
+  answer = text.answer(study.study(as_runs(nano=data), draws=20))
+  count = int(np.isfinite(data.rankme).any(('seed', 'task', 'layer')).sum())
+  assert f'too few checkpoints of RankMe ({count})' in answer
+
+
 def test_answers_when_there_is_little_to_say():
   data = made_up().drop_vars('rankme')
   found = study.study(as_runs(nano=data), draws=20)

@@ -64,7 +64,9 @@ def test_no_range_is_all_steps():
     schedule.within([], ':')
 
 
-@pytest.mark.parametrize('text', ['5.0', '5:9:0', '1:2:3:4', '-1:5', 'a:b', '5-'])
+@pytest.mark.parametrize(
+  'text', ['5.0', '5:9:0', '1:2:3:4', '-1:5', 'a:b', '5-']
+)
 def test_what_is_no_range_of_steps(text):
   with pytest.raises(UserError, match='FIRST:LAST'):
     schedule.within([5], text)

@@ -12,6 +12,7 @@ from rich import table as rich_table
 
 from emergence_jax import files
 from emergence_jax.analysis import (
+  align,
   cadences,
   emergence,
   lengths,
@@ -134,10 +135,9 @@ def answers(found: Study) -> list[Answer]:
   leads = found.tables['leads']
   runs = leads.run.unique() if len(leads) else ()
   if not len(runs):
-    return [Answer('', (
-      'Whether geometry moved first cannot be said: nothing but behaviour was '
-      'measured, or at too few checkpoints.'
-    ))]  # fmt: skip
+    why = ' '.join(align.too_few(found.changes))
+    why = why or 'nothing but behaviour was measured.'
+    return [Answer('', f'Whether geometry moved first cannot be said: {why}')]
   said = [_answer_of(found, run) for run in runs]
   if len(said) == 1:
     return said
@@ -162,12 +162,11 @@ def _answer_of(found: Study, run: str) -> Answer:
       f'{len(one)} events.'
     ))  # fmt: skip
   rows = _tests(found, run=run, tasks='all')
-  rank = [
-    sentence(row) for row in rows[rows.measure == 'RankMe'].itertuples()
-  ] or [
-    'Whether RankMe moved first cannot be said: it was not measured, or at too '
-    'few checkpoints.'
-  ]
+  rank = [sentence(row) for row in rows[rows.measure == 'RankMe'].itertuples()]
+  if not rank:
+    few = found.changes.get(run, {}).get('RankMe')
+    why = align.too_few({run: {'RankMe': few}}) or ['it was not measured.']
+    rank = [f'Whether RankMe moved first cannot be said: {why[0]}']
   more = (
     *_lengths(found, run), *_others(rows[rows.measure != 'RankMe']),
     *_axes(found, run), *_cadences(found, run),
