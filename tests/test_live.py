@@ -4,6 +4,7 @@ import json
 import struct
 
 import pytest
+import wandb
 from wandb.proto import wandb_internal_pb2
 
 from emergence_jax import config as config_lib
@@ -62,6 +63,8 @@ def test_a_run_for_each_seed_with_the_numbers_of_the_timeseries(
   monkeypatch.setenv('WANDB_MODE', 'offline')
   config = config_lib.from_mapping(small.modadd_config())
   loop.run(config, tmp_path, lambda line: None, log='wandb')
+  # Its service writes the files, of which the last lines may yet be to come.
+  wandb.teardown()
   data = timeseries.load(tmp_path)
   for seed in data.seed.values:
     (path,) = (tmp_path / 'wandb').glob(f'offline-run-*-seed-{seed}/*.wandb')

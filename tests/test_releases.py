@@ -267,7 +267,7 @@ def test_folders_that_are_refused(tmp_path):
   with pytest.raises(UserError, match='both of seed 1'):
     folders.find(other)
   with pytest.raises(UserError, match='FIRST:LAST'):
-    folders.select({0: {1: other}}, '5')
+    folders.select({0: {1: other}}, '5.0')
   with pytest.raises(UserError, match='leaves no checkpoint'):
     folders.select({0: {1: other}}, '5:9')
   with pytest.raises(UserError, match='no folder'):
