@@ -28,7 +28,7 @@ def emergence_of_seeds(found: Study, runs: Runs):
     figsize=(8, 1.8 + 0.28 * len(groups)), layout='constrained'
   )
   rng = np.random.default_rng(0)
-  last, counts = max(int(run.data.step.values[-1]), 1), []
+  last = max(int(run.data.step.values[-1]), 1)
   for i, (((_, level), one), middle) in enumerate(zip(groups, medians.value)):
     steps = one.step.values
     got = np.isfinite(steps)
@@ -40,9 +40,9 @@ def emergence_of_seeds(found: Study, runs: Runs):
     if np.isfinite(middle):
       at = max(middle, 1)
       axis.plot([at, at], [i - 0.4, i + 0.4], color='black', lw=2)
-    counts.append(f'{got.sum()}/{got.size}')
   names = [style.short(f'{task} {level}') for (task, level), _ in groups]
   axis.set_yticks(range(len(groups)), names)
+  counts = [f'{row.emerged}/{row.seeds}' for row in medians.itertuples()]
   right = axis.twinx()
   right.set_yticks(range(len(groups)), counts)
   right.set_ylabel('seeds that got there')
