@@ -44,6 +44,10 @@ def define_compile_cache() -> flags.FlagHolder:
 
 def _start() -> None:
   """Makes output and figures independent of where a program is started."""
+  # Threads of LAPACK wait by spinning: where others are busy, of XLA or of a
+  # run beside this one, decompositions take many times as long, and by itself
+  # no less. Read once, when NumPy and SciPy are loaded.
+  os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
   for stream in (sys.stdout, sys.stderr):
     # A locale without the letters must not end a run.
     if hasattr(stream, 'reconfigure'):

@@ -3,7 +3,10 @@
 import os
 import tempfile
 
-import jax
+# Workers of one session share the cores; see `experiments/apps.py`.
+os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
+
+import jax  # noqa: E402
 
 jax.config.update('jax_num_cpu_devices', 2)
 # The same small programs are built again and again; each is compiled once.

@@ -282,6 +282,23 @@ def test_dry_run_leaves_nothing(environment, tmp_path):
   assert not workdir.exists()
 
 
+def test_lapack_has_one_thread_unless_told():
+  code = (
+    'import os, sys, experiments.run\n'
+    'from experiments import apps\n'
+    'assert not {"numpy", "scipy"} & set(sys.modules)\n'
+    'apps._start()\n'
+    'print(os.environ["OPENBLAS_NUM_THREADS"])\n'
+  )
+  for given, found in ((), '1'), ((('OPENBLAS_NUM_THREADS', '3'),), '3'):
+    env = {k: v for k, v in os.environ.items() if not k.startswith('OPENBLAS')}
+    done = subprocess.run(
+      [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True,
+      env={**env, **dict(given)},
+    )  # fmt: skip
+    assert done.stdout.strip() == found, done.stderr
+
+
 def test_help_needs_no_jax(environment):
   code = (
     'import sys, runpy\n'

@@ -14,6 +14,30 @@ from emergence_jax.report import style
 _SCATTER = 0.2
 
 
+def _row_of_seeds(
+  axis, i: int, steps, middle: float, last: int, scatter, **own
+):
+  """Row `i`: a dot where a seed emerged, a triangle at the end where not."""
+  got = np.isfinite(steps)
+  y = i + scatter
+  x = np.maximum(np.where(got, steps, last), 1)
+  axis.plot(x[got], y[got], 'o', ls='none', ms=5, alpha=0.6, **own)
+  axis.plot(x[~got], y[~got], '>', ls='none', ms=5, mfc='none', **own)
+  if np.isfinite(middle):
+    at = max(middle, 1)
+    axis.plot([at, at], [i - 0.4, i + 0.4], color='black', lw=2)
+
+
+def _marks_of_seeds(last: int) -> list[Line2D]:
+  grey = dict(ls='none', color='grey')
+  return [
+    Line2D([], [], marker='o', label='a seed', **grey),
+    Line2D([], [], color='black', lw=2, label='median'),
+    Line2D([], [], marker='>', mfc='none', label=f'not by step {last:,.0f}',
+           **grey),
+  ]  # fmt: skip
+
+
 def emergence_of_seeds(found: Study, runs: Runs):
   """Steps of emergence of every seed of one run, task × level down."""
   (run,) = runs.values()
@@ -30,16 +54,10 @@ def emergence_of_seeds(found: Study, runs: Runs):
   rng = np.random.default_rng(0)
   last = max(int(run.data.step.values[-1]), 1)
   for i, (((_, level), one), middle) in enumerate(zip(groups, medians.value)):
-    steps = one.step.values
-    got = np.isfinite(steps)
-    y = i + rng.uniform(-_SCATTER, _SCATTER, len(steps))
-    x = np.maximum(np.where(got, steps, last), 1)
-    marks = dict(color=colours[level], ls='none', ms=5)
-    axis.plot(x[got], y[got], 'o', alpha=0.6, **marks)
-    axis.plot(x[~got], y[~got], '>', mfc='none', **marks)
-    if np.isfinite(middle):
-      at = max(middle, 1)
-      axis.plot([at, at], [i - 0.4, i + 0.4], color='black', lw=2)
+    scatter = rng.uniform(-_SCATTER, _SCATTER, len(one))
+    _row_of_seeds(
+      axis, i, one.step.values, middle, last, scatter, color=colours[level]
+    )
   names = [style.short(f'{task} {level}') for (task, level), _ in groups]
   axis.set_yticks(range(len(groups)), names)
   counts = [f'{row.emerged}/{row.seeds}' for row in medians.itertuples()]
@@ -53,14 +71,11 @@ def emergence_of_seeds(found: Study, runs: Runs):
   axis.set(xscale='log', xlabel='step of emergence')
   axis.axvline(last, color='grey', lw=1, ls=':')
   figure.legend(
-    handles=[
-      Line2D([], [], marker='o', ls='none', color='grey', label='a seed'),
-      Line2D([], [], color='black', lw=2, label='median'),
-      Line2D([], [], marker='>', ls='none', color='grey', mfc='none',
-             label=f'not by step {last:,.0f}'),
-    ],
-    loc='outside lower center', ncols=3, fontsize=8,
-  )  # fmt: skip
+    handles=_marks_of_seeds(last),
+    loc='outside lower center',
+    ncols=3,
+    fontsize=8,
+  )
   axis.set_title(
     f'When each seed of {style.short(run.label)} got there: accuracy '
     f'{emergence.WORDS[emergence.RULE_OF_EVENTS]}',
