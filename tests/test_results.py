@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from emergence_jax import store
+from emergence_jax.types import UserError
 from experiments.results import tables
 from tests import apps
 
@@ -36,6 +37,14 @@ def test_another_number_is_noticed(tmp_path, monkeypatch):
   assert 'by hand' not in after and '| nano |' in after
   assert after.endswith('<!-- end -->\nA text stays.\n')
   assert app.filled(after, app.Studies()) == after
+
+
+def test_a_table_without_rows_is_refused():
+  from experiments.results import __main__ as app
+
+  page = '<!-- table precedence medium_long -->\n<!-- end -->\n'
+  with pytest.raises(UserError, match="'precedence' of medium_long has no row"):
+    app.filled(page, app.Studies())
 
 
 def test_every_figure_and_run_of_the_page_is_there():

@@ -45,11 +45,22 @@ class Studies:
 
 
 def filled(page: str, studies: Studies) -> str:
-  """RESULTS.md with its tables made again."""
+  """RESULTS.md with its tables made again.
+
+  Raises:
+    UserError: if the analysis has no row for one of them.
+  """
+  from emergence_jax.types import UserError
 
   def table(match: re.Match) -> str:
     head, name, folders, end = match.groups()
-    frame = tables.TABLES[name](*studies.of(folders.split()))
+    loaded, found = studies.of(folders.split())
+    if name in found.tables and found.tables[name].empty:
+      raise UserError(
+        f"the table '{name}' of{folders} has no row, as where too few "
+        'checkpoints have both measures; take it out of RESULTS.md.'
+      )
+    frame = tables.TABLES[name](loaded, found)
     return f'{head}{tables.markdown(frame)}\n{end}'
 
   return _TABLE.sub(table, page)
