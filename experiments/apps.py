@@ -43,7 +43,7 @@ def define_compile_cache() -> flags.FlagHolder:
 
 
 def _start() -> None:
-  """Makes output and figures independent of where a program is started."""
+  """Makes output, figures and speed independent of where it is started."""
   # Threads of LAPACK wait by spinning: where others are busy, of XLA or of a
   # run beside this one, decompositions take many times as long, and by itself
   # no less. Read once, when NumPy and SciPy are loaded.
