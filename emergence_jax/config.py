@@ -87,17 +87,34 @@ class CheckpointsConfig:
 
   Attributes:
     schedule: see `schedule.checkpoint_steps`.
+    save_every: save the population at every n-th of its steps. A kill costs
+      what lies behind the newest, which is computed again to the same bits; so
+      does a signal if measures compare a checkpoint with the one before.
     keep: newest saved populations to keep; 0 keeps all.
-    keep_period: also keep those of steps that are multiples of it; 0: none.
+    keep_period: also save and keep those of steps that are multiples of it;
+      0: none.
   """
 
   schedule: str = '20:1000,100:10000,500:50000,2000'
+  save_every: int = 1
   keep: int = 3
   keep_period: int = 0
 
   def __post_init__(self):
+    limits.check('config.checkpoints.save_every', self.save_every, 1)
     for name in ('keep', 'keep_period'):
       limits.check(f'config.checkpoints.{name}', getattr(self, name), 0)
+
+  def saved(self, steps: np.ndarray) -> list[int]:
+    """At which of the schedule's steps, increasing, the population is saved.
+
+    At the last one always.
+    """
+    is_saved = np.arange(len(steps)) % self.save_every == 0
+    if self.keep_period:
+      is_saved |= steps % self.keep_period == 0
+    is_saved[-1:] = True
+    return steps[is_saved].tolist()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -72,12 +72,13 @@ def timeseries_bytes(config: config_lib.Config) -> int:
 
 def saved_count(config: config_lib.Config) -> int:
   """Saved populations on the disk at the end of a run."""
-  steps, options = config.steps, config.checkpoints
+  options = config.checkpoints
+  steps = options.saved(config.steps)
   if not options.keep:
     return len(steps)
-  kept = set(steps[-options.keep :].tolist())
+  kept = set(steps[-options.keep :])
   if options.keep_period:
-    kept |= {s for s in steps.tolist() if s % options.keep_period == 0}
+    kept |= {s for s in steps if s % options.keep_period == 0}
   return len(kept)
 
 

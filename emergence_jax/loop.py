@@ -97,8 +97,9 @@ def _start(workdir, config, programs, checkpoints, say):
   restored = checkpoints.restore_latest(programs.abstract_population, say)
   if restored is None:
     rows = processes.agreed(lambda: timeseries.reached(workdir))
-    # A kill can leave two rows before the first checkpoint is on the disk.
-    if len(rows) > 2:
+    # A kill can leave the rows up to the second save, by which the first is on
+    # the disk.
+    if len(rows) > 1 + config.checkpoints.save_every:
       raise UserError(
         f'{workdir} holds {len(rows)} measured checkpoints, up to step '
         f'{rows[-1]:,}, and no population to go on from: beginning again would '

@@ -54,6 +54,7 @@ BAD = {
   'task.batch_size': (*NOT_NEGATIVE, 10**6),
   'task.symmetric': BOOLS,
   'task.name': ('', 'x', None, 3, [1], {}),
+  'checkpoints.save_every': COUNTS,
   'checkpoints.keep': NOT_NEGATIVE,
   'checkpoints.keep_period': NOT_NEGATIVE,
   'checkpoints.schedule': (

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -15,7 +16,7 @@ from tensorboardX.proto import event_pb2
 
 from emergence_jax import checkpoints, loop, programs, rows, store, timeseries
 from emergence_jax import config as config_lib
-from emergence_jax.sources import training
+from emergence_jax.sources import base, training
 from emergence_jax.types import Status, UserError
 from tests import small
 
@@ -131,6 +132,71 @@ def test_sigterm_saves_and_the_rest_is_the_same(
     loop.Outcome.FINISHED
   )
   assert any(f'checkpoint of step {step}' in line for line in lines)
+  xr.testing.assert_identical(
+    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
+  )
+
+
+@pytest.fixture(scope='module')
+def saved_seldom(tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('seldom')
+  config = small.modadd_config(8, checkpoints=dict(save_every=3, keep=0))
+  assert run(workdir, config) is loop.Outcome.FINISHED
+  return workdir, config
+
+
+def test_populations_saved_at_every_third_checkpoint(saved_seldom):
+  workdir, _ = saved_seldom
+  with checkpoints.Checkpoints(workdir, read_only=True) as saved:
+    assert saved.steps() == [0, 6, 8]
+  assert timeseries.reached(workdir) == [0, 2, 4, 6, 8]
+
+
+@pytest.mark.parametrize(
+  'step,goes_on_from',
+  # Behind step 2 the barrier wants the population of the row before.
+  [(1, 1), (2, 2), (3, 1), (6, 0), (7, 7)],
+)
+def test_stopped_between_saves_the_rest_is_the_same(
+  saved_seldom, tmp_path, monkeypatch, step, goes_on_from
+):
+  finished, config = saved_seldom
+  monkeypatch.setattr(training.Pacer, 'next', lambda self, remaining: 1)
+  if step == 3:
+    with monkeypatch.context() as patch:
+      stopping_at(patch, 1)
+      assert run(tmp_path, config) is loop.Outcome.STOPPED
+  with monkeypatch.context() as patch:
+    stopping_at(patch, step)
+    assert run(tmp_path, config) is loop.Outcome.STOPPED
+  lines = []
+  assert run(tmp_path, config, lines.append) is loop.Outcome.FINISHED
+  said = [s for s in lines if s.startswith('going on from the checkpoint')]
+  assert re.findall(r'step (\d+)', said[0]) == [str(goes_on_from)]
+  xr.testing.assert_identical(
+    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
+  )
+
+
+def test_a_kill_between_two_saves_costs_no_bit(
+  saved_seldom, tmp_path, monkeypatch
+):
+  finished, config = saved_seldom
+  take = base.take
+
+  def dying(source, step, names):
+    if step == 4:
+      raise KeyboardInterrupt
+    return take(source, step, names)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(base, 'take', dying)
+    with pytest.raises(KeyboardInterrupt):
+      run(tmp_path, config)
+  assert timeseries.reached(tmp_path) == [0, 2]
+  lines = []
+  assert run(tmp_path, config, lines.append) is loop.Outcome.FINISHED
+  assert any('checkpoint of step 0; 1 rows past it' in s for s in lines)
   xr.testing.assert_identical(
     timeseries.load(tmp_path).load(), timeseries.load(finished).load()
   )

@@ -49,7 +49,7 @@ class Pacer:
 
 @dataclasses.dataclass
 class Training:
-  """A `Source` that trains, and saves its population behind every row.
+  """A `Source` that trains, and saves its population behind its rows.
 
   Attributes:
     config: of the run.
@@ -87,6 +87,7 @@ class Training:
   def __post_init__(self):
     self._finite = np.ones(self.config.seeds.count, bool)
     self._previous = self._before()
+    self._saved = frozenset(self.config.checkpoints.saved(self.config.steps))
 
   @property
   def seeds(self) -> Sequence[int]:
@@ -185,14 +186,24 @@ class Training:
     self._meet()
     return self.stopped_by is not None
 
+  def _is_to_be_saved(self) -> bool:
+    """Whether the population as it stands is to be saved."""
+    there = self.checkpoints.steps()
+    if self.step in there:  # stopped before its first step
+      return False
+    row = self._last_row()
+    if self.programs.pairs and row not in (None, self.step, *there):
+      # The next row would lack its partner: better to go on from before both.
+      return False
+    return bool(self.stopped_by) or self.step in self._saved
+
   def after(self, step):
-    """Saves the population; whether nobody asked to stop."""
+    """Saves the population, if it is time; whether nobody asked to stop."""
     if self.programs.pairs and self.step == step:
       self._previous = self.programs.copy(self.population.params)
     began = time.monotonic()
     self.lock.check()
-    # One that was stopped before its first step is there already.
-    if self.step not in self.checkpoints.steps():
+    if self._is_to_be_saved():
       self.checkpoints.save(self.population)
     self.clock.record(self.step)
     self.forecast.done(SAVING, time.monotonic() - began)
