@@ -59,6 +59,17 @@ def test_equal_rows_have_one_value(shape):
   assert np.all(values[1:] < _EPSILONS * values[0])
 
 
+@pytest.mark.parametrize('exponent', [-10, -19, -20, -21, -22, -23, -37])
+@pytest.mark.parametrize('shape', [(40, 33), (200, 40)])
+def test_small_columns_do_not_stretch_the_others(shape, exponent):
+  """Their squares leave float32; of equal columns rounding leaves such."""
+  a_ND = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+  a_ND[:, :5] *= np.float32(10.0**exponent)
+  exact = _exact(a_ND)
+  error = np.abs(np.asarray(_values(a_ND)) - exact)
+  assert error.max() <= _EPSILONS * exact[0]
+
+
 def test_zero_has_zeros():
   np.testing.assert_allclose(_values(jnp.zeros((6, 4))), 0, atol=1e-6)
 

@@ -26,6 +26,10 @@ def _reflector(x_N: jax.Array, i: jax.Array) -> jax.Array:
   """
   place = jnp.arange(x_N.shape[-1])
   x_N = jnp.where(place >= i, x_N, 0)
+  # Of equal columns the second leaves rounding, the third rounding of that, and
+  # so on to values whose squares leave the type: they would stretch the others.
+  most = jnp.max(jnp.abs(x_N), -1, keepdims=True)
+  x_N = x_N / jnp.where(most > 0, most, 1)
   norm = jnp.sqrt(jnp.sum(x_N * x_N, -1, keepdims=True))
   # Away from x, so that nothing cancels.
   away = jnp.where(x_N < 0, -norm, norm)
