@@ -53,6 +53,18 @@ def test_other_tasks_levels_and_seeds_are_named():
   assert found.tables['invariance'].set_index('task').runs['MUL'] == 2
 
 
+def test_floors_go_by_the_names_of_the_runs_that_have_one():
+  blank = made_up()
+  blank['rankme'] = blank.rankme.where(blank.task != 'MUL')
+  runs = as_runs(nano=made_up(), micro=blank, small=made_up())
+  table = tables.invariance_table(runs).set_index('task')
+  named = table.floors.str.findall('nano|micro|small')
+  assert named['MUL'] == ['nano', 'small'] and table.runs['MUL'] == 2
+  assert named['ADD'] == ['nano', 'micro', 'small']
+  found = study.study(runs, draws=20).findings
+  assert np.isfinite(found['floor MUL'].estimate.value)
+
+
 def test_two_runs_of_a_size_are_named():
   both = as_runs(nano=made_up())
   both['nano (more)'] = both['nano']

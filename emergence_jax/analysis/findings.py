@@ -136,7 +136,7 @@ def _floors(runs: Runs) -> dict[str, Finding]:
   found = {}
   for task in HARD:
     found[f'floor {task}'] = finding(
-      statistics.over_runs(list(own[task].values())), ranked,
+      statistics.over_runs(list(own.get(task, {}).values())), ranked,
       is_final=_collapsed(task),
     )  # fmt: skip
     if len(shared.get(task, ())) > 1:

@@ -32,6 +32,15 @@ class Estimate:
     """Whether there were seeds enough for an interval."""
     return not (np.isnan(self.low) or np.isnan(self.high))
 
+  def within(self, least: float, most: float) -> 'Estimate':
+    """The same, of a quantity that has bounds.
+
+    >>> Estimate(0.9, 0.7, 1.1, 4).within(-1, 1).high
+    1.0
+    """
+    low, high = np.clip([self.low, self.high], least, most).tolist()
+    return dataclasses.replace(self, low=low, high=high)
+
   def text(self, digits: str = '.3g') -> str:
     """`0.25 [0.1, 0.4] (8)`, or the value alone and that it is alone."""
     if not self.count:

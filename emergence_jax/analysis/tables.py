@@ -102,7 +102,7 @@ def top_down_table(runs) -> pd.DataFrame:
       if name == 'order':
         mean = np.full(len(hits), np.nan)
         np.divide(hits, known, out=mean, where=known > 0)
-        estimate = statistics.mean_interval(mean)
+        estimate = statistics.mean_interval(mean).within(-1, 1)
       else:
         estimate = statistics.shares([hits], [known])
       rows.append({'run': run, 'test': name, **_cells(estimate)})
@@ -136,13 +136,14 @@ def have_emerged(data: xr.Dataset) -> bool:
 
 
 def floors_by_task(runs) -> dict[str, dict[str, np.ndarray]]:
-  """Task → run → floors [S]."""
+  """Task → run → floors [S], of the runs that have one of the task."""
   floors: dict[str, dict[str, np.ndarray]] = {}
   for run, one_run in runs.items():
     data = one_run.data
     if 'rankme' in data:
       for task, column in zip(data.task.values, floors_of(data).T):
-        floors.setdefault(str(task), {})[run] = column
+        if np.isfinite(column).any():
+          floors.setdefault(str(task), {})[run] = column
   return floors
 
 
@@ -236,7 +237,7 @@ def prediction_table(runs) -> pd.DataFrame:
   for run, events in ready.items():
     rows.append({
       'run': run, 'quantity': 'spearman', 'ties': 0,
-      **_cells(statistics.mean_interval(spearman_of(events))),
+      **_cells(statistics.mean_interval(spearman_of(events)).within(-1, 1)),
     })  # fmt: skip
     for name in PAIRS:
       agree, decided, ties = concordance_of(events, name)
