@@ -74,4 +74,7 @@ def variants_table(runs: Runs) -> pd.DataFrame:
 
 
 def _cells(values: dict[str, tuple[float, float]]) -> dict[str, str]:
-  return {t: f'{a:.3g} → {b:.3g}' for t, (a, b) in values.items()}
+  return {
+    t: '–' if np.isnan([a, b]).all() else f'{a:.3g} → {b:.3g}'
+    for t, (a, b) in values.items()
+  }

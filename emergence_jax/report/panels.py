@@ -32,17 +32,19 @@ from emergence_jax.report import (
 
 def depth_map(run: str, data: xr.Dataset):
   """RankMe over layers and steps, median over seeds, a panel a task."""
-  tasks = [str(t) for t in data.task.values]
+  median = data.rankme.median('seed').transpose('task', 'layer', 'step')
+  due = np.isfinite(median)
+  # Of some tasks it may never have been measured.
+  has_any = due.any(('layer', 'step')).values
+  if has_any.any():
+    median = median.isel(task=has_any, step=due.any(('task', 'layer')).values)
+  tasks = [str(t) for t in median.task.values]
   columns = min(4, len(tasks))
   rows = -(-len(tasks) // columns)
   figure, axes = style.subplots(
     rows, columns, squeeze=False, sharex=True, sharey=True,
     layout='constrained', figsize=(3.2 * columns + 1, 2.1 * rows + 0.8),
   )  # fmt: skip
-  median = data.rankme.median('seed').transpose('task', 'layer', 'step')
-  due = np.isfinite(median).any(('task', 'layer')).values
-  if due.any():
-    median = median.isel(step=due)
   step = median.step.values.astype(float)
   # Checkpoints are drawn as wide as they lie apart.
   edges = np.r_[step[0], (step[1:] + step[:-1]) / 2, step[-1]]
@@ -57,8 +59,9 @@ def depth_map(run: str, data: xr.Dataset):
     figure.colorbar(mesh, ax=axis)
   for axis in axes.flat[len(tasks) :]:
     axis.set_axis_off()
-  for axis in axes[-1]:
+  for axis in axes.flat[: len(tasks)][-columns:]:  # the lowest of each column
     axis.set_xlabel('training step')
+    axis.tick_params(labelbottom=True)
   axes[0, 0].set_ylabel('layer')
   figure.suptitle(f'{run}: RankMe (dimensions) by layer, median over seeds')
   return figure
