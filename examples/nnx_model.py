@@ -86,7 +86,7 @@ def main():
     'gradcov': {'batches': 8, 'batch_size': 8, 'prefix': 256},
   })  # fmt: skip
   for name, params in {
-    'at random': MODEL.init(jax.random.key(0)), 'trained': train(60),
+    'at random': MODEL.init(jax.random.key(0)), 'trained': train(200),
   }.items():  # fmt: skip
     found = measure(params)
     print(

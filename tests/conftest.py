@@ -3,6 +3,10 @@
 import os
 import tempfile
 
+from tests import small
+
+# Tests compile much and compute little.
+os.environ.setdefault('XLA_FLAGS', small.QUICK['XLA_FLAGS'])
 # Workers of one session share the cores; see `experiments/apps.py`.
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
