@@ -237,8 +237,13 @@ def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
       watched.profile.close()
       shown.close()
   checkpoints.wait()
-  stop.name = source.stopped_by
-  return Outcome.STOPPED if stop.name else Outcome.FINISHED
+  if source.stopped_by is None:
+    return Outcome.FINISHED
+  kept = 'and saved'
+  if source.step not in checkpoints.steps():
+    kept = f'and saved up to step {checkpoints.steps()[-1]:,}'
+  say(f'stopped by {source.stopped_by} {kept}; {_resume_hint(workdir)}')
+  return Outcome.STOPPED
 
 
 def _make_room(workdir, config, say) -> None:
@@ -339,12 +344,9 @@ def run(
         ) as checkpoints,
       ):
         watched = _Watched(traced, log)
-        outcome = _run(config, workdir, checkpoints, stop, lock, say, watched)
+        return _run(config, workdir, checkpoints, stop, lock, say, watched)
     except Exception as error:
       explained = _explained(error, workdir, lock)
       if explained is None or isinstance(error, UserError):
         raise
       raise explained from error
-  if outcome is Outcome.STOPPED:
-    say(f'stopped by {stop.name} and saved; {_resume_hint(workdir)}')
-  return outcome

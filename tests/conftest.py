@@ -3,6 +3,8 @@
 import os
 import tempfile
 
+import pytest
+
 from tests import small
 
 # Tests compile much and compute little.
@@ -32,3 +34,14 @@ def pytest_collection_modifyitems(items):
 
 # Needs PyTorch and transformers, and is run by hand.
 collect_ignore = ['make_parity.py']
+
+
+@pytest.fixture(scope='session')
+def finished(tmp_path_factory):
+  """The folder of a run of `small.modadd_config`, not to be changed."""
+  from emergence_jax import config, loop
+
+  workdir = tmp_path_factory.mktemp('finished')
+  checked = config.from_mapping(small.modadd_config())
+  assert loop.run(checked, workdir, lambda line: None).name == 'FINISHED'
+  return workdir

@@ -2,10 +2,7 @@
 
 import errno
 import json
-import os
-import re
 import shutil
-import signal
 import struct
 
 import jax
@@ -14,22 +11,14 @@ import pytest
 import xarray as xr
 from tensorboardX.proto import event_pb2
 
-from emergence_jax import checkpoints, loop, programs, rows, store, timeseries
+from emergence_jax import checkpoints, loop, programs, rows, timeseries
 from emergence_jax import config as config_lib
-from emergence_jax.sources import base, training
 from emergence_jax.types import Status, UserError
 from tests import small
 
 
 def run(workdir, config, say=lambda line: None):
   return loop.run(config_lib.from_mapping(config), workdir, say)
-
-
-@pytest.fixture(scope='module')
-def finished(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('finished')
-  assert run(workdir, small.modadd_config()) is loop.Outcome.FINISHED
-  return workdir
 
 
 def test_the_timeseries_is_whole(finished):
@@ -93,193 +82,6 @@ def test_a_foreign_folder_is_refused(tmp_path):
   (tmp_path / 'thesis.tex').write_text('precious')
   with pytest.raises(UserError, match='holds no run'):
     run(tmp_path, small.modadd_config())
-
-
-def test_a_run_killed_at_its_very_beginning_goes_on(tmp_path):
-  (tmp_path / 'env.json').write_text('{}')
-  (tmp_path / 'config.partial').write_text('{"ta')
-  assert run(tmp_path, small.modadd_config()) is loop.Outcome.FINISHED
-
-
-def stopping_at(monkeypatch, step):
-  """Sends SIGTERM to this process in the segment that reaches `step`."""
-  segment = programs.Programs.segment
-
-  def sending(self, population, steps):
-    result = segment(self, population, steps)
-    if int(result[0].step[0]) == step:
-      os.kill(os.getpid(), signal.SIGTERM)
-    return result
-
-  monkeypatch.setattr(programs.Programs, 'segment', sending)
-
-
-@pytest.mark.parametrize('step', [1, 4, 5])
-def test_sigterm_saves_and_the_rest_is_the_same(
-  finished, tmp_path, monkeypatch, step
-):
-  monkeypatch.setattr(training.Pacer, 'next', lambda self, remaining: 1)
-  with monkeypatch.context() as patch:
-    stopping_at(patch, step)
-    lines = []
-    assert run(tmp_path, small.modadd_config(), lines.append) is (
-      loop.Outcome.STOPPED
-    )
-  assert f'--workdir={tmp_path}' in lines[-1] and 'SIGTERM' in lines[-1]
-  assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-  lines.clear()
-  assert run(tmp_path, small.modadd_config(), lines.append) is (
-    loop.Outcome.FINISHED
-  )
-  assert any(f'checkpoint of step {step}' in line for line in lines)
-  xr.testing.assert_identical(
-    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
-  )
-
-
-@pytest.fixture(scope='module')
-def saved_seldom(tmp_path_factory):
-  workdir = tmp_path_factory.mktemp('seldom')
-  config = small.modadd_config(8, checkpoints=dict(save_every=3, keep=0))
-  assert run(workdir, config) is loop.Outcome.FINISHED
-  return workdir, config
-
-
-def test_populations_saved_at_every_third_checkpoint(saved_seldom):
-  workdir, _ = saved_seldom
-  with checkpoints.Checkpoints(workdir, read_only=True) as saved:
-    assert saved.steps() == [0, 6, 8]
-  assert timeseries.reached(workdir) == [0, 2, 4, 6, 8]
-
-
-@pytest.mark.parametrize(
-  'step,goes_on_from',
-  # Behind step 2 the barrier wants the population of the row before.
-  [(1, 1), (2, 2), (3, 1), (6, 0), (7, 7)],
-)
-def test_stopped_between_saves_the_rest_is_the_same(
-  saved_seldom, tmp_path, monkeypatch, step, goes_on_from
-):
-  finished, config = saved_seldom
-  monkeypatch.setattr(training.Pacer, 'next', lambda self, remaining: 1)
-  if step == 3:
-    with monkeypatch.context() as patch:
-      stopping_at(patch, 1)
-      assert run(tmp_path, config) is loop.Outcome.STOPPED
-  with monkeypatch.context() as patch:
-    stopping_at(patch, step)
-    assert run(tmp_path, config) is loop.Outcome.STOPPED
-  lines = []
-  assert run(tmp_path, config, lines.append) is loop.Outcome.FINISHED
-  said = [s for s in lines if s.startswith('going on from the checkpoint')]
-  assert re.findall(r'step (\d+)', said[0]) == [str(goes_on_from)]
-  xr.testing.assert_identical(
-    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
-  )
-
-
-def test_a_kill_between_two_saves_costs_no_bit(
-  saved_seldom, tmp_path, monkeypatch
-):
-  finished, config = saved_seldom
-  take = base.take
-
-  def dying(source, step, names):
-    if step == 4:
-      raise KeyboardInterrupt
-    return take(source, step, names)
-
-  with monkeypatch.context() as patch:
-    patch.setattr(base, 'take', dying)
-    with pytest.raises(KeyboardInterrupt):
-      run(tmp_path, config)
-  assert timeseries.reached(tmp_path) == [0, 2]
-  lines = []
-  assert run(tmp_path, config, lines.append) is loop.Outcome.FINISHED
-  assert any('checkpoint of step 0; 1 rows past it' in s for s in lines)
-  xr.testing.assert_identical(
-    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
-  )
-
-
-def test_a_signal_while_a_row_is_measured_does_not_wait_for_its_end(
-  finished, tmp_path, monkeypatch
-):
-  """The population is saved, and the row measured on going on."""
-  measured = []
-  bind = programs.Programs._bind
-
-  def sending(program, inputs, pair):
-    call = bind(program, inputs, pair)
-
-    def one(population, previous=None):
-      measured.append(population.now())
-      if measured.count(4) == 1 and measured[-1] == 4:
-        os.kill(os.getpid(), signal.SIGTERM)
-      return call(population, previous)
-
-    return one
-
-  with monkeypatch.context() as patch:
-    patch.setattr(programs.Programs, '_bind', staticmethod(sending))
-    assert run(tmp_path, small.modadd_config()) is loop.Outcome.STOPPED
-  assert measured.count(2) == 3 and measured.count(4) == 1
-  assert timeseries.reached(tmp_path) == [0, 2]
-  lines = []
-  assert run(tmp_path, small.modadd_config(), lines.append) is (
-    loop.Outcome.FINISHED
-  )
-  assert any('checkpoint of step 4' in line for line in lines)
-  xr.testing.assert_identical(
-    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
-  )
-
-
-@pytest.mark.parametrize('name', ['SIGTERM', 'SIGHUP', 'SIGINT'])
-def test_a_signal_while_a_resumed_run_compiles(
-  finished, tmp_path, monkeypatch, name
-):
-  """There is nothing new to save, and that is no error."""
-  monkeypatch.setattr(training.Pacer, 'next', lambda self, remaining: 1)
-  with monkeypatch.context() as patch:
-    stopping_at(patch, 4)
-    run(tmp_path, small.modadd_config())
-  compile_ = programs.Programs.compile
-
-  def signalled(self):
-    os.kill(os.getpid(), getattr(signal, name))
-    return compile_(self)
-
-  with monkeypatch.context() as patch:
-    patch.setattr(programs.Programs, 'compile', signalled)
-    lines = []
-    assert run(tmp_path, small.modadd_config(), lines.append) is (
-      loop.Outcome.STOPPED
-    )
-    assert name in lines[-1]
-  assert run(tmp_path, small.modadd_config()) is loop.Outcome.FINISHED
-  xr.testing.assert_identical(
-    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
-  )
-
-
-def test_a_barrier_without_the_checkpoint_before_says_so(tmp_path, monkeypatch):
-  """Stopped between checkpoints, with only the newest population kept."""
-  config = small.modadd_config(checkpoints=dict(keep=1))
-  monkeypatch.setattr(training.Pacer, 'next', lambda self, remaining: 1)
-  with monkeypatch.context() as patch:
-    stopping_at(patch, 3)
-    run(tmp_path, config)
-  lines = []
-  monkeypatch.setattr(
-    loop.progress_lib.Progress, 'say', lambda self, line: lines.append(line)
-  )
-  assert run(tmp_path, config) is loop.Outcome.FINISHED
-  assert any('step 2 is gone' in line for line in lines)
-  barrier = timeseries.load(tmp_path).loss_barrier
-  assert np.isfinite(barrier).all('seed').values.tolist() == [
-    False, True, False, True,
-  ]  # fmt: skip
 
 
 def full_disk(*args, **kwargs):
@@ -384,31 +186,6 @@ def test_layout_may_change(finished, tmp_path):
   run(tmp_path, config)
   a, b = timeseries.load(tmp_path), timeseries.load(finished)
   np.testing.assert_allclose(a.train_loss, b.train_loss, rtol=1e-4)
-
-
-def test_a_run_of_before_keys_were_renamed_goes_on(
-  finished, tmp_path, monkeypatch
-):
-  """By the names of now; and its bits are the same."""
-  monkeypatch.setattr(training.Pacer, 'next', lambda self, remaining: 1)
-  with monkeypatch.context() as patch:
-    stopping_at(patch, 4)
-    run(tmp_path, small.modadd_config())
-  path = tmp_path / 'timeseries.zarr' / 'zarr.json'
-  document = json.loads(path.read_text(encoding='utf-8'))
-  raw = json.loads(document['attributes']['config'])
-  raw['seeds'] |= {'chunk': 0, 'devices': 0}
-  document['attributes']['config'] = json.dumps(raw, sort_keys=True)
-  path.write_text(json.dumps(document), encoding='utf-8')
-  store._seal(tmp_path / 'timeseries.zarr')
-  (tmp_path / 'config.json').write_text(json.dumps(raw), encoding='utf-8')
-  lines = []
-  outcome = run(tmp_path, small.modadd_config(), lines.append)
-  assert outcome is loop.Outcome.FINISHED
-  assert not any('damaged' in line for line in lines)
-  xr.testing.assert_equal(
-    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
-  )
 
 
 def test_a_profile_of_some_steps_changes_no_bit(finished, tmp_path):

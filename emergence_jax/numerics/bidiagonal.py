@@ -13,6 +13,8 @@ edition, sections 5.1, 5.2, 8.4 and 8.6.
 import jax
 import jax.numpy as jnp
 
+from emergence_jax.numerics import leaves
+
 # Columns that are reflected before the others are, and steps of a recurrence
 # in one kernel.
 _PANEL, _UNROLL = 32, 32
@@ -28,8 +30,7 @@ def _reflector(x_N: jax.Array, i: jax.Array) -> jax.Array:
   x_N = jnp.where(place >= i, x_N, 0)
   # Of equal columns the second leaves rounding, the third rounding of that, and
   # so on to values whose squares leave the type: they would stretch the others.
-  most = jnp.max(jnp.abs(x_N), -1, keepdims=True)
-  x_N = x_N / jnp.where(most > 0, most, 1)
+  x_N = x_N / leaves.power_of_two(jnp.max(jnp.abs(x_N), -1, keepdims=True))
   norm = jnp.sqrt(jnp.sum(x_N * x_N, -1, keepdims=True))
   # Away from x, so that nothing cancels.
   away = jnp.where(x_N < 0, -norm, norm)
