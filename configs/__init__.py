@@ -1,1 +1,1 @@
-"""Configurations of runs; each file opens with the command that runs it."""
+"""Thin files for `--config=configs/NAME.py`; the presets are the package's."""

@@ -41,7 +41,7 @@ myst_enable_extensions = ['colon_fence']
 
 def _table(columns, rows) -> list[str]:
   """Lines of a table, whose cells may have bars of their own."""
-  from experiments.bench.tables import grid
+  from experiments.bench.formatting import grid
 
   return grid(
     columns, [[str(c).replace('|', '&#124;') for c in row] for row in rows]
@@ -70,7 +70,7 @@ def _variables() -> str:
 
 def _statuses() -> str:
   """Numbers and words of all statuses."""
-  from emergence_jax.types import Status
+  from emergence_jax.base.types import Status
 
   rows = [(int(s), f'`{s.name}`', s.words) for s in Status]
   return '\n'.join(_table(['number', 'name', 'in words'], rows)) + '\n'
@@ -78,7 +78,7 @@ def _statuses() -> str:
 
 def _claims() -> str:
   """The paper's claims, and how each is decided."""
-  from emergence_jax.reference import ALGORITHMIC
+  from emergence_jax.analysis.paper import ALGORITHMIC
 
   rows = [
     (claim.text, claim.v1 or claim.later, f'{claim.low:g} … {claim.high:g}',

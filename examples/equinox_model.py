@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 import emergence_jax as ej
-from emergence_jax.models.base import Output
+from emergence_jax.models.protocol import Output
 from emergence_jax.tasks.modular import ModularAddition
 
 TASK = ModularAddition(p=7, train_fraction=0.7)

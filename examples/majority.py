@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax.tasks.base import Task
-from emergence_jax.types import Batch
+from emergence_jax.base.types import Batch
+from emergence_jax.tasks.task import Task
 
 BITS, EQUALS = 7, 2
 

@@ -9,7 +9,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from emergence_jax.models.base import Adapted, Output
+from emergence_jax.models.protocol import Adapted, Output
 
 
 @dataclasses.dataclass(frozen=True)

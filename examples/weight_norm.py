@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from emergence_jax.types import Field, Measure
+from emergence_jax.base.types import Field, Measure
 
 
 def make(objective, *, power: float = 2.0) -> Measure:

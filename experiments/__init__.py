@@ -1,1 +1,1 @@
-"""Programs: thin absl apps over the package."""
+"""What a checkout has besides the package: thin apps, bench and results."""

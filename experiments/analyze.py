@@ -1,36 +1,6 @@
-"""Analyses one or several runs together: tables on the screen and as CSV.
+"""The app `analyze` of the package, as `python -m experiments.analyze`."""
 
-  python -m experiments.analyze --workdir=runs/nano --workdir=runs/micro
-
-For the page that shows the same, see `python -m experiments.report`.
-"""
-
-import shutil
-
-from absl import flags
-
-from experiments import apps, several
-
-flags.adopt_module_key_flags(several)
-
-
-def _analyze(workdirs, out) -> None:
-  """Prints what was found and writes every table."""
-  from emergence_jax.analysis import runs
-  from emergence_jax.report import text, write
-
-  found = write.analyse(runs.load(workdirs), **several.options())
-  width = shutil.get_terminal_size((170, 24)).columns
-  apps.say(text.study(found, max(width, 100)))
-  for path in text.write_tables(found, out):
-    apps.say(f'wrote {path}')
-
-
-def main(argv):
-  """Prints what was found and writes every table."""
-  del argv
-  several.call('analysis', _analyze)
-
+from emergence_jax.cli import command
 
 if __name__ == '__main__':
-  apps.run(main)
+  command.in_checkout('analyze')

@@ -1,29 +1,6 @@
-"""The runs in a folder: task, size, seeds, step, state and age.
+"""The app `list` of the package, as `python -m experiments.list`."""
 
-python -m experiments.list
-python -m experiments.list --folder=/data/runs
-"""
-
-from absl import flags
-
-from experiments import apps, listed
-
-_FOLDER = flags.DEFINE_string('folder', 'runs', 'Folder that holds runs.')
-
-
-def main(argv):
-  """Prints a line for each run, the newest last."""
-  del argv
-  with apps.errors():
-    from emergence_jax import listing
-
-    folder = apps.path('folder', _FOLDER.value)
-    found = listing.runs(folder)
-    if not found:
-      apps.say(f'{folder} holds no runs.')
-      return
-    listed.show(found)
-
+from emergence_jax.cli import command
 
 if __name__ == '__main__':
-  apps.run(main)
+  command.in_checkout('list')

@@ -1,36 +1,6 @@
-"""Joins runs of different seeds into one timeseries.
+"""The app `merge` of the package, as `python -m experiments.merge`."""
 
-  python -m experiments.merge --workdir=runs/a --workdir=runs/b --out=runs/both
-
-The runs have to be of one configuration, all but `config.seeds.first` and
-`count`. What is joined is analysed and reported as one run.
-"""
-
-from absl import flags
-
-from experiments import apps
-
-_WORKDIR = flags.DEFINE_multi_string(
-  'workdir', None, 'Run directory; give the flag for each.', required=True
-)
-_OUT = flags.DEFINE_string(
-  'out', None, 'A new folder for the joined one.', required=True
-)
-
-
-def main(argv):
-  """Joins, and says what came of it."""
-  del argv
-  with apps.errors():
-    from emergence_jax import merging
-
-    workdirs = [apps.path('workdir', w) for w in _WORKDIR.value]
-    out = apps.path('out', _OUT.value)
-    seeds = merging.merge(workdirs, out, apps.say)
-    apps.say(
-      f'{len(seeds)} seeds in {out}. Next: {apps.CALLED}report --workdir={out}'
-    )
-
+from emergence_jax.cli import command
 
 if __name__ == '__main__':
-  apps.run(main)
+  command.in_checkout('merge')

@@ -9,7 +9,7 @@ from tests import small
 
 # Tests compile much and compute little.
 os.environ.setdefault('XLA_FLAGS', small.QUICK['XLA_FLAGS'])
-# Workers of one session share the cores; see `experiments/apps.py`.
+# Workers of one session share the cores; see `emergence_jax/cli/apps.py`.
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 import jax  # noqa: E402
@@ -39,9 +39,10 @@ collect_ignore = ['make_parity.py']
 @pytest.fixture(scope='session')
 def finished(tmp_path_factory):
   """The folder of a run of `small.modadd_config`, not to be changed."""
-  from emergence_jax import config, loop
+  from emergence_jax.config import schema
+  from emergence_jax.running import loop
 
   workdir = tmp_path_factory.mktemp('finished')
-  checked = config.from_mapping(small.modadd_config())
+  checked = schema.from_mapping(small.modadd_config())
   assert loop.run(checked, workdir, lambda line: None).name == 'FINISHED'
   return workdir

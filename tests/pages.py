@@ -4,8 +4,8 @@ import pathlib
 from typing import NamedTuple
 
 from emergence_jax.analysis import study
+from emergence_jax.base.types import Status
 from emergence_jax.report import page, panels
-from emergence_jax.types import Status
 from tests.test_study import as_run, made_up
 
 

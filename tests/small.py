@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from configs import algorithmic, modadd
+from emergence_jax.config.presets import algorithmic, modadd
 
 # For processes that compile much and compute little.
 QUICK = {

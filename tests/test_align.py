@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from configs import algorithmic, modadd
-from emergence_jax import config
 from emergence_jax.analysis import align, runs, study, tables
-from emergence_jax.reference import algorithmic as paper
+from emergence_jax.analysis.paper import algorithmic as paper
+from emergence_jax.config import schema
+from emergence_jax.config.presets import algorithmic, modadd
 from tests.test_study import as_run, as_runs, made_up
 
 
@@ -96,10 +96,10 @@ def test_the_configs_are_the_protocol(size):
 def test_what_a_config_leaves_out_has_its_default():
   short = {'task': {'name': 'algorithmic'}, 'model': {'size': 'nano'}}
   assert paper.deviations(short) == []
-  built = config.from_mapping(short)
+  built = schema.from_mapping(short)
   assert (
     built.optimizer
-    == config.from_mapping(algorithmic.get_config('nano')).optimizer
+    == schema.from_mapping(algorithmic.get_config('nano')).optimizer
   )
   assert built.train.steps == 100_000 and built.task.batch_size == 64
   short['model']['size'] = 'medium'

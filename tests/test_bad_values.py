@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from configs import algorithmic, modadd
-from emergence_jax import config as config_lib
-from emergence_jax.types import UserError
-from experiments import config_flag
+from emergence_jax.base.types import UserError
+from emergence_jax.cli import config_flag
+from emergence_jax.config import schema
+from emergence_jax.config.presets import algorithmic, modadd
 
 NAN, INF = math.nan, math.inf
 COUNTS = (0, -3, 2**31, 10**12, 1.5, NAN, INF, '8', True, None, [1], {})
@@ -130,9 +130,9 @@ def base():
 
 def check(raw):
   """What the app does with a configuration before it writes anything."""
-  config_lib.start_devices(raw)
-  config = config_lib.from_mapping(raw)
-  config_lib.check_devices(config)
+  schema.start_devices(raw)
+  config = schema.from_mapping(raw)
+  schema.check_devices(config)
   return config
 
 

@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 
 from emergence_jax.analysis import study
+from emergence_jax.base.types import Status
 from emergence_jax.report import page
-from emergence_jax.types import Status
 from tests import pages
 from tests.test_study import as_run, as_runs, made_up
 

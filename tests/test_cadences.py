@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from emergence_jax.analysis import cadences, order, rates, series, study
+from emergence_jax.analysis import order, series, study
+from emergence_jax.analysis.paper import cadences, rates
 from emergence_jax.report import text
 from tests.test_study import as_runs, made_up
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emergence_jax import checkpoints
-from emergence_jax.types import Population, UserError
+from emergence_jax.base.types import Population, UserError
+from emergence_jax.store import checkpoints
 
 
 def population(step):

@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emergence_jax.analysis import collapse, concordance
-from emergence_jax.reference import algorithmic as paper
+from emergence_jax.analysis import collapse
+from emergence_jax.analysis.paper import algorithmic as paper
+from emergence_jax.analysis.paper import concordance
 from emergence_jax.tasks import algorithmic
 
 STEPS = np.arange(0, 2001, 20)

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from emergence_jax.types import UserError
-from experiments import command, config_flag
+from emergence_jax.base.types import UserError
+from emergence_jax.cli import command, config_flag
 from tests import small
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -19,7 +19,7 @@ def call(cwd, *words):
   """As the installed script does it: without the current folder first."""
   code = (
     f'import sys; sys.path.insert(0, {str(ROOT)!r}); '
-    'from experiments.command import main; main()'
+    'from emergence_jax.cli.command import main; main()'
   )
   return subprocess.run(
     [sys.executable, '-P', '-c', code, *words], cwd=cwd, capture_output=True,
@@ -30,12 +30,8 @@ def call(cwd, *words):
 def test_help_names_every_app(tmp_path):
   done = call(tmp_path)
   assert done.returncode == 0 and done.stdout == command.usage() + '\n'
-  files = {p.stem for p in (ROOT / 'experiments').glob('*.py')}
-  shared = {
-    '__init__', 'apps', 'command', 'config_flag', 'listed', 'multihost',
-    'several', 'sweep',
-  }  # fmt: skip
-  assert set(command.APPS) == files - shared
+  thin = {p.stem for p in (ROOT / 'experiments').glob('*.py')}
+  assert set(command.APPS) == thin - {'__init__'}
   wrong = call(tmp_path, 'rnu')
   assert wrong.returncode == 1 and "'rnu' is no app" in wrong.stderr
 
@@ -45,10 +41,13 @@ def test_every_app_has_its_help(tmp_path, app):
   done = call(tmp_path, app, '--help')
   example, _, described = done.stdout.partition('\nflags:\n')
   assert f'python -m experiments.{app}' in example
-  sources = [(ROOT / 'experiments' / f'{app}.py').read_text()]
-  imported = re.findall(r'^from experiments import (.+)$', sources[0], re.M)
+  folder = ROOT / 'emergence_jax' / 'cli'
+  sources = [(folder / f'{app}.py').read_text()]
+  imported = re.findall(
+    r'^from emergence_jax.cli import (.+)$', sources[0], re.M
+  )
   for name in set(', '.join(imported).split(', ')) - {'apps'}:
-    sources.append((ROOT / 'experiments' / f'{name}.py').read_text())
+    sources.append((folder / f'{name}.py').read_text())
   names = re.findall(r"DEFINE_\w+\(\s*'(\w+)'", '\n'.join(sources))
   assert names
   for name in names:

@@ -9,7 +9,7 @@ import warnings
 import jax
 import pytest
 
-from emergence_jax import compiling
+from emergence_jax.machine import compiling
 
 ROOT = pathlib.Path(__file__).parents[1]
 # Some programs, compiled as the apps do it.

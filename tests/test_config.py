@@ -5,17 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 
-from configs import algorithmic, modadd
-from emergence_jax import config as config_lib
-from emergence_jax import mesh, older
+from emergence_jax.base.types import UserError
+from emergence_jax.config import older, schema
+from emergence_jax.config.presets import algorithmic, modadd
+from emergence_jax.machine import mesh
 from emergence_jax.models import gpt
-from emergence_jax.types import UserError
 from tests import small
 
 
 @pytest.mark.parametrize('size', [*gpt.SIZES, 'smoke'])
 def test_shipped_sizes(size):
-  config = config_lib.from_mapping(algorithmic.get_config(size))
+  config = schema.from_mapping(algorithmic.get_config(size))
   assert config.objective.num_params() >= 405_248
   if size != 'smoke':
     longer = size in ('medium', 'large', 'xlarge')
@@ -25,7 +25,7 @@ def test_shipped_sizes(size):
 
 def test_the_profile_for_a_cpu_thins_and_changes_no_definition():
   full, thin = (
-    config_lib.from_mapping(algorithmic.get_config(argument))
+    schema.from_mapping(algorithmic.get_config(argument))
     for argument in ('nano', 'nano,cpu')
   )
   assert full.model == thin.model and full.optimizer == thin.optimizer
@@ -47,7 +47,7 @@ def test_the_profile_for_a_cpu_thins_and_changes_no_definition():
 
 @pytest.mark.parametrize('p', ['31', '113', '7'])
 def test_shipped_moduli(p):
-  config = config_lib.from_mapping(modadd.get_config(p))
+  config = schema.from_mapping(modadd.get_config(p))
   assert config.task.p == int(p)
 
 
@@ -86,10 +86,10 @@ def test_messages_name_key_value_and_remedy(path, value, words):
     group = group[name]
   group[last] = value
   if not words:
-    config_lib.from_mapping(raw)
+    schema.from_mapping(raw)
     return
   with pytest.raises(UserError) as caught:
-    config_lib.from_mapping(raw)
+    schema.from_mapping(raw)
   for word in words:
     assert word in str(caught.value)
 
@@ -97,7 +97,7 @@ def test_messages_name_key_value_and_remedy(path, value, words):
 def test_differences_are_named():
   old = {'a': {'b': 1, 'c': 2}, 'd': [1]}
   new = {'a': {'b': 1, 'c': 3}, 'e': 0, 'd': [1]}
-  assert config_lib.differences(old, new) == {'a.c': (2, 3), 'e': (None, 0)}
+  assert schema.differences(old, new) == {'a.c': (2, 3), 'e': (None, 0)}
 
 
 def test_seeds_must_divide_over_devices():
@@ -114,8 +114,8 @@ def test_a_measure_without_options_is_a_difference():
   """A stopped run must not go on without its behaviour, unnoticed."""
   old = {'measures': {'behaviour': {}, 'rank': {'every': 2}}}
   new = {'measures': {'rank': {'every': 2}}}
-  assert config_lib.differences(old, new) == {'measures.behaviour': ({}, None)}
-  assert config_lib.differences(new, old) == {'measures.behaviour': (None, {})}
+  assert schema.differences(old, new) == {'measures.behaviour': ({}, None)}
+  assert schema.differences(new, old) == {'measures.behaviour': (None, {})}
 
 
 def old_names(config):
@@ -132,11 +132,11 @@ def old_names(config):
 
 def test_configurations_with_the_names_of_before():
   new = algorithmic.get_config('nano')
-  old = config_lib.from_mapping(older.modern(old_names(new)))
+  old = schema.from_mapping(older.modern(old_names(new)))
   new.measures.behaviour.examples_at_once = 500
   new.measures.gradcov.batches_at_once = 4
   new.measures.fisher.seeds_at_once = 1
-  now = config_lib.from_mapping(new)
+  now = schema.from_mapping(new)
   assert old.seeds == now.seeds and old.seeds.at_once is None
   for name, spec in now.measures.items():
     given = {k: v for k, v in old.measures[name].options.items() if v}

@@ -12,21 +12,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax import config as config_lib
-from emergence_jax import (
-  damage,
-  files,
-  loop,
-  offline,
-  rows,
-  rundir,
-  store,
-  timeseries,
-)
 from emergence_jax.analysis import runs, study
 from emergence_jax.analysis.runs import Run
+from emergence_jax.base.types import Status, UserError
+from emergence_jax.config import schema
 from emergence_jax.report import run_tables, write
-from emergence_jax.types import Status, UserError
+from emergence_jax.running import loop, offline, rundir
+from emergence_jax.store import damage, files, layout, rows, timeseries
 from experiments.bench import damage as trials
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -69,7 +61,7 @@ def test_every_command_ends_well(subject, command):
 
 def chunk(workdir, name, row):
   """The file of a row of a variable."""
-  place = workdir / store.NAME / name / 'c' / '0' / str(row)
+  place = workdir / layout.NAME / name / 'c' / '0' / str(row)
   return next(p for p in [place, *place.rglob('*')] if p.is_file())
 
 
@@ -85,7 +77,7 @@ def test_a_damaged_row_is_marked_and_measured_again(subject, copy, name, how):
   if name == 'rankme':
     assert np.isnan(found.rankme.isel(step=2)).all()
   xr.testing.assert_equal(found.accuracy, wanted.accuracy)
-  config = config_lib.from_mapping(subject.raw)
+  config = schema.from_mapping(subject.raw)
   lines = []
   assert loop.run(config, copy, lines.append) is loop.Outcome.FINISHED
   assert any(f'{name}/c/0/2' in line for line in lines)
@@ -96,7 +88,7 @@ def test_a_damaged_row_is_marked_and_measured_again(subject, copy, name, how):
 def test_a_row_whose_population_is_gone_stays_marked(subject, copy):
   trials.spoil(chunk(copy, 'rankme', 2), 'delete', random.Random(0))
   shutil.rmtree(copy / 'checkpoints' / '4')
-  config = config_lib.from_mapping(subject.raw)
+  config = schema.from_mapping(subject.raw)
   for _ in range(2):
     loop.run(config, copy, quiet)
     found = timeseries.load(copy)  # whole now: it says no more
@@ -121,9 +113,9 @@ def test_what_measure_added_is_forgotten_and_measured_again(
 
 
 def test_a_lost_timeseries_is_made_from_its_populations(subject, copy):
-  shutil.rmtree(copy / store.NAME)
+  shutil.rmtree(copy / layout.NAME)
   lines = []
-  config = config_lib.from_mapping(subject.raw)
+  config = schema.from_mapping(subject.raw)
   assert loop.run(config, copy, lines.append) is loop.Outcome.FINISHED
   assert any('is gone' in line for line in lines)
   found, wanted = timeseries.load(copy, quiet).load(), subject.data
@@ -140,7 +132,7 @@ def test_a_changed_configuration_is_put_back(subject, copy):
   lines = []
   raw = rundir.read_config(copy, lines.append)
   assert raw['measures']['rank']['examples'] == 10 and 'config.json' in lines[0]
-  loop.run(config_lib.from_mapping(subject.raw), copy, quiet)
+  loop.run(schema.from_mapping(subject.raw), copy, quiet)
   assert (copy / 'config.json').read_text(encoding='utf-8') == text
 
 
@@ -150,7 +142,7 @@ def test_another_environment_is_said_and_written_down(subject, copy):
   env['settings']['jax_enable_x64'] = True
   files.write_json(copy / 'env.json', env)
   lines = []
-  config = config_lib.from_mapping(subject.raw)
+  config = schema.from_mapping(subject.raw)
   loop.run(config, copy, lines.append)
   (line,) = [line for line in lines if 'environment' in line]
   assert "versions.jax was '0.0.1'" in line and 'jax_enable_x64' in line
@@ -163,20 +155,20 @@ def test_another_environment_is_said_and_written_down(subject, copy):
 def test_populations_of_another_run_are_refused(subject, copy, tmp_path):
   other = dict(subject.raw, optimizer={**subject.raw['optimizer'], 'rate': 0.1})
   workdir = tmp_path / 'other'
-  loop.run(config_lib.from_mapping(other), workdir, quiet)
+  loop.run(schema.from_mapping(other), workdir, quiet)
   shutil.rmtree(copy / 'checkpoints')
   shutil.copytree(workdir / 'checkpoints', copy / 'checkpoints')
   rows.Writer(copy).drop_after(4)
   shutil.rmtree(copy / 'checkpoints' / '8')
   with pytest.raises(UserError, match='of a run of another configuration'):
-    loop.run(config_lib.from_mapping(subject.raw), copy, quiet)
+    loop.run(schema.from_mapping(subject.raw), copy, quiet)
 
 
 def test_rows_are_erased_when_told_to(subject, copy):
   shutil.rmtree(copy / 'checkpoints')
   rows.Writer(copy).drop_after(6)
   (copy / 'mine.txt').write_text('kept', encoding='utf-8')
-  config = config_lib.from_mapping(subject.raw)
+  config = schema.from_mapping(subject.raw)
   with pytest.raises(UserError, match='--overwrite'):
     loop.run(config, copy, quiet)
   assert loop.run(config, copy, quiet, overwrite=True) is (
@@ -208,7 +200,7 @@ def test_two_processes_on_one_directory(subject, copy):
   """The second says who is first; a kill frees it; reading goes on."""
   process = holder(copy)
   for call in (
-    lambda: loop.run(config_lib.from_mapping(subject.raw), copy, quiet),
+    lambda: loop.run(schema.from_mapping(subject.raw), copy, quiet),
     lambda: offline.measure(copy, ['alignment'], quiet),
   ):
     with pytest.raises(UserError, match=f'in use by process {process.pid}'):
@@ -216,7 +208,7 @@ def test_two_processes_on_one_directory(subject, copy):
   assert timeseries.load(copy).sizes['step'] == 5
   process.kill()
   process.wait()
-  assert loop.run(config_lib.from_mapping(subject.raw), copy, quiet) is (
+  assert loop.run(schema.from_mapping(subject.raw), copy, quiet) is (
     loop.Outcome.ALREADY_FINISHED
   )
 
@@ -254,7 +246,7 @@ def test_a_folder_that_goes_away_is_one_line(
 
   monkeypatch.setattr(rows.Writer, 'write_row', going)
   with pytest.raises(UserError, match='moved or deleted'):
-    loop.run(config_lib.from_mapping(subject.raw), workdir, quiet)
+    loop.run(schema.from_mapping(subject.raw), workdir, quiet)
 
 
 def test_a_run_of_the_format_before_is_read(tmp_path):
@@ -272,7 +264,7 @@ def test_a_run_of_the_format_before_is_read(tmp_path):
   with pytest.raises(UserError, match='begun by an older version'):
     rows.Writer(tmp_path)
   # Flags of damage where there is no checksum are the reader's own.
-  (tmp_path / store.NAME / 'step' / 'zarr.json').write_text('{', 'utf-8')
+  (tmp_path / layout.NAME / 'step' / 'zarr.json').write_text('{', 'utf-8')
   with pytest.raises(UserError, match='cannot be read'):
     timeseries.load(tmp_path)
 
@@ -282,7 +274,7 @@ def test_checksums_see_every_bit(copy):
   rng = random.Random(0)
   paths = [
     p
-    for p in (copy / store.NAME).rglob('*')
+    for p in (copy / layout.NAME).rglob('*')
     if p.is_file() and p.name != 'zarr.json'
   ]
   for _ in range(1000):

@@ -8,8 +8,8 @@ from flax import linen as nn
 from flax import nnx
 
 import emergence_jax as ej
+from emergence_jax.base.types import Status
 from emergence_jax.numerics import hessian
-from emergence_jax.types import Status
 
 KEY = jax.random.key(0)
 

@@ -5,10 +5,11 @@ import pathlib
 import numpy as np
 import pytest
 
-from emergence_jax import config as config_lib
-from emergence_jax import loop, timeseries
-from emergence_jax.types import UserError
-from experiments import config_flag
+from emergence_jax.base.types import UserError
+from emergence_jax.cli import config_flag
+from emergence_jax.config import schema
+from emergence_jax.running import loop
+from emergence_jax.store import timeseries
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -17,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 def test_a_task_and_a_measure_of_ones_own(tmp_path, monkeypatch):
   monkeypatch.chdir(ROOT)
   raw = config_flag.load('examples/own_config.py')
-  config = config_lib.from_mapping(raw)
+  config = schema.from_mapping(raw)
   assert loop.run(config, tmp_path / 'run') is loop.Outcome.FINISHED
   data = timeseries.load(tmp_path / 'run').load()
   assert data.weight_norm.dims == ('seed', 'step', 'part')
@@ -40,8 +41,8 @@ def test_a_model_of_ones_own(tmp_path, monkeypatch):
     'gradcov': {'batches': 4, 'batch_size': 8, 'prefix': 64, 'every': 10},
     'hessian': {'k': 2, 'num_matvecs': 6, 'trace_matvecs': 2, 'every': 20},
   }
-  config = config_lib.from_mapping(raw)
-  config_lib.check_devices(config)
+  config = schema.from_mapping(raw)
+  schema.check_devices(config)
   assert loop.run(config, tmp_path / 'run') is loop.Outcome.FINISHED
   data = timeseries.load(tmp_path / 'run').load()
   assert data.part.values.tolist() == ['embed', 'blocks', 'out']
@@ -67,14 +68,14 @@ def test_models_that_are_refused(given, words, monkeypatch):
   monkeypatch.chdir(ROOT)
   raw = config_flag.load('examples/own_config.py')
   with pytest.raises(UserError) as caught:
-    config_lib.from_mapping({**raw, 'model': given})
+    schema.from_mapping({**raw, 'model': given})
   assert words in str(caught.value)
 
 
 def test_gpt_neox_is_trained_too():
   raw = config_flag.load(str(ROOT / 'examples/own_config.py'))
   raw['model']['name'] = 'gpt_neox'
-  config = config_lib.from_mapping({**raw, 'measures': {'rank': {}}})
+  config = schema.from_mapping({**raw, 'measures': {'rank': {}}})
   assert type(config.objective.model.module).__name__ == 'NeoX'
 
 
@@ -91,4 +92,4 @@ def test_names_that_lead_nowhere(word, monkeypatch):
   monkeypatch.chdir(ROOT)
   raw = config_flag.load('examples/own_config.py')
   with pytest.raises(UserError, match=r'config\.task'):
-    config_lib.from_mapping({**raw, 'task': {'name': word}})
+    schema.from_mapping({**raw, 'task': {'name': word}})

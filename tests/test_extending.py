@@ -6,9 +6,10 @@ import shutil
 import pytest
 import xarray as xr
 
-from emergence_jax import config as config_lib
-from emergence_jax import extending, loop, offline, timeseries
-from emergence_jax.types import UserError
+from emergence_jax.base.types import UserError
+from emergence_jax.config import schema
+from emergence_jax.running import extending, loop, offline
+from emergence_jax.store import timeseries
 from tests import small
 
 
@@ -19,7 +20,7 @@ def quiet(line):
 def run(workdir, steps, say=quiet, **groups):
   groups['checkpoints'] = {'keep': 0, **groups.get('checkpoints', {})}
   config = small.modadd_config(steps=steps, **groups)
-  return loop.run(config_lib.from_mapping(config), workdir, say)
+  return loop.run(schema.from_mapping(config), workdir, say)
 
 
 @pytest.fixture(scope='module')
@@ -108,10 +109,10 @@ def test_why_not(tmp_path, groups, words):
 
 
 def test_a_schedule_that_goes_on_is_proposed():
-  old = config_lib.from_mapping(
+  old = schema.from_mapping(
     small.modadd_config(steps=5, checkpoints=dict(schedule='1:2,2'))
   )
-  new = config_lib.from_mapping(
+  new = schema.from_mapping(
     small.modadd_config(steps=9, checkpoints=dict(schedule='1:2,2'))
   )
   with pytest.raises(UserError, match='step 5 is a checkpoint') as caught:
@@ -119,7 +120,7 @@ def test_a_schedule_that_goes_on_is_proposed():
   proposed = str(caught.value).rsplit(' ', 1)[1].rstrip('.')
   extending.check(
     old,
-    config_lib.from_mapping(
+    schema.from_mapping(
       small.modadd_config(steps=9, checkpoints=dict(schedule=proposed))
     ),
   )

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax import fields, measures, store
+from emergence_jax import measures
 from emergence_jax.analysis import series
+from emergence_jax.base import fields
+from emergence_jax.base.types import SCALES, Field
 from emergence_jax.measures import behaviour
 from emergence_jax.report import style
-from emergence_jax.types import SCALES, Field
+from emergence_jax.store import layout
 from tests import test_study
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -27,7 +29,7 @@ def test_the_documentation_has_every_variable():
   text = (ROOT / 'docs' / 'running.md').read_text(encoding='utf-8')
   rows = re.findall(r'^\| (`.*?) \| (.*?) \|', text, re.M)
   listed = {n for cells, _ in rows for n in re.findall(r'`(\w+)`', cells)}
-  assert listed == EVERY.keys() | {'status', 'chance', *store.HISTORY}
+  assert listed == EVERY.keys() | {'status', 'chance', *layout.HISTORY}
 
 
 @pytest.mark.parametrize('name', LABELLED)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax.analysis import findings, order, rates
+from emergence_jax.analysis import order
+from emergence_jax.analysis.paper import findings, rates
 from emergence_jax.analysis.runs import Run
 from tests.test_study import as_run, made_up
 

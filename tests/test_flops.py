@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import algorithmic
-from emergence_jax import config as config_lib
-from emergence_jax import dry_run, flops
+from emergence_jax.config import schema
+from emergence_jax.config.presets import algorithmic
+from emergence_jax.machine import flops
+from emergence_jax.running import dry_run
 
 A = jnp.ones((4, 3, 5))
 B = jnp.ones((4, 5, 7))
@@ -45,7 +46,7 @@ def test_programs_of_known_cost(fn, expected):
 
 
 def test_a_gradient_costs_six_operations_a_weight_and_token():
-  config = config_lib.from_mapping(algorithmic.get_config('micro'))
+  config = schema.from_mapping(algorithmic.get_config('micro'))
   fn, arguments = dry_run._gradient(config)
   tokens = 64 * (config.task.length - 1)
   weights = config.model.num_weights(config.task.vocab_size)
@@ -56,7 +57,7 @@ def test_a_gradient_costs_six_operations_a_weight_and_token():
 
 
 def test_layers_are_extrapolated_exactly():
-  config = config_lib.from_mapping(algorithmic.get_config('micro'))
+  config = schema.from_mapping(algorithmic.get_config('micro'))
   assert config.model.num_layers == 4
   for build in (dry_run._gradient, dry_run._measured(
     'rank', config.measures['rank']

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from emergence_jax.base.types import UserError
 from emergence_jax.models import gpt
-from emergence_jax.objective import Objective
+from emergence_jax.models.objective import Objective
 from emergence_jax.tasks.algorithmic import AlgorithmicTask
 from emergence_jax.tasks.modular import ModularAddition
-from emergence_jax.types import UserError
 
 SMALL = gpt.GPTConfig(2, 16, 4, 32, num_positions=12, init_std=0.5)
 

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import emergence_jax as ej
-from emergence_jax import config as config_lib
+from emergence_jax.base.types import Status
+from emergence_jax.config import schema
 from emergence_jax.numerics import gram
-from emergence_jax.types import Status
 from tests import small
 
 
 @functools.cache
 def transformer():
   """Objective, parameters and per-example gradients [N, P] of 25 examples."""
-  objective = config_lib.from_mapping(small.modadd_config()).objective
+  objective = schema.from_mapping(small.modadd_config()).objective
   params = jax.jit(objective.init)(jax.random.key(0))
   batch = objective.exams.examples(jnp.arange(25))
   grad = jax.vmap(jax.grad(objective.example_loss), (None, 0))

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
 import emergence_jax as ej
-from emergence_jax import config as config_lib
+from emergence_jax.base.types import Status
+from emergence_jax.config import schema
 from emergence_jax.numerics import hessian, krylov, operators
-from emergence_jax.types import Status
 from tests import small
 
 KEY = jax.random.key(0)
@@ -135,7 +135,7 @@ def test_scale_does_not_matter_and_the_relation_holds(seed, scale):
 def tiny_transformer(dtype):
   config = small.modadd_config()
   config.model.update(d_model=12, d_ff=24)
-  objective = config_lib.from_mapping(config).objective
+  objective = schema.from_mapping(config).objective
   params = jax.tree.map(
     # Well away from the symmetric start, where little is curved.
     lambda x: jnp.asarray(3 * x, dtype),

@@ -14,11 +14,12 @@ import sys
 import numpy as np
 import pytest
 
-from emergence_jax import config, loop
 from emergence_jax.analysis import runs as runs_lib
+from emergence_jax.base.types import UserError
+from emergence_jax.cli import apps
+from emergence_jax.config import schema
 from emergence_jax.report import panels, write
-from emergence_jax.types import UserError
-from experiments import apps
+from emergence_jax.running import loop
 from tests import small
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -33,7 +34,7 @@ NAMES = [
 def finished(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('run') / 'run'
   raw = small.modadd_config(steps=12)
-  loop.run(config.from_mapping(raw), workdir, lambda line: None)
+  loop.run(schema.from_mapping(raw), workdir, lambda line: None)
   return workdir
 
 

@@ -6,9 +6,9 @@ import sys
 import pytest
 import xarray as xr
 
-from emergence_jax import timeseries
-from emergence_jax.sources import folders, hub
-from emergence_jax.types import Status, UserError
+from emergence_jax.base.types import Status, UserError
+from emergence_jax.running.sources import folders, hub
+from emergence_jax.store import timeseries
 from tests import apps, hub_server, release
 
 WEIGHTS = 'model.safetensors'

@@ -6,18 +6,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from emergence_jax import config as config_lib
-from emergence_jax import (
-  loop,
-  mesh,
-  optim,
-  programs,
-  releases,
-  timeseries,
-  train,
-)
+from emergence_jax.base.types import UserError
+from emergence_jax.config import optimizer as optimizer_lib
+from emergence_jax.config import schema
+from emergence_jax.config.precision import PRECISIONS
+from emergence_jax.machine import mesh
 from emergence_jax.models import released
-from emergence_jax.types import UserError
+from emergence_jax.running import loop, programs, releases, train
+from emergence_jax.store import timeseries
 from tests import release, small
 
 # The size of the tiny models' numbers, over some steps of training.
@@ -31,7 +27,7 @@ def everything(steps=4, **seeds):
     'fisher': {'examples': 8},
   }  # fmt: skip
   given.seeds.update(**seeds)
-  return config_lib.from_mapping(given)
+  return schema.from_mapping(given)
 
 
 def built(config):
@@ -86,14 +82,14 @@ def test_devices_that_share_a_seed_hold_parts_of_it():
 def test_a_run_goes_on_when_devices_share_its_seeds(tmp_path):
   """The layout may change between two calls, and the numbers agree."""
   given = small.modadd_config(steps=4)
-  alone = config_lib.from_mapping(given)
+  alone = schema.from_mapping(given)
   loop.run(alone, tmp_path / 'alone', lambda line: None)
   given.train.steps = 2
-  loop.run(config_lib.from_mapping(given), tmp_path / 'run', lambda line: None)
+  loop.run(schema.from_mapping(given), tmp_path / 'run', lambda line: None)
   given.train.steps = 4
   given.seeds.update(devices=2, devices_per_seed=2)
   said = []
-  loop.run(config_lib.from_mapping(given), tmp_path / 'run', said.append)
+  loop.run(schema.from_mapping(given), tmp_path / 'run', said.append)
   assert any('going on' in line for line in said)
   one, other = (timeseries.load(tmp_path / n) for n in ('alone', 'run'))
   np.testing.assert_allclose(other.train_loss, one.train_loss, **CLOSE)
@@ -115,7 +111,7 @@ def test_layouts_that_do_not_fit_are_refused(count, devices, per_seed, words):
 
 def test_fewer_bits_keep_parameters_and_gradients_in_float32():
   given = small.algorithmic_config()
-  config = config_lib.from_mapping(given)
+  config = schema.from_mapping(given)
   objective = config.objective
   params = objective.init(jax.random.key(0))
   batch = config.task.train_batch(config.task.prepare(0), jax.random.key(1))
@@ -133,10 +129,10 @@ def test_fewer_bits_keep_parameters_and_gradients_in_float32():
 
 def test_a_population_of_fewer_bits_trains_alike():
   given = small.modadd_config(steps=4)
-  optimizer = optim.make(config_lib.from_mapping(given).optimizer, 4)
+  optimizer = optimizer_lib.make(schema.from_mapping(given).optimizer, 4)
   histories = []
-  for precision in train.PRECISIONS:
-    objective = config_lib.from_mapping(given).objective
+  for precision in PRECISIONS:
+    objective = schema.from_mapping(given).objective
     member = train.make_init(objective, optimizer)(0)
     segment = train.make_segment(objective, optimizer, precision)
     after, history = jax.jit(segment)(member, 4)
@@ -150,28 +146,26 @@ def test_a_population_of_fewer_bits_trains_alike():
 
 def test_precision_is_part_of_what_a_run_is():
   given = small.modadd_config()
-  one = config_lib.from_mapping(given)
+  one = schema.from_mapping(given)
   given.train.precision = 'bfloat16'
-  other = config_lib.from_mapping(given)
-  assert config_lib.digest(one.raw) != config_lib.digest(other.raw)
+  other = schema.from_mapping(given)
+  assert schema.digest(one.raw) != schema.digest(other.raw)
   given.train.precision = 'float8'
   with pytest.raises(UserError, match='config.train.precision'):
-    config_lib.from_mapping(given)
+    schema.from_mapping(given)
 
 
 def test_a_run_of_more_devices_is_read_here(tmp_path):
   """As one that a pod has made, on a laptop."""
   workdir = tmp_path / 'run'
   given = small.modadd_config(steps=2)
-  loop.run(config_lib.from_mapping(given), workdir, lambda line: None)
-  raw = {**config_lib.plain(given)}
+  loop.run(schema.from_mapping(given), workdir, lambda line: None)
+  raw = {**schema.plain(given)}
   raw['seeds'] = {**raw['seeds'], 'devices': 64, 'devices_per_seed': 32}
-  here = config_lib.on_this_machine(raw)
+  here = schema.on_this_machine(raw)
   assert 'devices' not in here['seeds']
   assert here['seeds']['count'] == 2
-  assert config_lib.on_this_machine(config_lib.plain(given)) == (
-    config_lib.plain(given)
-  )
+  assert schema.on_this_machine(schema.plain(given)) == (schema.plain(given))
 
 
 @pytest.mark.slow

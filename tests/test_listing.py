@@ -5,8 +5,10 @@ import shutil
 
 import pytest
 
-from emergence_jax import config, files, listing, loop, rows, rundir
-from emergence_jax.types import UserError
+from emergence_jax.base.types import UserError
+from emergence_jax.config import schema
+from emergence_jax.running import loop, rundir
+from emergence_jax.store import files, listing, rows
 from tests import apps, small
 
 
@@ -14,7 +16,7 @@ from tests import apps, small
 def folder(tmp_path_factory):
   folder = tmp_path_factory.mktemp('runs')
   raw = small.modadd_config()
-  loop.run(config.from_mapping(raw), folder / 'done', lambda line: None)
+  loop.run(schema.from_mapping(raw), folder / 'done', lambda line: None)
   for name in ('part', 'new', 'bad'):
     shutil.copytree(folder / 'done', folder / name)
   rows.Writer(folder / 'part').drop_after(2)

@@ -7,9 +7,10 @@ import pytest
 import wandb
 from wandb.proto import wandb_internal_pb2
 
-from emergence_jax import config as config_lib
-from emergence_jax import live, loop, timeseries
-from emergence_jax.types import UserError
+from emergence_jax.base.types import UserError
+from emergence_jax.config import schema
+from emergence_jax.running import live, loop
+from emergence_jax.store import timeseries
 from tests import small
 
 _HEADER, _BLOCK = 7, 32_768
@@ -51,7 +52,7 @@ def test_a_library_that_lacks_is_named_before_anything_is_begun(
   tmp_path, monkeypatch, kind
 ):
   monkeypatch.setattr(live.importlib.util, 'find_spec', lambda name: None)
-  config = config_lib.from_mapping(small.modadd_config())
+  config = schema.from_mapping(small.modadd_config())
   with pytest.raises(UserError, match=rf'emergence_jax\[{kind}\]'):
     loop.run(config, tmp_path / 'run', lambda line: None, log=kind)
   assert not (tmp_path / 'run').exists()
@@ -61,7 +62,7 @@ def test_a_run_for_each_seed_with_the_numbers_of_the_timeseries(
   tmp_path, monkeypatch
 ):
   monkeypatch.setenv('WANDB_MODE', 'offline')
-  config = config_lib.from_mapping(small.modadd_config())
+  config = schema.from_mapping(small.modadd_config())
   loop.run(config, tmp_path, lambda line: None, log='wandb')
   # Its service writes the files, of which the last lines may yet be to come.
   wandb.teardown()

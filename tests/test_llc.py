@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import emergence_jax as ej
-from emergence_jax.numerics import aoyagi, llc, sgld
-from emergence_jax.types import Status
+from emergence_jax.base.types import Status
+from emergence_jax.numerics import llc, sgld
+from tests import aoyagi
 
 KEY = jax.random.key(0)
 TRUTH = json.loads(

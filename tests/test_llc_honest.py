@@ -7,8 +7,8 @@ import pytest
 from flax import core
 
 import emergence_jax as ej
+from emergence_jax.base.types import Status
 from emergence_jax.numerics import masks
-from emergence_jax.types import Status
 from tests.test_llc import regression
 
 KEY = jax.random.key(0)

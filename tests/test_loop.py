@@ -11,14 +11,15 @@ import pytest
 import xarray as xr
 from tensorboardX.proto import event_pb2
 
-from emergence_jax import checkpoints, loop, programs, rows, timeseries
-from emergence_jax import config as config_lib
-from emergence_jax.types import Status, UserError
+from emergence_jax.base.types import Status, UserError
+from emergence_jax.config import schema
+from emergence_jax.running import loop, programs
+from emergence_jax.store import checkpoints, rows, timeseries
 from tests import small
 
 
 def run(workdir, config, say=lambda line: None):
-  return loop.run(config_lib.from_mapping(config), workdir, say)
+  return loop.run(schema.from_mapping(config), workdir, say)
 
 
 def test_the_timeseries_is_whole(finished):
@@ -39,7 +40,7 @@ def test_the_timeseries_is_whole(finished):
   environment = json.loads((finished / 'env.json').read_text())
   assert environment['versions']['jax'] == jax.__version__
   config = json.loads((finished / 'config.json').read_text())
-  assert config == config_lib.from_mapping(small.modadd_config()).raw
+  assert config == schema.from_mapping(small.modadd_config()).raw
 
 
 def test_a_finished_run_does_nothing(finished):
@@ -189,7 +190,7 @@ def test_layout_may_change(finished, tmp_path):
 
 
 def test_a_profile_of_some_steps_changes_no_bit(finished, tmp_path):
-  config = config_lib.from_mapping(small.modadd_config())
+  config = schema.from_mapping(small.modadd_config())
   for wrong in ('3', '3:1', '1:7', 'a:b', '-1:2'):
     with pytest.raises(UserError, match='START:STOP'):
       loop.run(config, tmp_path / 'no', quiet, profile=wrong)
@@ -202,7 +203,7 @@ def test_a_profile_of_some_steps_changes_no_bit(finished, tmp_path):
 
 
 def test_scalars_are_seen_while_the_run_goes_on(finished, tmp_path):
-  config = config_lib.from_mapping(small.modadd_config())
+  config = schema.from_mapping(small.modadd_config())
   with pytest.raises(UserError, match="--log='x' is unknown"):
     loop.run(config, tmp_path / 'no', quiet, log='x')
   workdir = tmp_path / 'run'

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emergence_jax.analysis import matern, peaks, published
+from emergence_jax.analysis.paper import matern, peaks, published
 
 PYTHIA = published.read()
 UNEVEN = np.array(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from emergence_jax import config as config_lib
-from emergence_jax import prng, specs
+from emergence_jax.base import prng
+from emergence_jax.config import measures as measure_specs
+from emergence_jax.config import schema
 from emergence_jax.measures import MEASURES, behaviour, rank
 from emergence_jax.tasks import algorithmic
 from tests import small
@@ -32,8 +33,8 @@ CONFIGS = {
 
 
 def built(make, name):
-  config = config_lib.from_mapping(make())
-  measure = specs.make(config.objective, name, config.measures[name])
+  config = schema.from_mapping(make())
+  measure = measure_specs.make(config.objective, name, config.measures[name])
   params = jax.jit(config.objective.init)(jax.random.key(0))
   return config, measure, params, measure.inputs(jnp.int32(1))
 
@@ -117,7 +118,7 @@ def test_vmap_equals_loop(name):
 
 def test_behaviour_against_greedy_decoding():
   """Exact match by teacher forcing is exact match of the decoded answer."""
-  objective = config_lib.from_mapping(small.algorithmic_config()).objective
+  objective = schema.from_mapping(small.algorithmic_config()).objective
   measure = behaviour.make(objective, examples=2, examples_at_once=7)
   exam, trained = measure.inputs(0)
   flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[3:]), exam)

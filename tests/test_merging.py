@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax import config as config_lib
-from emergence_jax import loop, merging, offline, timeseries
-from emergence_jax.types import UserError
+from emergence_jax.base.types import UserError
+from emergence_jax.config import schema
+from emergence_jax.running import loop, merging, offline
+from emergence_jax.store import timeseries
 from tests import apps, small
 
 
@@ -19,7 +20,7 @@ def quiet(line):
 def make(workdir, first, count, steps=6, **groups):
   config = small.modadd_config(steps=steps, count=count, **groups)
   config.seeds.first = first
-  loop.run(config_lib.from_mapping(config), workdir, quiet)
+  loop.run(schema.from_mapping(config), workdir, quiet)
   return workdir
 
 
@@ -56,7 +57,7 @@ def test_other_lengths_and_measures_are_named(parts, tmp_path):
   assert 'left out, since not all of them have it: grad_alignment' in lines[0]
   assert 'task_grad_norm' not in timeseries.load(tmp_path / 'both')
   # One that has not come as far.
-  from emergence_jax import rows
+  from emergence_jax.store import rows
 
   rows.Writer(copy).drop_after(2)
   merging.merge([parts[0], copy], tmp_path / 'short', lines.append)

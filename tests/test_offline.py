@@ -9,10 +9,11 @@ import pytest
 import xarray as xr
 
 import emergence_jax as ej
-from emergence_jax import config as config_lib
-from emergence_jax import loop, offline, schedule, timeseries
-from emergence_jax.sources import saved
-from emergence_jax.types import Status, UserError
+from emergence_jax.base.types import Status, UserError
+from emergence_jax.config import schedule, schema
+from emergence_jax.running import loop, offline
+from emergence_jax.running.sources import saved
+from emergence_jax.store import timeseries
 from tests import small
 
 LATER = ['hessian', 'barrier']
@@ -25,7 +26,7 @@ def quiet(line):
 def make(workdir, *, keep=0, **measures):
   config = small.modadd_config(checkpoints=dict(keep=keep))
   config.measures = dict(behaviour=dict(), **measures)
-  loop.run(config_lib.from_mapping(config), workdir, quiet)
+  loop.run(schema.from_mapping(config), workdir, quiet)
   return workdir
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax import config, loop, packing, store, timeseries
 from emergence_jax.analysis import runs
-from emergence_jax.types import UserError
+from emergence_jax.base.types import UserError
+from emergence_jax.config import schema
+from emergence_jax.running import loop
+from emergence_jax.store import layout, packing, timeseries
 from tests import apps, small
 
 
@@ -14,7 +16,7 @@ from tests import apps, small
 def workdir(tmp_path_factory):
   path = tmp_path_factory.mktemp('run') / 'run'
   raw = small.modadd_config(steps=12)
-  loop.run(config.from_mapping(raw), path, lambda line: None)
+  loop.run(schema.from_mapping(raw), path, lambda line: None)
   return path
 
 
@@ -29,7 +31,7 @@ def test_what_is_kept_is_kept_to_the_bit(workdir, tmp_path):
     xr.testing.assert_equal(packed[name].load(), whole[name].load())
     assert packed[name].attrs == whole[name].attrs
   assert packed.attrs == {**whole.attrs, 'examples': whole.sizes['item']}
-  size = (tmp_path / store.PACKED).stat().st_size
+  size = (tmp_path / layout.PACKED).stat().st_size
   assert size < 100_000
 
 
@@ -50,7 +52,7 @@ def test_apps_read_it(workdir, tmp_path):
     'export', f'--workdir={workdir}', '--format=packed', f'--folder={tmp_path}'
   )
   assert done.returncode == 0, done.stderr
-  assert f'wrote {tmp_path / store.PACKED}' in done.stdout
+  assert f'wrote {tmp_path / layout.PACKED}' in done.stdout
   shown = apps.call('analyze', f'--workdir={tmp_path}')
   assert shown.returncode == 0, shown.stderr
   again = apps.call('report', f'--workdir={tmp_path}')
@@ -60,7 +62,7 @@ def test_apps_read_it(workdir, tmp_path):
 
 def test_no_flipped_bit_goes_unnoticed(workdir, tmp_path):
   packing.pack(workdir, tmp_path)
-  path = tmp_path / store.PACKED
+  path = tmp_path / layout.PACKED
   whole = path.read_bytes()
   rng = np.random.default_rng(0)
   for _ in range(50):

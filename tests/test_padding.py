@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from emergence_jax import config as config_lib
-from emergence_jax import prng, rows, specs
+from emergence_jax.base import prng
+from emergence_jax.base.types import Batch, MeasureSpec, Status, UserError
+from emergence_jax.config import measures as measure_specs
+from emergence_jax.config import schema
 from emergence_jax.measures import options
+from emergence_jax.models.objective import Objective
 from emergence_jax.numerics import llc as numerics
-from emergence_jax.objective import Objective
+from emergence_jax.store import rows
 from emergence_jax.tasks import algorithmic, padding
-from emergence_jax.types import Batch, MeasureSpec, Status, UserError
 from tests import small
 
 SIZES = strategies.lists(
@@ -83,9 +85,9 @@ class Padded(algorithmic.AlgorithmicTask):
 
 def measured(exams, name, given):
   """A measure of a small model, under these exams."""
-  model = config_lib.from_mapping(small.algorithmic_config()).objective.model
+  model = schema.from_mapping(small.algorithmic_config()).objective.model
   objective = Objective(model, exams(batch_size=8))
-  measure = specs.make(objective, name, MeasureSpec(options=given))
+  measure = measure_specs.make(objective, name, MeasureSpec(options=given))
   params = jax.jit(objective.init)(jax.random.key(0))
   with jax.default_matmul_precision('highest'):
     return jax.jit(measure.fn)(

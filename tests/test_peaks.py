@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emergence_jax.analysis import peaks
+from emergence_jax.analysis.paper import peaks
 
 
 def noise(*shape, seed=0):

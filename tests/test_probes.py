@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import emergence_jax as ej
+from emergence_jax.base.types import Status
 from emergence_jax.numerics import probes
-from emergence_jax.types import Status
 
 
 def clusters(count=400, classes=3, distance=2.0, seed=0):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import zarr
 
-from emergence_jax import processes, timeseries
-from emergence_jax.types import UserError
+from emergence_jax.base.types import UserError
+from emergence_jax.machine import processes
+from emergence_jax.store import timeseries
 from tests import apps
 
 CONFIG = '--config=tests/kill_config.py'

@@ -7,7 +7,7 @@ import re
 import pytest
 from rich import console
 
-from emergence_jax import progress
+from emergence_jax.base import progress
 
 
 @pytest.fixture

@@ -4,14 +4,8 @@ import numpy as np
 import pytest
 
 from emergence_jax import measures
-from emergence_jax.analysis import (
-  emergence,
-  order,
-  phases,
-  rates,
-  series,
-  study,
-)
+from emergence_jax.analysis import emergence, order, series, study
+from emergence_jax.analysis.paper import phases, rates
 from tests.test_study import as_runs, made_up
 
 FIELDS = measures.fields()

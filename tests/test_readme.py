@@ -15,8 +15,9 @@ from tests import small
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = [
   ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *ROOT.glob('docs/*.md'),
-  *ROOT.glob('configs/*.py'),
-  *ROOT.glob('examples/*.py'), *ROOT.glob('experiments/*.py'),
+  *ROOT.glob('emergence_jax/config/presets/*.py'),
+  *ROOT.glob('emergence_jax/cli/*.py'),
+  *ROOT.glob('examples/*.py'),
   *ROOT.glob('experiments/bench/__main__.py'),
   ROOT / 'experiments/results/RESULTS.md',
 ]  # fmt: skip
@@ -34,7 +35,7 @@ module = importlib.import_module(sys.argv[0])
 takes_values = 'config' in flags.FLAGS
 _, *rest = flags.FLAGS(sys.argv, known_only=takes_values)
 if takes_values:
-  from experiments import config_flag
+  from emergence_jax.cli import config_flag
   values = config_flag.overrides(rest)
   if flags.FLAGS['config'].present and flags.FLAGS.config != 'x':
     given = config_flag.load(flags.FLAGS.config)
@@ -83,7 +84,9 @@ def test_there_are_many():
 def test_its_flags_are_known(command):
   app, *words = command
   package = app in ('bench', 'results')
-  module = f'experiments.{app}' + ('.__main__' if package else '')
+  module = (
+    f'experiments.{app}.__main__' if package else f'emergence_jax.cli.{app}'
+  )
   done = subprocess.run(
     [sys.executable, '-c', _PARSE, module, *words], cwd=ROOT,
     capture_output=True, text=True,

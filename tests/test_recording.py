@@ -10,11 +10,12 @@ import pytest
 import xarray as xr
 
 import emergence_jax as ej
-from emergence_jax import specs, timeseries
+from emergence_jax.base.types import MeasureSpec, Status, UserError
+from emergence_jax.config import measures as measure_specs
 from emergence_jax.models import gpt
-from emergence_jax.objective import Objective
+from emergence_jax.models.objective import Objective
+from emergence_jax.store import timeseries
 from emergence_jax.tasks.modular import ModularAddition
-from emergence_jax.types import MeasureSpec, Status, UserError
 from tests import apps
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -147,7 +148,7 @@ def test_adapters_keep_the_module_s_own_output(name):
   )
   objective = Objective(model, ModularAddition(p=7, train_fraction=0.7))
   spec = MeasureSpec(options={'batches': 4, 'batch_size': 4, 'prefix': 50})
-  measure = specs.make(objective, 'gradcov', spec)
+  measure = measure_specs.make(objective, 'gradcov', spec)
   values = jax.jit(measure.fn)(params, measure.inputs(0), jax.random.key(0))
   assert 1 <= values['gradcov_rank'] <= 3
   assert values['gradcov_status'] == Status.OK

@@ -6,20 +6,22 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from configs import algorithmic as algorithmic_config
-from configs import modadd
-from configs import pythia as pythia_config
-from emergence_jax.analysis import order, published, rates, runs, study
-from emergence_jax.analysis.runs import Run
-from emergence_jax.reference import (
+from emergence_jax.analysis import order, runs, study
+from emergence_jax.analysis.paper import (
   ALGORITHMIC,
   PYTHIA,
   REFERENCES,
   algorithmic,
+  published,
   pythia,
+  rates,
 )
+from emergence_jax.analysis.runs import Run
+from emergence_jax.base.types import UserError
+from emergence_jax.config.presets import algorithmic as algorithmic_config
+from emergence_jax.config.presets import modadd
+from emergence_jax.config.presets import pythia as pythia_config
 from emergence_jax.report import panels
-from emergence_jax.types import UserError
 from tests.test_findings import with_more
 from tests.test_study import as_run
 

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from emergence_jax import objective
-from emergence_jax.models import gpt_neox, released
+from emergence_jax.base.types import UserError
+from emergence_jax.models import gpt_neox, objective, released
 from emergence_jax.tasks.algorithmic import AlgorithmicTask
-from emergence_jax.types import UserError
 
 PARITY = pathlib.Path(__file__).parent / 'data' / 'parity'
 NAMES = sorted(p.name for p in PARITY.iterdir() if p.is_dir())

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax import releases, timeseries
+from emergence_jax.base.types import Status, UserError
 from emergence_jax.models import released
-from emergence_jax.sources import folders, revisions
+from emergence_jax.running import releases
+from emergence_jax.running.sources import folders, revisions
+from emergence_jax.store import timeseries
 from emergence_jax.tasks import probe_sets
-from emergence_jax.types import Status, UserError
 from tests import apps, release
 
 SEEDS = [1, 2, 3]

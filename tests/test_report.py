@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from emergence_jax.base.types import Status
 from emergence_jax.report import anatomy, figures, summary
-from emergence_jax.types import Status
 
 
 def made_up(tasks=8, seeds=3, layers=2, table=False, steps=30):

@@ -7,14 +7,14 @@ import re
 import pandas as pd
 import pytest
 
-from emergence_jax import store
-from emergence_jax.types import UserError
-from experiments.results import tables
+from emergence_jax.base.types import UserError
+from emergence_jax.store import layout
+from experiments.results import frames
 from tests import apps
 
-HERE = pathlib.Path(tables.__file__).parent
+HERE = pathlib.Path(frames.__file__).parent
 PAGE = (HERE / 'RESULTS.md').read_text(encoding='utf-8')
-RUNS = sorted(path.parent for path in HERE.glob(f'*/{store.PACKED}'))
+RUNS = sorted(path.parent for path in HERE.glob(f'*/{layout.PACKED}'))
 _MEGABYTE = 2**20
 
 
@@ -89,5 +89,5 @@ def test_cells_say_what_is_not_there():
     'name': ['a'], 'unknown': [float('nan')], 'never': [float('inf')],
     'large': [1234.5], 'small': [0.01234], 'count': [1200],
   })  # fmt: skip
-  *_, row = tables.markdown(frame).splitlines()
+  *_, row = frames.markdown(frame).splitlines()
   assert row == '| a | – | not yet | 1,234 | 0.0123 | 1,200 |'

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax import checkpoints, loop, programs, store, timeseries
-from emergence_jax.sources import base, training
+from emergence_jax.running import loop, programs
+from emergence_jax.running.sources import measuring, training
+from emergence_jax.store import checkpoints, layout, timeseries
 from tests import small
 from tests.test_loop import run
 
@@ -105,7 +106,7 @@ def test_a_kill_between_two_saves_costs_no_bit(
   saved_seldom, tmp_path, monkeypatch
 ):
   finished, config = saved_seldom
-  take = base.take
+  take = measuring.take
 
   def dying(source, step, names):
     if step == 4:
@@ -113,7 +114,7 @@ def test_a_kill_between_two_saves_costs_no_bit(
     return take(source, step, names)
 
   with monkeypatch.context() as patch:
-    patch.setattr(base, 'take', dying)
+    patch.setattr(measuring, 'take', dying)
     with pytest.raises(KeyboardInterrupt):
       run(tmp_path, config)
   assert timeseries.reached(tmp_path) == [0, 2]
@@ -219,7 +220,7 @@ def test_a_run_of_before_keys_were_renamed_goes_on(
   raw['seeds'] |= {'chunk': 0, 'devices': 0}
   document['attributes']['config'] = json.dumps(raw, sort_keys=True)
   path.write_text(json.dumps(document), encoding='utf-8')
-  store._seal(tmp_path / 'timeseries.zarr')
+  layout._seal(tmp_path / 'timeseries.zarr')
   (tmp_path / 'config.json').write_text(json.dumps(raw), encoding='utf-8')
   lines = []
   outcome = run(tmp_path, small.modadd_config(), lines.append)

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax import checkpoints, loop, timeseries
-from emergence_jax import config as config_lib
+from emergence_jax.config import schema
+from emergence_jax.running import loop
+from emergence_jax.store import checkpoints, timeseries
 from tests import apps, small
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -147,7 +148,7 @@ def test_a_run_on_two_devices_then_one_then_two(environment, tmp_path):
   flags = (KILL_CONFIG, '--config.train.steps=30')
   raw = small.modadd_config(steps=30)
   raw.checkpoints.schedule = '1'
-  loop.run(config_lib.from_mapping(raw), calm, lambda line: None)
+  loop.run(schema.from_mapping(raw), calm, lambda line: None)
   args = (*flags, f'--workdir={moved}')
   stop_at(environment, (*args, '--config.seeds.devices=2'), moved, 4)
   stop_at(environment, (*args, '--config.seeds.devices=1'), moved, 12)
@@ -287,8 +288,8 @@ def test_dry_run_leaves_nothing(environment, tmp_path):
 )
 def test_lapack_has_one_thread_unless_told(given, threads):
   code = (
-    'import os, sys, experiments.run\n'
-    'from experiments import apps\n'
+    'import os, sys, emergence_jax.cli.run\n'
+    'from emergence_jax.cli import apps\n'
     'assert not {"numpy", "scipy"} & set(sys.modules)\n'
     'apps._start()\n'
     'print(os.environ["OPENBLAS_NUM_THREADS"])\n'

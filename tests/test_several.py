@@ -6,7 +6,9 @@ import json
 import pandas as pd
 import pytest
 
-from emergence_jax import config, loop, progress
+from emergence_jax.base import progress
+from emergence_jax.config import schema
+from emergence_jax.running import loop
 from tests import apps
 from tests.small import algorithmic_config
 
@@ -20,7 +22,7 @@ def workdirs(tmp_path_factory):
     raw.model.num_layers = layers
     raw.checkpoints.schedule = schedule
     folders.append(tmp_path_factory.mktemp('runs') / name)
-    outcome = loop.run(config.from_mapping(raw), folders[-1])
+    outcome = loop.run(schema.from_mapping(raw), folders[-1])
     assert outcome is loop.Outcome.FINISHED
   return folders
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from emergence_jax import mesh
+from emergence_jax.machine import mesh
 from emergence_jax.numerics import spectrum
 
 

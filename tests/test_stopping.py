@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from emergence_jax import stopping
+from emergence_jax.machine import stopping
 
 # A call that Python's own handlers would wait for, some minutes long.
 _WORK = """

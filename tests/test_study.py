@@ -4,18 +4,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax.analysis import (
-  claims,
-  emergence,
-  published,
-  series,
-  study,
-)
-from emergence_jax.analysis.claims import Finding
+from emergence_jax.analysis import emergence, series, study
+from emergence_jax.analysis.paper import ALGORITHMIC, Claim, claims, published
+from emergence_jax.analysis.paper import algorithmic as paper
+from emergence_jax.analysis.paper.claims import Finding
 from emergence_jax.analysis.runs import Run
 from emergence_jax.analysis.statistics import Estimate
-from emergence_jax.reference import ALGORITHMIC, Claim
-from emergence_jax.reference import algorithmic as paper
 
 TASKS = (*paper.EASY, *paper.HARD)
 PYTHIA = published.read()

@@ -9,7 +9,7 @@ import pytest
 
 from tests import apps
 
-LAUNCH = pathlib.Path(__file__).parents[1] / 'experiments' / 'launch'
+LAUNCH = pathlib.Path(__file__).parents[1] / 'emergence_jax' / 'cli' / 'launch'
 SMALL = ['--config.train.steps=2', '--config.checkpoints.schedule=1']
 
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from emergence_jax.base.types import UserError
 from emergence_jax.tasks import algorithmic as alg
-from emergence_jax.tasks import base
+from emergence_jax.tasks import task as task_lib
 from emergence_jax.tasks.modular import ModularAddition
-from emergence_jax.types import UserError
 
 GRID = list(itertools.product(alg.TASKS, alg.LEVELS))
 N = 10_000
@@ -160,7 +160,7 @@ def test_ragged_concat_joins(rows):
     (jnp.array([r + [0] * (4 - len(r))], jnp.int32), jnp.array([len(r)]))
     for r in rows
   ]
-  tokens, length = base.ragged_concat(pieces, 16, 0)
+  tokens, length = task_lib.ragged_concat(pieces, 16, 0)
   flat = sum(rows, [])
   assert tokens[0].tolist() == flat + [0] * (16 - len(flat))
   assert length[0] == len(flat)

@@ -6,8 +6,8 @@ import pytest
 import xarray as xr
 from tensorboardX.proto import event_pb2
 
-from emergence_jax import export, rows, timeseries
-from emergence_jax.types import Field, Status, UserError
+from emergence_jax.base.types import Field, Status, UserError
+from emergence_jax.store import export, rows, timeseries
 
 STEPS = np.array([0, 2, 4, 6])
 

@@ -8,8 +8,8 @@ from matfree import decomp, eig
 from scipy import stats
 
 import emergence_jax as ej
+from emergence_jax.base.types import Status
 from emergence_jax.numerics import hessian, krylov, trace
-from emergence_jax.types import Status
 
 KEY = jax.random.key(0)
 SPECTRA = {

@@ -5,14 +5,14 @@ import jax
 import numpy as np
 import pytest
 
-from emergence_jax import config as config_lib
-from emergence_jax import optim, programs, train
-from emergence_jax.types import UserError
+from emergence_jax.base.types import UserError
+from emergence_jax.config import optimizer, schema
+from emergence_jax.running import programs, train
 from tests import small
 
 
 def compiled(config):
-  built = programs.Programs(config_lib.from_mapping(config))
+  built = programs.Programs(schema.from_mapping(config))
   built.compile()
   return built
 
@@ -120,16 +120,16 @@ def test_training_lowers_the_loss():
 
 
 def test_learning_rate_schedule():
-  options = optim.OptimizerConfig(rate=2.0, warmup=10)
-  rate = optim.schedule(options, 110)
+  options = optimizer.OptimizerConfig(rate=2.0, warmup=10)
+  rate = optimizer.schedule(options, 110)
   found = [float(rate(i)) for i in (0, 5, 10, 60, 110)]
   np.testing.assert_allclose(found, [0, 1, 2, 1, 0], atol=1e-6)
-  constant = optim.schedule(
-    optim.OptimizerConfig(rate=2.0, warmup=10, decay='constant'), 50
+  constant = optimizer.schedule(
+    optimizer.OptimizerConfig(rate=2.0, warmup=10, decay='constant'), 50
   )
   np.testing.assert_allclose([constant(5), constant(40)], [1, 2])
 
 
 def test_schedule_refuses_a_warmup_without_a_rest():
   with pytest.raises(UserError, match='warmup=10'):
-    optim.schedule(optim.OptimizerConfig(warmup=10), 10)
+    optimizer.schedule(optimizer.OptimizerConfig(warmup=10), 10)

@@ -3,9 +3,8 @@
 import numpy as np
 import xarray as xr
 
-from emergence_jax.analysis import variants
-from emergence_jax.reference import ALGORITHMIC
-from emergence_jax.reference import algorithmic as paper
+from emergence_jax.analysis.paper import ALGORITHMIC, variants
+from emergence_jax.analysis.paper import algorithmic as paper
 from tests.test_study import as_run, made_up
 
 

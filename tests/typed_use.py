@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # never run
   import jax.numpy as jnp
 
   import emergence_jax as ej
-  from emergence_jax import timeseries
+  from emergence_jax.store import timeseries
 
   def loss(params: dict[str, jax.Array], batch: jax.Array) -> jax.Array:
     """A loss of a stranger's own."""

@@ -10,9 +10,10 @@ from typing import Any
 
 import xarray as xr
 
-from emergence_jax import names, timeseries
-from emergence_jax.reference import REFERENCES, Reference
-from emergence_jax.types import UserError
+from emergence_jax.analysis.paper import REFERENCES, Reference
+from emergence_jax.base import names
+from emergence_jax.base.types import UserError
+from emergence_jax.store import timeseries
 
 _LONGEST = 60
 # Of configurations from before they named one.

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from emergence_jax import fields
 from emergence_jax.analysis import collapse
-from emergence_jax.types import Field, Status
+from emergence_jax.base import fields
+from emergence_jax.base.types import Field, Status
 
 DIMS = ('seed', 'task', 'level', 'step')
 

@@ -5,25 +5,28 @@ from collections.abc import Callable, Iterable, Mapping
 
 import pandas as pd
 
-from emergence_jax import names
 from emergence_jax.analysis import (
   align,
-  cadences,
-  claims,
   lengths,
   order,
-  phases,
   precedence,
-  published,
-  rates,
   series,
   tables,
   timing,
+)
+from emergence_jax.analysis.paper import (
+  Claim,
+  Reference,
+  cadences,
+  claims,
+  phases,
+  published,
+  rates,
   variants,
 )
-from emergence_jax.analysis.claims import Finding
+from emergence_jax.analysis.paper.claims import Finding
 from emergence_jax.analysis.runs import Runs
-from emergence_jax.reference import Claim, Reference
+from emergence_jax.base import names
 
 _COLUMNS = (
   'claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'seeds',

@@ -6,17 +6,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from emergence_jax.analysis import (
-  align,
-  claims,
-  collapse,
-  concordance,
-  emergence,
-  statistics,
-)
+from emergence_jax.analysis import align, collapse, emergence, statistics
+from emergence_jax.analysis.paper import ALGORITHMIC, claims, concordance
+from emergence_jax.analysis.paper import algorithmic as paper
 from emergence_jax.analysis.runs import Run
-from emergence_jax.reference import ALGORITHMIC
-from emergence_jax.reference import algorithmic as paper
 
 
 def _cells(estimate: statistics.Estimate) -> dict:

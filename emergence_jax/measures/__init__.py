@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 
+from emergence_jax.base.types import Field
 from emergence_jax.measures import (
   alignment,
   barrier,
@@ -15,7 +16,6 @@ from emergence_jax.measures import (
   probes,
   rank,
 )
-from emergence_jax.types import Field
 
 # Name in `config.measures` → make(objective, **options) -> Measure.
 MEASURES = {

@@ -3,11 +3,11 @@
 import jax
 import jax.numpy as jnp
 
-from emergence_jax import prng
+from emergence_jax.base import prng
+from emergence_jax.base.types import Field, Measure
 from emergence_jax.measures import options
+from emergence_jax.models.objective import Objective
 from emergence_jax.numerics.gram import gradient_gram, scaled
-from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure
 
 _SOURCE = 'arXiv:2602.15997, appendix J'
 

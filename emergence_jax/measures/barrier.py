@@ -1,10 +1,10 @@
 """Loss barrier between consecutive checkpoints."""
 
-from emergence_jax import prng
+from emergence_jax.base import prng
+from emergence_jax.base.types import Field, Measure
 from emergence_jax.measures import options
+from emergence_jax.models.objective import Objective
 from emergence_jax.numerics.barrier import loss_barrier
-from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure
 
 FIELDS = {
   'loss_barrier': Field(

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emergence_jax.base.types import Field, Measure
 from emergence_jax.measures import options
-from emergence_jax.objective import Objective
+from emergence_jax.models.objective import Objective
 from emergence_jax.tasks import padding
-from emergence_jax.types import Field, Measure
 
 _PER_LEVEL = ('task', 'level')
 _SOURCE = 'arXiv:2602.15997, section 3'

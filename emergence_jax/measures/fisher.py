@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax import prng
+from emergence_jax.base import prng
+from emergence_jax.base.types import Field, Measure, Status
 from emergence_jax.measures import options
+from emergence_jax.models.objective import Objective
 from emergence_jax.numerics.gram import fisher_effective_rank
-from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure, Status
 
 _SOURCE = 'arXiv:2602.15997, section 3'
 _KEPT = 20

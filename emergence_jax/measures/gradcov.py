@@ -2,11 +2,11 @@
 
 import jax
 
-from emergence_jax import prng
+from emergence_jax.base import prng
+from emergence_jax.base.types import Field, Measure, Status
 from emergence_jax.measures import options
+from emergence_jax.models.objective import Objective
 from emergence_jax.numerics.gram import gradient_covariance_rank
-from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure, Status
 
 _SOURCE = 'arXiv:2602.15997, section 3'
 _OF = 'covariance of batch gradients'

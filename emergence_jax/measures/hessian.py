@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax import prng
+from emergence_jax.base import prng
+from emergence_jax.base.types import Field, Measure, Status, UserError
 from emergence_jax.measures import options
+from emergence_jax.models.objective import Objective
 from emergence_jax.numerics import hessian as numerics
-from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure, Status, UserError
 
 _SOURCE = 'arXiv:2602.15997, section 3'
 _UNITS = 'nat / parameter²'

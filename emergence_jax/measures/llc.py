@@ -3,13 +3,13 @@
 import jax
 import numpy as np
 
-from emergence_jax import prng
+from emergence_jax.base import prng
+from emergence_jax.base.types import Field, Measure, Status
 from emergence_jax.measures import options
+from emergence_jax.models.objective import Objective
 from emergence_jax.numerics import llc as numerics
 from emergence_jax.numerics import sgld
-from emergence_jax.objective import Objective
 from emergence_jax.tasks import padding
-from emergence_jax.types import Field, Measure, Status
 
 _SOURCE = 'arXiv:2308.12108, eq. 8'
 

@@ -7,9 +7,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax import limits
-from emergence_jax.tasks.base import Exams
-from emergence_jax.types import Field, Status, UserError
+from emergence_jax.base import checks
+from emergence_jax.base.types import Field, Status, UserError
+from emergence_jax.tasks.task import Exams
 
 
 def status_field(dims: tuple[str, ...], of: str, *words: Status) -> Field:
@@ -89,7 +89,7 @@ def at_least(measure: str, least: float, **values: float | None) -> None:
     if value is None:
       continue
     high = _MOST if isinstance(value, int) else math.inf
-    limits.check(f'config.measures.{measure}.{name}', value, least, high)
+    checks.in_range(f'config.measures.{measure}.{name}', value, least, high)
 
 
 def above_zero(measure: str, **values: float | None) -> None:
@@ -100,7 +100,7 @@ def above_zero(measure: str, **values: float | None) -> None:
   for name, value in values.items():
     if value is None:
       continue
-    limits.check(f'config.measures.{measure}.{name}', value, 0, above=True)
+    checks.in_range(f'config.measures.{measure}.{name}', value, 0, above=True)
 
 
 def one_of(measure: str, known: tuple[str, ...], **values: str) -> None:

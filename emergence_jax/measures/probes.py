@@ -3,11 +3,11 @@
 import jax
 import numpy as np
 
-from emergence_jax import prng
+from emergence_jax.base import prng
+from emergence_jax.base.types import Field, Measure, Status
 from emergence_jax.measures import options
+from emergence_jax.models.objective import Objective
 from emergence_jax.numerics import probes as numerics
-from emergence_jax.objective import Objective
-from emergence_jax.types import Field, Measure, Status
 
 _SOURCE = 'arXiv:1610.01644; arXiv:2602.15997v4'
 

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax import prng
+from emergence_jax.base import prng
+from emergence_jax.base.types import Field, Measure
 from emergence_jax.measures import options
+from emergence_jax.models.objective import Objective
 from emergence_jax.numerics.spectrum import rankme
-from emergence_jax.objective import Objective
 from emergence_jax.tasks import padding
-from emergence_jax.tasks.base import pooled_counts
-from emergence_jax.types import Field, Measure
+from emergence_jax.tasks.task import pooled_counts
 
 _SOURCE = 'arXiv:2210.02885, eq. 1; arXiv:2602.15997, section 3'
 _BY_LAYER = ('task', 'layer')

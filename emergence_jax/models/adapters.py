@@ -5,8 +5,8 @@ from typing import Any
 
 import jax
 
-from emergence_jax.models.base import Adapted, Output
-from emergence_jax.types import PyTree
+from emergence_jax.base.types import PyTree
+from emergence_jax.models.protocol import Adapted, Output
 
 # (module, tokens [B, T], num_queries) → `Output`; the last may be ignored.
 Forward = Callable[[Any, jax.Array, int | None], Output]

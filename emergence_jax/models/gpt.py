@@ -12,10 +12,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from emergence_jax import limits
+from emergence_jax.base import checks
+from emergence_jax.base.types import UserError
 from emergence_jax.models.attention import causal_attention
-from emergence_jax.models.base import FlaxModel, Output
-from emergence_jax.types import UserError
+from emergence_jax.models.protocol import FlaxModel, Output
 
 # layers, d_model, heads, d_ff
 SIZES = {
@@ -71,11 +71,11 @@ class GPTConfig:
 
   def __post_init__(self):
     for name in ('num_layers', 'd_model', 'num_heads', 'd_ff', 'num_positions'):
-      most = _MOST_LAYERS if name == 'num_layers' else limits.LARGEST_INT
-      limits.check(f'config.model.{name}', getattr(self, name), 1, most)
+      most = _MOST_LAYERS if name == 'num_layers' else checks.LARGEST_INT
+      checks.in_range(f'config.model.{name}', getattr(self, name), 1, most)
     for name in ('init_std', 'norm_epsilon'):
       value = getattr(self, name)
-      limits.check(f'config.model.{name}', value, 0, above=True)
+      checks.in_range(f'config.model.{name}', value, 0, above=True)
     if self.d_model % self.num_heads:
       raise UserError(
         f'config.model.d_model={self.d_model} must be a multiple of '

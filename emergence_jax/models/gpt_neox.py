@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from emergence_jax import limits
+from emergence_jax.base import checks
+from emergence_jax.base.types import UserError
 from emergence_jax.models.attention import causal_attention
-from emergence_jax.models.base import FlaxModel, Output
-from emergence_jax.types import UserError
+from emergence_jax.models.protocol import FlaxModel, Output
 
 _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
   'gelu': functools.partial(nn.gelu, approximate=False),
@@ -62,11 +62,11 @@ class NeoXConfig:
 
   def __post_init__(self):
     for name in ('num_layers', 'd_model', 'num_heads', 'd_ff', 'num_positions'):
-      limits.check(f'config.model.{name}', getattr(self, name), 1)
+      checks.in_range(f'config.model.{name}', getattr(self, name), 1)
     for name in ('norm_epsilon', 'init_std', 'rotary_base'):
       value = getattr(self, name)
-      limits.check(f'config.model.{name}', value, 0, above=True)
-    limits.check('config.model.rotary_share', self.rotary_share, 0, 1)
+      checks.in_range(f'config.model.{name}', value, 0, above=True)
+    checks.in_range('config.model.rotary_share', self.rotary_share, 0, 1)
     if self.d_model % self.num_heads:
       raise UserError(
         f'config.model.d_model={self.d_model} must be a multiple of '

@@ -12,9 +12,9 @@ from typing import Any
 
 import jax
 
+from emergence_jax.base.types import UserError
 from emergence_jax.models import gpt, gpt_neox
-from emergence_jax.models.base import FlaxModel
-from emergence_jax.types import UserError
+from emergence_jax.models.protocol import FlaxModel
 
 
 def _setting(raw: Mapping[str, Any], path: pathlib.Path, *names: str) -> Any:

@@ -16,10 +16,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from emergence_jax import mesh as mesh_lib
+from emergence_jax.base.types import PyTree, UserError
+from emergence_jax.machine import mesh as mesh_lib
 from emergence_jax.models import layouts
-from emergence_jax.models.base import FlaxModel
-from emergence_jax.types import PyTree, UserError
+from emergence_jax.models.protocol import FlaxModel
 
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 # Buffers of old releases, which follow from the shapes.

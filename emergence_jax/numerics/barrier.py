@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from emergence_jax.base.types import PyTree, Status
 from emergence_jax.numerics import leaves, operators
-from emergence_jax.types import PyTree, Status
 
 
 class Barrier(NamedTuple):

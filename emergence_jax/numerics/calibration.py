@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from emergence_jax.base.types import PyTree, Status
 from emergence_jax.numerics import llc as estimator
 from emergence_jax.numerics import operators
-from emergence_jax.types import PyTree, Status
 
 # The largest relative error of a setting that is recommended.
 MAX_CALIBRATED = 0.25

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from emergence_jax.base.types import PyTree, Status
 from emergence_jax.numerics import leaves, linalg
 from emergence_jax.numerics.operators import (
   check_at_once,
@@ -18,7 +19,6 @@ from emergence_jax.numerics.operators import (
   leading_size,
 )
 from emergence_jax.numerics.spectrum import effective_rank, participation_ratio
-from emergence_jax.types import PyTree, Status
 
 # Columns of one product: longer sums would lose digits in float32.
 _COLUMNS = 4096

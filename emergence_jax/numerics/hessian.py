@@ -6,10 +6,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from emergence_jax.base.types import PyTree, Status
 from emergence_jax.numerics import ends as ends_lib
 from emergence_jax.numerics import krylov, leaves, operators, trace
 from emergence_jax.numerics.operators import Operator
-from emergence_jax.types import PyTree, Status
 
 # Below this mean cross-entropy, float32 rounds 1 − p, and with it the
 # curvature, by more than about 1e-3 of itself.

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from emergence_jax.types import PyTree
+from emergence_jax.base.types import PyTree
 
 
 def at_least_float32(x: jax.Array) -> jax.Array:

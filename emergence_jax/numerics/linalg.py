@@ -12,7 +12,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from emergence_jax.types import PyTree
+from emergence_jax.base.types import PyTree
 
 
 def one_by_one(fn: Callable[..., PyTree]) -> Callable[..., PyTree]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from emergence_jax.base.types import PyTree, Status
 from emergence_jax.numerics import (
   chains,
   leaves,
@@ -16,7 +17,6 @@ from emergence_jax.numerics import (
   operators,
   sgld,
 )
-from emergence_jax.types import PyTree, Status
 
 # The paper's settings, read as 500 steps of which the first 100 are dropped;
 # with nbeta = 1, so that only its raw loss elevation has a meaning.

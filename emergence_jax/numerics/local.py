@@ -13,9 +13,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from emergence_jax.base.types import PyTree
 from emergence_jax.numerics import krylov, operators
 from emergence_jax.numerics.sgld import Target
-from emergence_jax.types import PyTree
 
 _LANCZOS_STEPS = 8
 # Noise vectors at each end. In few dimensions one says little on average, and

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import core
 
+from emergence_jax.base.types import PyTree
 from emergence_jax.numerics import leaves
-from emergence_jax.types import PyTree
 
 
 def _plain(tree: PyTree) -> PyTree:

@@ -12,8 +12,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from emergence_jax.base.types import PyTree
 from emergence_jax.numerics import leaves
-from emergence_jax.types import PyTree
 
 Operator = Callable[[jax.Array], jax.Array]
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from emergence_jax.base.types import Status
 from emergence_jax.numerics import leaves, linalg
-from emergence_jax.types import Status
 
 METHODS = ('ridge', 'logistic')
 # Most steps of the logistic probe, and when it has converged.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from emergence_jax.types import PyTree
+from emergence_jax.base.types import PyTree
 
 SAMPLERS = ('sgld', 'rmsprop')
 # Proposals from which the acceptance rate of a chain is estimated.

@@ -3,9 +3,9 @@
 import numpy as np
 
 from emergence_jax.analysis import tables
+from emergence_jax.analysis.paper import ALGORITHMIC
+from emergence_jax.analysis.paper import algorithmic as paper
 from emergence_jax.analysis.runs import Run, Runs
-from emergence_jax.reference import ALGORITHMIC
-from emergence_jax.reference import algorithmic as paper
 from emergence_jax.report import style
 
 

@@ -6,7 +6,8 @@ import matplotlib
 import numpy as np
 import xarray as xr
 
-from emergence_jax.analysis import emergence, published, series
+from emergence_jax.analysis import emergence, series
+from emergence_jax.analysis.paper import published
 from emergence_jax.analysis.runs import Run
 from emergence_jax.analysis.series import Series
 from emergence_jax.report import style

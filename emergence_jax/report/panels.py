@@ -10,13 +10,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
-from emergence_jax.analysis import (
-  emergence,
-  precedence,
-  published,
-  statistics,
-  tables,
-)
+from emergence_jax.analysis import emergence, precedence, statistics, tables
+from emergence_jax.analysis.paper import published
 from emergence_jax.analysis.precedence import Events
 from emergence_jax.analysis.runs import Runs
 from emergence_jax.analysis.study import Study

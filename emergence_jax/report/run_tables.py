@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from emergence_jax import files, progress
 from emergence_jax.analysis import runs as runs_lib
 from emergence_jax.analysis.runs import Run, Runs
-from emergence_jax.types import BAD_ROWS, Status
+from emergence_jax.base import progress
+from emergence_jax.base.types import BAD_ROWS, Status
+from emergence_jax.store import files
 
 _VERSIONS = ('jax', 'flax', 'optax', 'numpy', 'xarray')
 

@@ -9,7 +9,7 @@ from rich import console as rich_console
 from rich import table as rich_table
 
 from emergence_jax.analysis import emergence, statistics
-from emergence_jax.types import BAD_ROWS
+from emergence_jax.base.types import BAD_ROWS
 
 _MAX_SEED_COLUMNS = 8
 _RULES = 'chance-corrected', emergence.RULE_OF_EVENTS

@@ -10,16 +10,10 @@ from rich import box, markup
 from rich import console as rich_console
 from rich import table as rich_table
 
-from emergence_jax import files
-from emergence_jax.analysis import (
-  align,
-  cadences,
-  emergence,
-  lengths,
-  peaks,
-  precedence,
-)
+from emergence_jax.analysis import align, emergence, lengths, precedence
+from emergence_jax.analysis.paper import cadences, peaks
 from emergence_jax.analysis.study import Study
+from emergence_jax.store import files
 
 
 def number(value) -> str:

@@ -4,10 +4,11 @@ import pathlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from emergence_jax import files, progress
 from emergence_jax.analysis import runs as runs_lib
 from emergence_jax.analysis import study
+from emergence_jax.base import progress
 from emergence_jax.report import page, panels, text
+from emergence_jax.store import files
 
 
 class Report(NamedTuple):

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax import limits, prng
-from emergence_jax.tasks import base
-from emergence_jax.types import Batch, UserError
+from emergence_jax.base import checks, prng
+from emergence_jax.base.types import Batch, UserError
+from emergence_jax.tasks import task as task_lib
 
 PAD, BOS, EOS, SPACE, EQUALS = range(5)
 _CHARS = ' =' + string.digits + string.ascii_uppercase
@@ -184,7 +184,7 @@ def sample(key: jax.Array, task_B: jax.Array, level_B: jax.Array) -> Batch:
     row = jnp.broadcast_to(jnp.array(tokens), (len(task_B), len(tokens)))
     return row, jnp.full(len(task_B), len(tokens))
 
-  pair = base.ragged_concat(
+  pair = task_lib.ragged_concat(
     [_number(a_B), constant(SPACE), _number(b_B)], _INPUT_WIDTH, PAD
   )
   items = _items(digit_Bx8, count_B)
@@ -193,7 +193,7 @@ def sample(key: jax.Array, task_B: jax.Array, level_B: jax.Array) -> Batch:
     jnp.where(is_pair, pair[0], items[0]),
     jnp.where(is_pair[:, 0], pair[1], items[1]),
   )
-  prompt = base.ragged_concat(
+  prompt = task_lib.ragged_concat(
     [
       constant(BOS),
       (names[task_B], name_lengths[task_B]),
@@ -205,7 +205,7 @@ def sample(key: jax.Array, task_B: jax.Array, level_B: jax.Array) -> Batch:
     PAD,
   )
   answer = _answers(task_B, digit_Bx8, count_B, a_B, b_B)
-  tokens, length_B = base.ragged_concat(
+  tokens, length_B = task_lib.ragged_concat(
     [prompt, constant(SPACE), answer, constant(EOS)], LENGTH, PAD
   )
   place = jnp.arange(LENGTH)
@@ -282,7 +282,7 @@ def _of_each(fn: Callable[[str, int], float]) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class AlgorithmicTask(base.Task):
+class AlgorithmicTask(task_lib.Task):
   """All tasks × levels, mixed uniformly and drawn on the fly.
 
   Attributes:
@@ -297,7 +297,7 @@ class AlgorithmicTask(base.Task):
   level_names = tuple(str(level) for level in LEVELS)
 
   def __post_init__(self):
-    limits.check('config.task.batch_size', self.batch_size, 1)
+    checks.in_range('config.task.batch_size', self.batch_size, 1)
 
   @property
   def chance_KxL(self) -> np.ndarray:
@@ -331,7 +331,7 @@ class AlgorithmicTask(base.Task):
     """`count` examples of each task, [K, count, ...]."""
     del seed
     levels = np.repeat(
-      np.arange(len(LEVELS)), base.pooled_counts(count, len(LEVELS))
+      np.arange(len(LEVELS)), task_lib.pooled_counts(count, len(LEVELS))
     )
     key_order, key_sample = jax.random.split(key)
     level_KxN = jnp.tile(jax.random.permutation(key_order, levels), len(TASKS))

@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax import prng
-from emergence_jax.tasks import base
-from emergence_jax.types import Batch, UserError
+from emergence_jax.base import prng
+from emergence_jax.base.types import Batch, UserError
+from emergence_jax.tasks import task as task_lib
 
 
 @dataclasses.dataclass(frozen=True)
-class ModularAddition(base.Task):
+class ModularAddition(task_lib.Task):
   """Tokens `a b = c` with c = a + b mod p; the numbers are tokens 0..p-1.
 
   Attributes:

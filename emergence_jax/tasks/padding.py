@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax.types import Batch, PyTree
+from emergence_jax.base.types import Batch, PyTree
 
 # Every further group is a program more to compile; it has to save this part
 # of what is computed without it.

@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax import names as names_lib
-from emergence_jax.tasks.base import Exams
-from emergence_jax.types import Batch, UserError
+from emergence_jax.base import names as names_lib
+from emergence_jax.base.types import Batch, UserError
+from emergence_jax.tasks.task import Exams
 
-_FOLDER = pathlib.Path(__file__).parents[1] / 'probe_sets'
+_FOLDER = pathlib.Path(__file__).with_name('data')
 _FILES = (
   'agreement', 'analogies', 'patterns', 'facts', 'deduction', 'text',
 )  # fmt: skip

@@ -48,7 +48,7 @@ _OTHERS = ('calibration', 'damage', 'kills')
 
 def _tables(name: str) -> None:
   """Runs a benchmark, shows its tables and writes them."""
-  from experiments.bench import tables
+  from experiments.bench import formatting
 
   began = time.monotonic()
   module = importlib.import_module(f'experiments.bench.{name}')
@@ -57,9 +57,9 @@ def _tables(name: str) -> None:
     _PEERS.value, _SEEDS.value, with_peers=not _OURS.value, **more
   )
   for one in found:
-    tables.show(one)
-  paths = tables.write(
-    pathlib.Path(_OUT.value).expanduser(), name, found, tables.machine()
+    formatting.show(one)
+  paths = formatting.write(
+    pathlib.Path(_OUT.value).expanduser(), name, found, formatting.machine()
   )
   minutes = (time.monotonic() - began) / 60
   print(f'{minutes:.1f} minutes; wrote {" and ".join(map(str, paths))}')

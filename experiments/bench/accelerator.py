@@ -11,7 +11,7 @@ import sys
 import time
 
 from experiments.bench import peers, train
-from experiments.bench.tables import Table
+from experiments.bench.formatting import Table
 
 _NANO, _LARGE = (
   ('configs.algorithmic', 'nano'),

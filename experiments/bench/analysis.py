@@ -10,11 +10,11 @@ import numpy as np
 import xarray as xr
 from scipy import signal
 
-from emergence_jax.analysis import peaks, precedence, study
+from emergence_jax.analysis import precedence, study
+from emergence_jax.analysis.paper import ALGORITHMIC, peaks
+from emergence_jax.analysis.paper import algorithmic as paper
 from emergence_jax.analysis.runs import Run
-from emergence_jax.reference import ALGORITHMIC
-from emergence_jax.reference import algorithmic as paper
-from experiments.bench.tables import Table
+from experiments.bench.formatting import Table
 
 _STEPS, _LAYERS, _DRAWS = 200, 4, precedence.DRAWS
 

@@ -11,7 +11,8 @@ import numpy as np
 from rich import box, console, progress, table
 from scipy import stats
 
-from emergence_jax.analysis import collapse, peaks, precedence, statistics
+from emergence_jax.analysis import collapse, precedence, statistics
+from emergence_jax.analysis.paper import peaks
 from experiments.bench import made_up_studies
 from experiments.bench.made_up_studies import Made, Sizes
 

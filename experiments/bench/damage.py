@@ -22,19 +22,18 @@ import jax
 import numpy as np
 import xarray as xr
 
-from emergence_jax import (
+from emergence_jax.analysis import runs
+from emergence_jax.base.types import UserError
+from emergence_jax.config import schema
+from emergence_jax.running import loop, offline
+from emergence_jax.store import (
   checkpoints,
   damage,
   export,
   files,
-  loop,
-  offline,
-  store,
+  layout,
   timeseries,
 )
-from emergence_jax import config as config_lib
-from emergence_jax.analysis import runs
-from emergence_jax.types import UserError
 from experiments.bench import kills_config
 
 ADDED = 'alignment'
@@ -45,15 +44,15 @@ KINDS = {
   'times': 'times.json',
   'notes of measure': damage.NOTES,
   'summary': 'summary.txt',
-  'group metadata': f'{store.NAME}/zarr.json',
-  'array metadata': f'{store.NAME}/*/zarr.json',
-  'coordinate': f'{store.NAME}/*/c/0',
-  'chance': f'{store.NAME}/chance/c/*/*',
-  'status': f'{store.NAME}/status/c/*/*',
-  'history': f'{store.NAME}/train_loss/c/*/*',
-  'values': f'{store.NAME}/rankme/c/**/[0-9]*',
-  'flags': f'{store.NAME}/correct/c/**/[0-9]*',
-  'added values': f'{store.NAME}/task_grad_norm/c/**/[0-9]*',
+  'group metadata': f'{layout.NAME}/zarr.json',
+  'array metadata': f'{layout.NAME}/*/zarr.json',
+  'coordinate': f'{layout.NAME}/*/c/0',
+  'chance': f'{layout.NAME}/chance/c/*/*',
+  'status': f'{layout.NAME}/status/c/*/*',
+  'history': f'{layout.NAME}/train_loss/c/*/*',
+  'values': f'{layout.NAME}/rankme/c/**/[0-9]*',
+  'flags': f'{layout.NAME}/correct/c/**/[0-9]*',
+  'added values': f'{layout.NAME}/task_grad_norm/c/**/[0-9]*',
   'checkpoint': f'{checkpoints.FOLDER}/**/*',
   'lock': files.LOCK,
 }
@@ -128,7 +127,7 @@ def call(command: str, workdir: pathlib.Path, raw) -> None:
   elif command == 'measure':
     offline.measure(workdir, [ADDED], lambda line: None)
   else:
-    loop.run(config_lib.from_mapping(raw), workdir, lambda line: None)
+    loop.run(schema.from_mapping(raw), workdir, lambda line: None)
 
 
 class Subject(NamedTuple):
@@ -150,7 +149,7 @@ class Subject(NamedTuple):
 def subject(raw: dict, root: pathlib.Path) -> Subject:
   """Makes a run, finished and half finished."""
   whole, half = root / 'whole', root / 'half'
-  config = config_lib.from_mapping(raw)
+  config = schema.from_mapping(raw)
   loop.run(config, whole, lambda line: None)
   offline.measure(whole, [ADDED], lambda line: None)
   (whole / 'summary.txt').write_text('summary', encoding='utf-8')

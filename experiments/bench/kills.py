@@ -20,7 +20,7 @@ import time
 
 import xarray as xr
 
-from emergence_jax import checkpoints, rows, timeseries
+from emergence_jax.store import checkpoints, rows, timeseries
 
 CONFIG = 'experiments/bench/kills_config.py'
 LATER = 'alignment,barrier'

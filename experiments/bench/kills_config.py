@@ -1,6 +1,6 @@
 """A run with every measure, small enough to be killed many times."""
 
-from configs import modadd
+from emergence_jax.config.presets import modadd
 
 
 def get_config():

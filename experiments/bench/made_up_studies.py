@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emergence_jax import schedule
+from emergence_jax.config import schedule
 
 EARLIEST, LATEST = 200, 4000
 _NOISE = 0.02

@@ -6,9 +6,9 @@ Each timing is a process of its own; ours and the peers' alternate.
 import json
 import sys
 
-from emergence_jax import mesh
+from emergence_jax.machine import mesh
 from experiments.bench import peers
-from experiments.bench.tables import Table
+from experiments.bench.formatting import Table
 
 _CHAINS = 4
 _SGLD = {

@@ -10,7 +10,7 @@ def _joined(request: dict):
   """Several processes, if the request says so."""
   if request.get('processes', 1) == 1:
     return contextlib.nullcontext()
-  from emergence_jax import processes
+  from emergence_jax.machine import processes
 
   return processes.joined(
     processes.Options(
@@ -41,8 +41,9 @@ def measure(request: dict) -> dict:
 
   count = request.get('processes', 1)
   jax.config.update('jax_num_cpu_devices', max(1, request['devices'] // count))
-  from emergence_jax import config as config_lib
-  from emergence_jax import processes, programs
+  from emergence_jax.config import schema
+  from emergence_jax.machine import processes
+  from emergence_jax.running import programs
 
   module, argument = request['config']
   config = importlib.import_module(module).get_config(argument)
@@ -54,7 +55,7 @@ def measure(request: dict) -> dict:
     devices=request['devices'],
     at_once=request['at_once'] or request['seeds'],
   )
-  checked = config_lib.from_mapping(config)
+  checked = schema.from_mapping(config)
   built = programs.Programs(checked)
   seconds = built.compile()
   population = built.init()
@@ -85,7 +86,7 @@ def _flops(config) -> dict[str, float]:
   """
   import jax
 
-  from emergence_jax import flops
+  from emergence_jax.machine import flops
 
   objective = config.objective
   task = objective.exams

@@ -25,11 +25,11 @@ def sgld(request: dict) -> float:
   import jax.numpy as jnp
 
   import emergence_jax as ej
-  from configs import modadd
-  from emergence_jax import config as config_lib
+  from emergence_jax.config import schema
+  from emergence_jax.config.presets import modadd
 
   if request['model'] == 'modadd':
-    config = config_lib.from_mapping({
+    config = schema.from_mapping({
       **modadd.get_config('113').to_dict(), 'measures': {}
     })  # fmt: skip
     objective = config.objective
@@ -62,10 +62,10 @@ def _nano_problem(batch_size: int):
   """Loss, parameters and a batch of nano."""
   import jax
 
-  from configs import algorithmic
-  from emergence_jax import config as config_lib
+  from emergence_jax.config import schema
+  from emergence_jax.config.presets import algorithmic
 
-  config = config_lib.from_mapping({
+  config = schema.from_mapping({
     **algorithmic.get_config('nano').to_dict(), 'measures': {}
   })  # fmt: skip
   objective = config.objective
@@ -130,16 +130,16 @@ def nano(request: dict) -> dict:
   import jax
   import jax.numpy as jnp
 
-  from emergence_jax import config as config_lib
-  from emergence_jax import specs
+  from emergence_jax.config import measures as measure_specs
+  from emergence_jax.config import schema
 
   module, argument = request.get('config', ('configs.algorithmic', 'nano'))
   given = importlib.import_module(module).get_config(argument)
-  config = config_lib.from_mapping(given)
+  config = schema.from_mapping(given)
   params = jax.jit(config.objective.init)(jax.random.key(0))
   found = {}
   for name, spec in config.measures.items():
-    measure = specs.make(config.objective, name, spec)
+    measure = measure_specs.make(config.objective, name, spec)
     probe = jax.jit(measure.inputs)(jnp.int32(0))
     if name == 'llc':
       name = 'llc, one task of eight'
@@ -161,13 +161,13 @@ def population(request: dict) -> dict:
   """
   import jax
 
-  from emergence_jax import config as config_lib
-  from emergence_jax import programs
+  from emergence_jax.config import schema
+  from emergence_jax.running import programs
 
   module, argument = request['config']
   config = importlib.import_module(module).get_config(argument)
   config.seeds.update(count=request['seeds'], devices=1)
-  built = programs.Programs(config_lib.from_mapping(config))
+  built = programs.Programs(schema.from_mapping(config))
   print(f'compiled in {built.compile():.0f} s', file=sys.stderr, flush=True)
   state = built.init()
   # Of weights that have left their initial values a little.

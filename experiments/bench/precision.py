@@ -13,9 +13,9 @@ import tempfile
 import numpy as np
 import xarray as xr
 
-from emergence_jax import timeseries
 from emergence_jax.analysis import series
-from experiments.bench.tables import Table
+from emergence_jax.store import timeseries
+from experiments.bench.formatting import Table
 
 _STEPS, _EVERY = 1200, 40
 # Before training has drawn rounding apart, and after the model has grokked.

@@ -5,9 +5,9 @@ import socket
 import subprocess
 import sys
 
-from emergence_jax import mesh
+from emergence_jax.machine import mesh
 from experiments.bench import train
-from experiments.bench.tables import Table
+from experiments.bench.formatting import Table
 
 _SEEDS = (1, 4, 16, 64)
 # Size → steps of a timing; two repeats.

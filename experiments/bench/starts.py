@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 
-from experiments.bench.tables import Table
+from experiments.bench.formatting import Table
 
 # Configuration → its measures, besides all of them.
 _CONFIGS = ('modadd:31', 'algorithmic:nano')
@@ -20,7 +20,7 @@ _FEW = ('behaviour', 'rank')
 
 def _measures(config: str) -> list[str]:
   """Names of all measures of a configuration."""
-  from experiments import config_flag
+  from emergence_jax.cli import config_flag
 
   return list(config_flag.load(config)['measures'])
 

@@ -4,9 +4,9 @@ import json
 import shutil
 import sys
 
-from emergence_jax import mesh
+from emergence_jax.machine import mesh
 from experiments.bench import peers
-from experiments.bench.tables import Table
+from experiments.bench.formatting import Table
 
 _REPEATS = 3
 _WORKLOADS = {

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from experiments import apps
-from experiments.results import tables
+from emergence_jax.cli import apps
+from experiments.results import frames
 
 HERE = pathlib.Path(__file__).parent
 _CHECK = flags.DEFINE_bool('check', False, 'Compare, and write nothing.')
@@ -50,7 +50,7 @@ def filled(page: str, studies: Studies) -> str:
   Raises:
     UserError: if the analysis has no row for one of them.
   """
-  from emergence_jax.types import UserError
+  from emergence_jax.base.types import UserError
 
   def table(match: re.Match) -> str:
     head, name, folders, end = match.groups()
@@ -60,16 +60,16 @@ def filled(page: str, studies: Studies) -> str:
         f"the table '{name}' of{folders} has no row, as where too few "
         'checkpoints have both measures; take it out of RESULTS.md.'
       )
-    frame = tables.TABLES[name](loaded, found)
-    return f'{head}{tables.markdown(frame)}\n{end}'
+    frame = frames.TABLES[name](loaded, found)
+    return f'{head}{frames.markdown(frame)}\n{end}'
 
   return _TABLE.sub(table, page)
 
 
 def _draw(page: str, studies: Studies) -> None:
   """The figures that the page shows, and no others."""
+  from emergence_jax.base.types import UserError
   from emergence_jax.report import panels
-  from emergence_jax.types import UserError
 
   for group, folders in _GROUP.findall(page):
     target = HERE / 'figures' / group
@@ -92,7 +92,7 @@ def main(argv):
   """Writes RESULTS.md and the figures; or says whether the tables hold."""
   del argv
   with apps.errors():
-    from emergence_jax import files
+    from emergence_jax.store import files
 
     path = HERE / 'RESULTS.md'
     before = path.read_text(encoding='utf-8')

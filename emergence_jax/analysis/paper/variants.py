@@ -1,0 +1,80 @@
+"""Which of our RankMes are the paper's? All of them beside all of its numbers.
+
+The paper does not say which positions it takes, nor whether features are
+centred. Each variant that a run measured is set beside what the paper gives
+for that size: the value at step 0 and the floor of four tasks.
+"""
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from emergence_jax.analysis import collapse
+from emergence_jax.analysis.paper import ALGORITHMIC
+from emergence_jax.analysis.paper import algorithmic as paper
+from emergence_jax.analysis.runs import Runs
+
+# Variable → in words.
+VARIANTS = {
+  'rankme': 'at `=`',
+  'rankme_centered': 'at `=`, centred',
+  'rankme_norm': 'at `=`, behind the last norm',
+  'rankme_answer': 'at every answer token',
+  'rankme_mean': 'mean over tokens',
+}
+_LEVEL = 'rankme_level'
+
+
+def _series(data: xr.Dataset) -> dict[str, xr.DataArray]:
+  """Variant in words → its last layer's rank (seed, task, step)."""
+  found = {
+    words: data[name] for name, words in VARIANTS.items() if name in data
+  }
+  if _LEVEL in data:
+    for level in data.level.values:
+      found[f'at `=`, level {level} alone'] = data[_LEVEL].sel(level=level)
+  return {
+    words: one.isel(layer=-1) if 'layer' in one.dims else one
+    for words, one in found.items()
+  }
+
+
+def variants_table(runs: Runs) -> pd.DataFrame:
+  """Rows of variants: initial value → floor of each task, and a distance.
+
+  The distance is the mean over the paper's numbers of |log₂ (ours / theirs)|:
+  1 says that they differ by a factor of two. Floors of a collapse that is not
+  over are what they are so far.
+  """
+  rows = []
+  for run, one_run in runs.items():
+    size = one_run.size
+    if one_run.reference is not ALGORITHMIC or size not in paper.SIZES:
+      continue
+    place = paper.SIZES.index(size)
+    tasks = [t for t in one_run.tasks if t in paper.FLOORS]
+    theirs = {t: (paper.INITIAL[t][place], paper.FLOORS[t][place])
+              for t in tasks}  # fmt: skip
+    rows.append({'run': run, 'RankMe': 'the paper', **_cells(theirs)})
+    for words, one in _series(one_run.data).items():
+      rank = one.transpose('seed', 'task', 'step').sel(task=tasks)
+      found = collapse.collapse(rank.step.values, rank.values)
+      ours = {
+        task: (np.mean(found.initial[:, k]), np.mean(found.floor[:, k]))
+        for k, task in enumerate(tasks)
+      }
+      ratios = [
+        np.log2(a / b) for t in tasks for a, b in zip(ours[t], theirs[t])
+      ]
+      rows.append({
+        'run': run, 'RankMe': words, **_cells(ours),
+        'distance': float(np.mean(np.abs(ratios))),
+      })  # fmt: skip
+  return pd.DataFrame(rows)
+
+
+def _cells(values: dict[str, tuple[float, float]]) -> dict[str, str]:
+  return {
+    t: '–' if np.isnan([a, b]).all() else f'{a:.3g} → {b:.3g}'
+    for t, (a, b) in values.items()
+  }

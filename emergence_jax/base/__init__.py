@@ -1,0 +1,1 @@
+"""Values, keys, names and checks that everything else is built on."""

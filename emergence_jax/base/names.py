@@ -1,0 +1,46 @@
+"""Looking names up, with a hint where one is wrong."""
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from emergence_jax.base.types import UserError
+
+
+def closest(word: str, known) -> str:
+  """A sentence that names the nearest of the known words, and all of them."""
+  known = sorted(known)
+  near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.4)
+  hint = f'did you mean {near[0]!r}? ' if near else ''
+  return f'{hint}known: {", ".join(known)}.'
+
+
+def choose(key: str, word: str, known: Mapping[str, Any]) -> Any:
+  """`known[word]`, or an error that names the key and the nearest word."""
+  if not isinstance(word, str) or word not in known:
+    raise UserError(f'{key}={word!r} is unknown; {closest(word, known)}')
+  return known[word]
+
+
+def find(key: str, word: str, known: Mapping[str, Any]) -> Any:
+  """`known[word]`, or what `module.path:Name` means, from anyone's module.
+
+  Raises:
+    UserError: if it is neither.
+  """
+  if not isinstance(word, str) or ':' not in word:
+    return choose(key, word, known)
+  module, _, name = word.partition(':')
+  # As `python -m` does, also where a script of another folder is run.
+  if not {'', os.getcwd()} & set(sys.path):
+    sys.path.insert(0, os.getcwd())
+  try:
+    return getattr(importlib.import_module(module), name)
+  except Exception as error:  # whatever the module raises
+    raise UserError(
+      f'{key}={word!r} cannot be had ({type(error).__name__}: {error}); write '
+      'module.path:Name, as it is imported from the current folder.'
+    ) from error

@@ -1,0 +1,272 @@
+"""What a person sees while a run goes on: a bar, or plain lines."""
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import humanize
+from rich import console as rich_console
+from rich import progress as rich_progress
+
+_LINE_SECONDS = 10.0
+_FILES = 'reading and writing'
+# After so many seconds what was seen counts half as much.
+_HALF_LIFE = 120.0
+
+
+def duration(seconds: float) -> str:
+  """`42 s`, `3 min 05 s` or `2 h 07 min`."""
+  seconds = max(0, round(seconds))
+  if seconds < 60:
+    return f'{seconds} s'
+  if seconds < 3600:
+    return f'{seconds // 60} min {seconds % 60:02d} s'
+  return f'{seconds // 3600} h {seconds // 60 % 60:02d} min'
+
+
+def size(num_bytes: float) -> str:
+  """Bytes in a readable unit, for example `1.6 MiB`."""
+  return humanize.naturalsize(num_bytes, binary=True)
+
+
+class _Shown:
+  """A bar on a terminal, lines now and then elsewhere; a context manager."""
+
+  def __init__(
+    self,
+    console: rich_console.Console | None,
+    title: str,
+    total: int,
+    completed: int = 0,
+    **options,
+  ):
+    self._console = console or rich_console.Console()
+    self._began = self._printed = time.monotonic()
+    self._bar = None
+    if self._console.is_terminal:
+      self._bar = rich_progress.Progress(
+        rich_progress.TextColumn(title),
+        rich_progress.BarColumn(),
+        rich_progress.TextColumn('{task.fields[text]}'),
+        console=self._console,
+        **options,
+      )
+      self._task = self._bar.add_task(
+        '', total=total, completed=completed, text='starting'
+      )
+
+  def __enter__(self):
+    if self._bar:
+      self._bar.start()
+    return self
+
+  def __exit__(self, *exc):
+    if self._bar:
+      self._bar.stop()
+
+  def _show(self, completed: int, text: str, line: str) -> None:
+    """Moves the bar, or prints a line if the last one is old enough."""
+    now = time.monotonic()
+    if self._bar:
+      self._bar.update(self._task, completed=completed, text=text)
+    elif now - self._printed >= _LINE_SECONDS:
+      self._printed = now
+      self.say(line)
+
+  def say(self, line: str) -> None:
+    """Prints a line above the bar."""
+    self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class _Recent:
+  """What work has cost of late: what lies longer ago fades away.
+
+  A machine that had something else to do for a while is soon forgotten.
+  """
+
+  def __init__(self):
+    self._units, self._seconds = 0.0, 0.0
+    self.total = 0.0  # seconds, of which nothing fades
+    self._at = time.monotonic()
+
+  def add(self, units: float, seconds: float) -> None:
+    """Learns of work that has just been done."""
+    now = time.monotonic()
+    fade = 0.5 ** ((now - self._at) / _HALF_LIFE)
+    self._at = now
+    self._units = fade * self._units + units
+    self._seconds = fade * self._seconds + seconds
+    self.total += seconds
+
+  @property
+  def cost(self) -> float:
+    """Seconds of a unit; nan before anything is known."""
+    return self._seconds / self._units if self._units else math.nan
+
+  @property
+  def rate(self) -> float:
+    """Units of a second; 0 before anything is known."""
+    return self._units / self._seconds if self._seconds else 0.0
+
+
+class Forecast:
+  """The time that is left: steps to come, and measures still due.
+
+  Each counts at what it has cost of late, so that measures which are dense at
+  the beginning of a run do not double the time that is left.
+
+  Args:
+    work: step → names of what is done there, besides training.
+  """
+
+  def __init__(self, work: Mapping[int, Sequence[str]]):
+    self._work = work
+    self._training = _Recent()
+    self._others: dict[str, _Recent] = {}
+
+  def trained(self, steps: int, seconds: float) -> None:
+    """Learns what steps have cost."""
+    self._training.add(steps, seconds)
+
+  def done(self, name: str, seconds: float) -> None:
+    """Learns what something at a checkpoint has cost."""
+    self._others.setdefault(name, _Recent()).add(1, seconds)
+
+  def left(self, step: int, last: int) -> float:
+    """Seconds from a step to the last one; nan before anything is known."""
+    return (last - step) * self._training.cost + self.due(step)
+
+  def due(self, step: int) -> float:
+    """Seconds of what is to be done at the checkpoints behind a step."""
+    each = {name: one.cost for name, one in self._others.items()}
+    known = sum(each.values()) / len(each) if each else 0.0
+    return sum(
+      each.get(name, known)
+      for at, names in self._work.items()
+      if at > step
+      for name in names
+    )
+
+  def spent(self) -> str:
+    """What the time went to, the dearest first; empty before anything did."""
+    parts = {'training': self._training, **self._others}
+    total = sum(part.total for part in parts.values())
+    if not total:
+      return ''
+    each = ', '.join(
+      f'{name} {duration(part.total)} ({part.total / total:.0%})'
+      for name, part in sorted(parts.items(), key=lambda x: -x[1].total)
+      if part.total
+    )
+    return f'the time went to {each}.'
+
+
+class Progress(_Shown):
+  """Progress of a run of `total` steps of `seeds` seeds, from `start`.
+
+  Time counts from the construction, after compilation, so that the rate does
+  not contain it; it is that of the last minutes, with what is measured between
+  the steps. If quiet, nothing is shown. Use it as a context manager.
+  """
+
+  def __init__(
+    self,
+    total: int,
+    start: int,
+    seeds: int,
+    console: rich_console.Console | None = None,
+    *,
+    quiet: bool = False,
+  ):
+    self._total, self._step, self._seeds = total, start, seeds
+    self._at, self._recent = time.monotonic(), _Recent()
+    if quiet:
+      console = rich_console.Console(quiet=True)
+    title = 'step {task.completed:,.0f}/{task.total:,.0f}'
+    super().__init__(console, title, total, start)
+
+  def _text(self, step: int, loss: float, left: float) -> str:
+    now = time.monotonic()
+    self._recent.add(self._seeds * (step - self._step), now - self._at)
+    self._step, self._at = step, now
+    rate = self._recent.rate
+    words = '?' if math.isnan(left) else duration(left)
+    shown = f'{rate:,.0f}' if rate >= 100 else f'{rate:.3g}'
+    return f'{shown} seed-steps/s · loss {loss:.2g} · {words} left'
+
+  def update(self, step: int, loss: float, left: float) -> None:
+    """Shows that `step` steps are done.
+
+    Args:
+      step: where the run is.
+      loss: median over seeds.
+      left: seconds to its end, see `Forecast`; nan if not known.
+    """
+    text = self._text(step, loss, left)
+    self._show(step, text, f'step {step:,}/{self._total:,} · {text}')
+
+
+class Left:
+  """Lines that say how many of some steps are done, and the time left.
+
+  Args:
+    work: step → names of what is measured there.
+    say: takes a line after each.
+  """
+
+  def __init__(
+    self, work: Mapping[int, Sequence[str]], say: Callable[[str], None]
+  ):
+    self._total, self._say, self._done = len(work), say, 0
+    # What is not measuring is done at every step, too.
+    self._forecast = Forecast({s: [*n, _FILES] for s, n in work.items()})
+    self._at = time.monotonic()
+
+  def __call__(self, step: int, seconds: Mapping[str, float]) -> None:
+    """Says that a step is done.
+
+    Args:
+      step: which.
+      seconds: name → what each measure took; the rest of the time since the
+        step before went to reading and writing.
+    """
+    now = time.monotonic()
+    rest = now - self._at - sum(seconds.values())
+    for name, spent in {**seconds, _FILES: max(0.0, rest)}.items():
+      self._forecast.done(name, spent)
+    self._at, self._done = now, self._done + 1
+    left = duration(self._forecast.due(step))
+    self._say(f'step {step:,}: {self._done} of {self._total}, {left} left')
+
+  def say_spent(self) -> None:
+    """Says what the time went to, if anything was done."""
+    if spent := self._forecast.spent():
+      self._say(spent)
+
+
+class Stages(_Shown):
+  """Progress over `total` stages that take about equally long.
+
+  Called with the label of each stage as it begins. Use it as a context
+  manager.
+  """
+
+  def __init__(
+    self,
+    title: str,
+    total: int,
+    console: rich_console.Console | None = None,
+  ):
+    self._title, self._total, self._done = title, total, -1
+    super().__init__(console, title, total, transient=True)
+
+  def __call__(self, label: str) -> None:
+    """Says that the stage before is done and that this one begins."""
+    self._done += 1
+    left = '?'
+    if self._done:
+      each = (time.monotonic() - self._began) / self._done
+      left = duration(each * (self._total - self._done))
+    text = f'{label} · {left} left'
+    head = f'{self._title} {self._done}/{self._total}'
+    self._show(self._done, text, f'{head} · {text}')

@@ -1,0 +1,1 @@
+"""The command line: one app a file, their flags and launch scripts."""

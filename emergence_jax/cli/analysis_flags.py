@@ -1,0 +1,62 @@
+"""Flags of the apps that read several runs together."""
+
+import pathlib
+from collections.abc import Callable
+
+from absl import flags
+
+from emergence_jax.cli import apps
+
+_WORKDIR = flags.DEFINE_multi_string(
+  'workdir', None, 'Run directory; give the flag again for more.', required=True
+)
+_OUT = flags.DEFINE_string(
+  'out', None, 'Folder to write to; one in the first run if absent.'
+)
+_DRAWS = flags.DEFINE_integer(
+  'draws',
+  1000,
+  'Permutations of the tests, where not all can be tried.',
+  lower_bound=20,
+)
+_INTERPOLATION = flags.DEFINE_enum(
+  'interpolation', None, ['linear', 'matern'],
+  "Of the paper's lags in steps: by lines, or by a Gaussian process; as in the "
+  'study that a run is set beside, if absent.',
+)  # fmt: skip
+_STATIONARY = flags.DEFINE_integer(
+  'assume_stationary', 0,
+  "Circular shifts beside which the paper's precursor rates are set as well. "
+  'Such a null supposes that series are stationary, which those of training '
+  'are not; it has no part in any verdict.', lower_bound=0,
+)  # fmt: skip
+
+
+def options() -> dict:
+  """Keyword arguments of the analysis."""
+  return {
+    'draws': _DRAWS.value,
+    'interpolation': _INTERPOLATION.value or '',
+    'stationary_draws': _STATIONARY.value,
+  }
+
+
+def call(folder: str, work: Callable[[list, pathlib.Path], None]) -> None:
+  """Calls `work` with the runs and where to write.
+
+  A user's error ends in one message and exit code 1.
+
+  Args:
+    folder: name of the folder in the first run, if none is given.
+    work: takes run directories and a folder that can be written to.
+  """
+  with apps.errors():
+    from emergence_jax.store import damage, files
+
+    workdirs = [apps.path('workdir', w) for w in _WORKDIR.value]
+    damage.root(workdirs[0])  # raises if there is no run
+    if _OUT.value is None:
+      out = workdirs[0] / folder
+    else:
+      out = apps.path('out', _OUT.value)
+    work(workdirs, files.check_writable(out, 'give another folder by --out'))

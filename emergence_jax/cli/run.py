@@ -1,0 +1,254 @@
+"""Trains a population of seeds and measures it at every checkpoint.
+
+  python -m experiments.run --config=configs/modadd.py
+  python -m experiments.run --config=configs/algorithmic.py:nano --dry_run
+  python -m experiments.run --sweep=modadd:31 --sweep=modadd:113 \\
+    --workdir=runs/moduli
+
+A run directory that exists is gone on with, without --config as it was begun:
+
+  python -m experiments.run --workdir=runs/latest
+
+Values of the configuration can be set on the command line, for example
+--config.seeds.count=4.
+"""
+
+import pathlib
+import re
+import sys
+
+from absl import flags
+
+from emergence_jax.cli import apps, multihost
+
+flags.adopt_module_key_flags(multihost)
+
+_CONFIG = flags.DEFINE_string(
+  'config', None, 'Configuration file, and after a colon its argument; that of '
+  'the run in --workdir if absent. --config.KEY=VALUE sets a value of it.',
+)  # fmt: skip
+_SWEEP = flags.DEFINE_multi_string(
+  'sweep', None, 'Instead of --config: one of several configurations that are '
+  'run one after the other, each in a folder under --workdir; give the flag '
+  'again for each.',
+)  # fmt: skip
+_WORKDIR = flags.DEFINE_string(
+  'workdir', None, 'Run directory; a dated folder under runs/ if absent.'
+)
+_MEASURES = flags.DEFINE_list(
+  'measures', None, "Only these of the configuration's measures, by commas."
+)
+_DRY_RUN = flags.DEFINE_bool(
+  'dry_run', False, 'Print sizes, schedule, disk, memory and time, and exit.'
+)
+_OVERWRITE = flags.DEFINE_bool(
+  'overwrite', False,
+  'Erase the run in --workdir, its rows and populations, and begin again.',
+)  # fmt: skip
+
+_PROFILE = flags.DEFINE_string(
+  'profile', '', 'START:STOP; a trace of these steps is written to profile/ in '
+  'the run directory, for TensorBoard or Perfetto.',
+)  # fmt: skip
+_LOG = flags.DEFINE_enum(
+  'log', '', ['', 'tensorboard', 'wandb'], 'Send scalars there while the run '
+  'goes on: to tensorboard/ in the run directory, or to Weights & Biases '
+  '(WANDB_MODE=offline keeps them); nothing is sent without the flag.',
+)  # fmt: skip
+_COMPILE_CACHE = apps.define_compile_cache()
+
+# JAX and the package are imported inside functions: --help answers at once.
+
+
+def _name(config) -> str:
+  """The task, and the size or modulus, for the name of a folder."""
+  model, task = config.raw.get('model', {}), config.raw['task']
+  detail = model.get('size') or task.get('p')
+  return f'{task["name"]}-{detail}' if detail else task['name']
+
+
+def _base() -> dict:
+  """What --config gives, or the configuration of the run in --workdir."""
+  from emergence_jax.base.types import UserError
+  from emergence_jax.cli import config_flag
+  from emergence_jax.running import rundir
+
+  if _CONFIG.value is not None:
+    return config_flag.load(_CONFIG.value)
+  if _WORKDIR.value is None:
+    raise UserError(
+      '--config is missing; give a file, or a built-in configuration: '
+      f'{", ".join(config_flag.built_in())}. With the --workdir of a run it is '
+      'gone on with as it was begun.'
+    )
+  workdir = apps.path('workdir', _WORKDIR.value)
+  found = rundir.read_config(workdir, _say)
+  if 'task' not in found:
+    raise UserError(
+      f'{workdir} holds measures of parameters that were not trained here; '
+      'there is nothing to go on with.'
+    )
+  return found
+
+
+def _given(arguments: list[str]) -> dict:
+  """The configuration as it was given; measures not wanted are off.
+
+  They keep their options, for who measures them later.
+  """
+  from emergence_jax.base import names
+  from emergence_jax.base.types import UserError
+  from emergence_jax.cli import config_flag
+
+  given = _base()
+  config_flag.apply(given, config_flag.overrides(arguments))
+  wanted = _MEASURES.value
+  if wanted is None:
+    return given
+  known = given.get('measures') or {}
+  if not any(wanted):
+    raise UserError(
+      f'--measures is empty; {names.closest("", known)} Without the flag '
+      'all are measured.'
+    )
+  for name in wanted:
+    names.choose('--measures', name, known)
+  for name in known.keys() - set(wanted):
+    known[name] = {**(known[name] or {}), 'on': False}
+  return given
+
+
+def _dry_run(config) -> None:
+  """Prints what a run would take, as it becomes known."""
+  from emergence_jax.running import dry_run
+
+  for line in dry_run.describe(config):
+    apps.say(line)
+
+
+def _finish(config, workdir: pathlib.Path) -> None:
+  """Prints and writes the summary, the figures and the report."""
+  from emergence_jax.report import figures, summary, write
+  from emergence_jax.store import files, timeseries
+
+  data = timeseries.load(workdir)
+  headline = (
+    f'{_name(config)}: {config.seeds.count} seeds, '
+    f'{config.objective.num_params():,} parameters each, '
+    f'{config.train.steps:,} steps, {data.sizes["step"]} checkpoints'
+  )
+  text = summary.text(data, headline)
+  paths = figures.draw(data, workdir / 'figures')
+  apps.say(text)
+  if 'accuracy' in data:  # without behaviour nothing can emerge
+    found = write.report([workdir], workdir / 'report')
+    apps.say(found.answer)
+    paths.append(found.page)
+    following = (
+      f'open {found.page} in a browser; {apps.CALLED}analyze '
+      f'--workdir={workdir} prints its tables.'
+    )
+  else:
+    following = f'{apps.CALLED}export --workdir={workdir}'
+  # Last, and at once: where it is, everything else is too.
+  files.write_text(workdir / 'summary.txt', text)
+  for path in [workdir / 'summary.txt', *paths]:
+    apps.say(f'wrote {path}')
+  apps.say(f'Next: {following}')
+
+
+def _say(line: str) -> None:
+  """Prints, if this process is the one that speaks."""
+  from emergence_jax.machine import processes
+
+  processes.of_first(apps.say)(line)
+
+
+def _run(config):
+  """Runs to the end or a stop; returns the folder if it is to be shown."""
+  from emergence_jax.config import schema
+  from emergence_jax.machine import compiling, processes, stopping
+  from emergence_jax.running import loop, rundir
+
+  if _WORKDIR.value is not None:
+    workdir = apps.path('workdir', _WORKDIR.value)
+  else:
+    schema.check_devices(config)
+    workdir = processes.agreed(lambda: rundir.new_workdir(_name(config)))
+  _say(f'run directory: {workdir}')
+  compiles = compiling.Compiles()
+  outcome = loop.run(
+    config, workdir, apps.say, overwrite=_OVERWRITE.value,
+    profile=_PROFILE.value, log=_LOG.value,
+  )  # fmt: skip
+  if compiles.count:
+    _say(compiles.text())
+  if outcome is loop.Outcome.STOPPED:
+    # What waits for the end of the run must not go on.
+    sys.exit(stopping.TRY_AGAIN)
+  if outcome is loop.Outcome.ALREADY_FINISHED:
+    _say(
+      f'this run is finished at step {config.train.steps:,}; nothing is left '
+      'to do.'
+    )
+    if (workdir / 'summary.txt').exists():
+      return None
+  return workdir if processes.leads() else None
+
+
+def _prepared(arguments: list[str]):
+  """The checked configuration, and devices that are ready."""
+  from emergence_jax.config import schema
+  from emergence_jax.machine import compiling
+
+  given = _given(arguments)
+  schema.start_devices(given)
+  compiling.keep(_COMPILE_CACHE.value)
+  config = schema.from_mapping(given)
+  for sentence in config.left_out.values():
+    _say(f'left out: {sentence}')
+  return config
+
+
+def _sweep() -> None:
+  """Runs several configurations; all other flags go to each of them."""
+  from emergence_jax.base.types import UserError
+  from emergence_jax.cli import sweep
+
+  if _CONFIG.value is not None or _WORKDIR.value is None:
+    raise UserError(
+      '--sweep takes the place of --config, and needs a --workdir for its runs.'
+    )
+  own = re.compile(r'--?(sweep|workdir)(=|$)')
+  left, passed = sys.argv[1:], []
+  while left:
+    word = left.pop(0)
+    if not (found := own.match(word)):
+      passed.append(word)
+    elif not found[2]:
+      left.pop(0)  # its value, behind a space
+  sys.exit(
+    sweep.run(_SWEEP.value or (), apps.path('workdir', _WORKDIR.value), passed)
+  )
+
+
+def main(argv):
+  """Checks the configuration and runs it; exits with 1 on a user's error."""
+  if _SWEEP.value:
+    with apps.errors():
+      _sweep()
+  if _DRY_RUN.value:
+    with apps.errors():
+      _dry_run(_prepared(argv[1:]))
+    return
+  # An error in there ends the process, for the others' sake.
+  with apps.errors(), multihost.joined(), apps.errors():
+    config = _prepared(argv[1:])
+    workdir = _run(config)
+  if workdir is not None:
+    with apps.errors():
+      _finish(config, workdir)
+
+
+if __name__ == '__main__':
+  apps.run(main, known_only=True)

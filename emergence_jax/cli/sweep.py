@@ -1,0 +1,89 @@
+"""Several configurations one after the other, each in a run of its own."""
+
+import pathlib
+import re
+import signal
+import subprocess
+from collections.abc import Sequence
+
+from emergence_jax.cli import apps, run_table
+
+
+def _folder(config: str) -> str:
+  """The name of a configuration's run, for example `algorithmic-nano-cpu`.
+
+  >>> _folder('configs/algorithmic.py:nano,cpu')
+  'algorithmic-nano-cpu'
+  """
+  file, _, argument = config.partition(':')
+  words = f'{pathlib.Path(file).stem}-{argument}'
+  return re.sub(r'[^A-Za-z0-9_.]+', '-', words).strip('-')
+
+
+def _call(command: Sequence[str]) -> int:
+  """Runs a command to its end, and passes a signal to stop on to it."""
+  child = subprocess.Popen(command)
+  before = signal.signal(
+    signal.SIGTERM, lambda number, frame: child.send_signal(number)
+  )
+  try:
+    while True:
+      try:
+        return child.wait()
+      except KeyboardInterrupt:
+        pass  # the terminal has told the run too, which saves
+  finally:
+    signal.signal(signal.SIGTERM, before)
+
+
+def run(
+  configs: Sequence[str], folder: pathlib.Path, flags: Sequence[str]
+) -> int:
+  """Runs configurations, each in a folder of its own, and prints a table.
+
+  Args:
+    configs: as `--config` takes them.
+    folder: where the runs lie; those that are there are gone on with.
+    flags: of `emergence run`, the same for all.
+
+  Returns:
+    An exit code: 75 if a signal stopped a run, 1 if one has failed.
+
+  Raises:
+    UserError: if two of them would lie in one folder.
+  """
+  from emergence_jax.base.types import UserError
+  from emergence_jax.machine import stopping
+  from emergence_jax.store import files, listing
+
+  names = [_folder(config) for config in configs]
+  for name in names:
+    if names.count(name) > 1:
+      raise UserError(
+        f'two configurations of --sweep would both be run in {folder / name}; '
+        'sweep them into folders of their own (--workdir).'
+      )
+  files.check_writable(folder, 'give another --workdir')
+  failed = []
+  for place, (config, name) in enumerate(zip(configs, names, strict=True), 1):
+    apps.say(f'— {place} of {len(configs)}: {config}')
+    code = _call([
+      *apps.command('run'), f'--config={config}', f'--workdir={folder / name}',
+      *flags,
+    ])  # fmt: skip
+    if code == stopping.TRY_AGAIN:
+      apps.say('the same --sweep with the same --workdir goes on.')
+      return code
+    if code:
+      failed.append(name)
+  there = [r for r in listing.runs(folder) if r.path.name in names]
+  if there:
+    run_table.show(there)
+  if failed:
+    apps.say(f'failed, for the reasons above: {", ".join(failed)}.')
+  workdirs = ' '.join(
+    f'--workdir={folder / n}' for n in names if n not in failed
+  )
+  if workdirs:
+    apps.say(f'Next: {apps.CALLED}report {workdirs}')
+  return 1 if failed else 0

@@ -1,0 +1,1 @@
+"""Configurations: their schema, defaults and checks."""

@@ -1,0 +1,390 @@
+"""A run's configuration: its schema, checked once, and what it builds."""
+
+import dataclasses
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from emergence_jax.analysis.paper import REFERENCES
+from emergence_jax.base import checks, names
+from emergence_jax.base.types import MeasureSpec, UserError
+from emergence_jax.config import measures as measure_specs
+from emergence_jax.config import optimizer as optimizer_lib
+from emergence_jax.config import schedule
+from emergence_jax.config.precision import PRECISIONS
+from emergence_jax.machine import memory, mesh
+from emergence_jax.models import MODELS
+from emergence_jax.models.objective import Objective
+from emergence_jax.store import files
+from emergence_jax.tasks import TASKS
+
+
+@dataclasses.dataclass(frozen=True)
+class SeedsConfig:
+  """Which seeds, and how they share the devices.
+
+  Attributes:
+    count: number of seeds.
+    first: number of the first one; the others follow it.
+    devices: devices to spread them over; None takes what fits.
+    at_once: seeds at once on a device; None is one on a CPU, and all on
+      accelerators.
+    devices_per_seed: devices that share each seed, where one has too little
+      memory for it; None is one.
+  """
+
+  count: int = 8
+  first: int = 0
+  devices: int | None = None
+  at_once: int | None = None
+  devices_per_seed: int | None = None
+
+  def __post_init__(self):
+    last = checks.LARGEST_INT
+    checks.in_range('config.seeds.count', self.count, 1, last)
+    checks.in_range('config.seeds.first', self.first, 0, last)
+    for name in ('devices', 'at_once', 'devices_per_seed'):
+      value = getattr(self, name)
+      if value is not None:
+        most = self.count if name == 'at_once' else checks.LARGEST_INT
+        checks.in_range(f'config.seeds.{name}', value, 1, most)
+    if self.first + self.count > last:
+      raise UserError(
+        f'config.seeds.first={self.first} and count={self.count} run past the '
+        f'largest number of a seed, {last:,}.'
+      )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+  """How long, and in which numbers.
+
+  Attributes:
+    steps: number of updates.
+    precision: `float32`; or for speed in training `tensorfloat32`: of the
+      products alone, on a GPU that has it (ten bits of a mantissa); or
+      `bfloat16`: of the products and the residual stream, with float32
+      parameters, optimiser, softmax, norms and loss. Measures are in float32
+      either way.
+  """
+
+  steps: int = 100_000
+  precision: str = 'float32'
+
+  def __post_init__(self):
+    names.choose('config.train.precision', self.precision, PRECISIONS)
+    checks.in_range('config.train.steps', self.steps, 1, checks.MOST_STEPS)
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointsConfig:
+  """When to measure and save, and what to keep.
+
+  Attributes:
+    schedule: see `schedule.checkpoint_steps`.
+    save_every: save the population at every n-th of its steps. A kill costs
+      what lies behind the newest, which is computed again to the same bits; so
+      does a signal if measures compare a checkpoint with the one before.
+    keep: newest saved populations to keep; 0 keeps all.
+    keep_period: also save and keep those of steps that are multiples of it;
+      0: none.
+  """
+
+  schedule: str = '20:1000,100:10000,500:50000,2000'
+  save_every: int = 1
+  keep: int = 3
+  keep_period: int = 0
+
+  def __post_init__(self):
+    checks.in_range('config.checkpoints.save_every', self.save_every, 1)
+    for name in ('keep', 'keep_period'):
+      checks.in_range(f'config.checkpoints.{name}', getattr(self, name), 0)
+
+  def saved(self, steps: np.ndarray) -> list[int]:
+    """At which of the schedule's steps, increasing, the population is saved.
+
+    At the last one always.
+    """
+    is_saved = np.arange(len(steps)) % self.save_every == 0
+    if self.keep_period:
+      is_saved |= steps % self.keep_period == 0
+    is_saved[-1:] = True
+    return steps[is_saved].tolist()
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+  """A checked configuration.
+
+  Attributes:
+    task: the task.
+    model: its shape, of `MODELS` or of one's own.
+    optimizer: the optimiser's options.
+    train: training length.
+    seeds: the population.
+    checkpoints: the schedule.
+    measures: name → when, how.
+    raw: the same as plain JSON values, as it was given.
+    left_out: measures that the task cannot give → why, as a sentence.
+  """
+
+  task: Any
+  model: Any
+  optimizer: optimizer_lib.OptimizerConfig
+  train: TrainConfig
+  seeds: SeedsConfig
+  checkpoints: CheckpointsConfig
+  measures: Mapping[str, MeasureSpec]
+  raw: Mapping[str, Any]
+  left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+  @property
+  def objective(self) -> Objective:
+    """The model under the task."""
+    return Objective(self.model.build(self.task.vocab_size), self.task)
+
+  @property
+  def steps(self) -> np.ndarray:
+    """The checkpoint schedule, int [C]."""
+    return schedule.checkpoint_steps(
+      self.checkpoints.schedule,
+      self.train.steps,
+      steps_per_epoch=self.task.epoch_steps,
+    )
+
+
+_GROUPS = (
+  'task', 'model', 'optimizer', 'train', 'seeds', 'checkpoints', 'measures',
+  'reference',
+)  # fmt: skip
+# What a population depends on.
+_OF_TRAINING = (
+  'task', 'model', 'optimizer', 'train.precision', 'seeds.first', 'seeds.count',
+)  # fmt: skip
+# Keys that may change when a run goes on: they move no number beyond rounding.
+LAYOUT_KEYS = (
+  'seeds.devices',
+  'seeds.at_once',
+  'seeds.devices_per_seed',
+  'checkpoints.keep',
+  'checkpoints.keep_period',
+  'release.devices',
+)
+# And those that move nothing: what a run is set beside, what becomes of files.
+FREE_KEYS = ('reference.name', 'release.delete')
+
+
+def build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
+  """An instance of a flat dataclass, its keys and types checked."""
+  if not isinstance(given, Mapping):
+    raise UserError(f'{path}={given!r} must be a group of keys.')
+  if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+    raise UserError(f'{path}: {cls!r} is no dataclass, whose fields are keys.')
+  fields = {f.name: f for f in dataclasses.fields(cls)}
+  kinds: dict[str, Any] = {name: f.type for name, f in fields.items()}
+  measure_specs.check_keys(path, given, fields)
+  missing = [
+    name
+    for name, f in fields.items()
+    if f.default is dataclasses.MISSING and name not in given
+  ]
+  if missing:
+    raise UserError(f'{path}.{missing[0]} is missing.')
+  return cls(
+    **{k: checks.of_type(f'{path}.{k}', v, kinds[k]) for k, v in given.items()}
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class ReferenceConfig:
+  """Attributes: name: what the run is set beside, of `REFERENCES`; or none."""
+
+  name: str = ''
+
+
+def reference(raw: Mapping[str, Any]) -> None:
+  """Raises a UserError if a configuration names an unknown reference."""
+  found = build('config.reference', ReferenceConfig, raw.get('reference', {}))
+  if found.name:
+    names.find('config.reference.name', found.name, REFERENCES)
+
+
+def _model(given: Mapping[str, Any]) -> Any:
+  """A shape from `size`, single values overriding it, or all of them."""
+  given = dict(given)
+  kind = names.find('config.model.name', given.pop('name', 'gpt'), MODELS)
+  size = given.pop('size', None)
+  if size is not None:
+    sizes = getattr(kind, 'SIZES', {})
+    given = {**names.choose('config.model.size', size, sizes), **given}
+  if dataclasses.is_dataclass(kind):
+    known = {f.name for f in dataclasses.fields(kind)} | {'name', 'size'}
+    measure_specs.check_keys('config.model', given, known)
+  return build('config.model', kind, given)
+
+
+def plain(value: Any) -> Any:
+  """JSON values of nested mappings and tuples."""
+  if hasattr(value, 'to_dict'):
+    value = value.to_dict()
+  try:
+    found = json.loads(json.dumps(value))
+  except (TypeError, ValueError, RecursionError) as error:
+    raise UserError(
+      f'the configuration holds what is no number, text, list or group of them '
+      f'({error}).'
+    ) from error
+  if not isinstance(found, Mapping):
+    raise UserError(f'the configuration is {found!r} and no group of keys.')
+  return found
+
+
+def from_mapping(given: Mapping[str, Any]) -> Config:
+  """Checks a ConfigDict, or a plain nested dict, from a configuration file.
+
+  Raises:
+    UserError: for an unknown key, name or size, a wrong type, or a value out
+      of range; it names the key, the value and the remedy.
+  """
+  raw = plain(given)
+  measure_specs.check_keys('config', raw, _GROUPS)
+  for name, group in raw.items():
+    if not isinstance(group, Mapping):
+      raise UserError(f'config.{name}={group!r} must be a group of keys.')
+  reference(raw)
+  task = dict(raw.get('task', {}))
+  task_class = names.find('config.task.name', task.pop('name', None), TASKS)
+  specs, off = measure_specs.parse(raw.get('measures', {}))
+  config = Config(
+    task=build('config.task', task_class, task),
+    model=_model(raw.get('model', {})),
+    optimizer=build(
+      'config.optimizer',
+      optimizer_lib.OptimizerConfig,
+      raw.get('optimizer', {}),
+    ),
+    train=build('config.train', TrainConfig, raw.get('train', {})),
+    seeds=build('config.seeds', SeedsConfig, raw.get('seeds', {})),
+    checkpoints=build(
+      'config.checkpoints', CheckpointsConfig, raw.get('checkpoints', {})
+    ),
+    measures=specs,
+    raw=raw,
+  )
+  _check_ranges(config)
+  measure_specs.had(config.objective, off)  # raises for a wrong option
+  can, cannot = measure_specs.had(config.objective, specs)
+  return dataclasses.replace(config, measures=can, left_out=cannot)
+
+
+def _check_ranges(config: Config) -> None:
+  for name, spec in config.measures.items():
+    if spec.seeds_at_once is not None:
+      path = f'config.measures.{name}.seeds_at_once'
+      checks.in_range(path, spec.seeds_at_once, 1, config.seeds.count)
+  positions = getattr(config.model, 'num_positions', config.task.length)
+  if config.task.length - 1 > positions:
+    raise UserError(
+      f'config.model.num_positions={positions} is less than '
+      f'the {config.task.length - 1} tokens of a sequence; raise it.'
+    )
+  _ = config.steps  # raises for a bad schedule
+  optimizer_lib.schedule(config.optimizer, config.train.steps)
+
+
+def start_devices(given: Mapping[str, Any]) -> None:
+  """Readies the devices that a configuration asks for; before all else of JAX.
+
+  Raises:
+    UserError: if `config.seeds` is wrong.
+  """
+  seeds = build('config.seeds', SeedsConfig, plain(given).get('seeds', {}))
+  mesh.start(seeds.count, seeds.devices, seeds.devices_per_seed)
+
+
+def check_devices(config: Config) -> None:
+  """Raises a UserError if the seeds do not fit the machine's devices.
+
+  JAX starts its backend, so that this comes after `mesh.start`.
+  """
+  seeds, model = config.seeds, config.model
+  mesh.seed_mesh(seeds.count, seeds.devices, seeds.devices_per_seed)
+  # Parameters and the optimiser's two moments, in float32.
+  if hasattr(model, 'num_weights'):
+    weights = model.num_weights(config.task.vocab_size)
+  else:
+    weights = config.objective.num_params()
+  memory.check(
+    f'{seeds.count:,} seeds of {weights:,} parameters or more (config.model: '
+    f'{model})', 3 * 4 * weights * seeds.count,
+    'lower its numbers, or --config.seeds.count.',
+  )  # fmt: skip
+  if hasattr(config.task, 'batch_size'):
+    # Of one seed: the activations that its gradient needs, or more.
+    tokens = config.task.batch_size * config.task.length
+    wide = getattr(model, 'num_layers', 0) * getattr(model, 'd_model', 0)
+    memory.check(
+      f'config.task.batch_size={config.task.batch_size}',
+      4 * tokens * (1 + wide + getattr(model, 'd_ff', 0)), 'lower it.',
+    )  # fmt: skip
+  for name, spec in config.measures.items():
+    measure_specs.check_inputs(config.objective, name, spec, seeds.count)
+
+
+def on_this_machine(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+  """A run's configuration, on such devices as there are here.
+
+  What was run on eight devices can be read and measured on a laptop.
+  """
+  given = raw.get('seeds', {})
+  seeds = build('config.seeds', SeedsConfig, given)
+  try:
+    mesh.seed_mesh(seeds.count, seeds.devices, seeds.devices_per_seed)
+  except UserError:
+    devices = ('devices', 'devices_per_seed')
+    return {**raw, 'seeds': {k: given[k] for k in given if k not in devices}}
+  return raw
+
+
+def flatten(raw: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  """Nested mapping → {'seeds.count': 8, …}; an empty group is a value too.
+
+  >>> flatten({'measures': {'rank': {}, 'llc': {'every': 2}}})
+  {'measures.rank': {}, 'measures.llc.every': 2}
+  """
+  flat: dict[str, Any] = {}
+  for key, value in raw.items():
+    if isinstance(value, Mapping) and value:
+      flat |= flatten(value, f'{prefix}{key}.')
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+def digest(raw: Mapping[str, Any]) -> int:
+  """A uint32 of all that a training's populations depend on."""
+  kept = {
+    key: value
+    for key, value in flatten(raw).items()
+    if key.startswith(_OF_TRAINING)
+  }
+  return int(files.checksum(kept), 16)
+
+
+def differences(
+  old: Mapping[str, Any],
+  new: Mapping[str, Any],
+  free: Collection[str] = (),
+) -> dict[str, tuple[Any, Any]]:
+  """Flat keys whose values differ → (old, new); None where absent.
+
+  Keys of `free` may differ.
+  """
+  old, new = flatten(old), flatten(new)
+  return {
+    key: (old.get(key), new.get(key))
+    for key in sorted((old.keys() | new.keys()) - set(free))
+    if old.get(key) != new.get(key)
+  }

@@ -1,0 +1,1 @@
+"""Devices, processes, signals, compiling and profiling."""

@@ -1,0 +1,38 @@
+"""How much memory the devices have, and checks against it."""
+
+import os
+
+import jax
+
+from emergence_jax.base.checks import LARGEST_INT
+from emergence_jax.base.progress import size
+from emergence_jax.base.types import UserError
+
+
+def available() -> int:
+  """Bytes that the devices can hold together; of a CPU, the machine's.
+
+  Other processes of a run are taken to have as much.
+  """
+  there = jax.local_devices()
+  if there[0].platform == 'cpu':
+    return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+  stats = [device.memory_stats() or {} for device in there]
+  here = sum(s.get('bytes_limit', LARGEST_INT**2) for s in stats)
+  return here * jax.process_count()
+
+
+def check(what: str, num_bytes: float, remedy: str) -> None:
+  """Raises a UserError for what is larger than the memory there is.
+
+  Args:
+    what: needs it; the subject of the sentence.
+    num_bytes: how much, at least.
+    remedy: a sentence.
+  """
+  there = available()
+  if num_bytes > there:
+    raise UserError(
+      f'{what} would need {size(num_bytes)}, and there are {size(there)}; '
+      f'{remedy}'
+    )

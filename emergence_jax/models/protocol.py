@@ -1,0 +1,164 @@
+"""What a model is to the measures, and how a Flax module becomes one."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+
+from emergence_jax.base.types import PyTree
+
+
+class Output(NamedTuple):
+  """What a model returns.
+
+  Attributes:
+    logits: [B, Q, V], for the last Q positions (all, unless asked otherwise).
+    hidden: per block the residual stream after it, [B, T, D]; the last one
+      is [B, Q, D].
+    final: [B, Q, D], after the final LayerNorm, if there is one.
+  """
+
+  logits: jax.Array
+  hidden: tuple[jax.Array, ...]
+  final: jax.Array
+
+
+class Model(Protocol):
+  """A causal language model as pure functions of its parameters.
+
+  One with a large vocabulary may have a method `unembed` besides: (params,
+  final state [..., D]) → logits [..., V]. With it, losses need not have the
+  logits of all tokens in memory.
+
+  Attributes:
+    num_layers: blocks, and so hidden states.
+    vocab_size: tokens in and out.
+  """
+
+  @property
+  def num_layers(self) -> int:
+    """See the attributes."""
+    ...
+
+  @property
+  def vocab_size(self) -> int:
+    """See the attributes."""
+    ...
+
+  def init(self, key: jax.Array) -> PyTree:
+    """Random parameters."""
+    ...
+
+  def apply(
+    self, params: PyTree, tokens: jax.Array, num_queries: int | None = None
+  ) -> Output:
+    """Logits and hidden states of int tokens [B, T].
+
+    Args:
+      params: parameters.
+      tokens: tokens.
+      num_queries: if given, only so many last positions need be in the
+        output's last hidden state, final state and logits.
+    """
+    ...
+
+  def ordered(self, params: PyTree) -> list[PyTree]:
+    """The same parameters in parts, from the input to the output.
+
+    Every part is a mapping, and their union is `params`.
+    """
+    ...
+
+
+def in_order(params: PyTree) -> list[PyTree]:
+  """The parts of a decoder whose blocks are named by a number.
+
+  Embeddings come first, then the blocks by their numbers, then all else.
+  """
+
+  def place(name: str):
+    first = ('embed', 'positions')
+    if name in first:
+      return 0, first.index(name), name
+    number = re.fullmatch(r'\D*(\d+)', name)
+    return (1, int(number[1]), name) if number else (2, 0, name)
+
+  return [{name: params[name]} for name in sorted(params, key=place)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Adapted:
+  """A model of functions: for a module of any library.
+
+  Attributes:
+    num_layers: blocks.
+    vocab_size: tokens.
+    make: key → parameters.
+    forward: (parameters, tokens, num_queries) → `Output`.
+    order: parameters → parts from the input to the output; a part of all if
+      absent.
+  """
+
+  num_layers: int
+  vocab_size: int
+  make: Callable[[jax.Array], PyTree]
+  forward: Callable[..., Output]
+  order: Callable[[PyTree], list[PyTree]] = lambda params: [params]
+
+  def init(self, key: jax.Array) -> PyTree:
+    """Random parameters."""
+    return self.make(key)
+
+  def apply(self, params, tokens, num_queries=None) -> Output:
+    """Logits and hidden states."""
+    return self.forward(params, tokens, num_queries)
+
+  def ordered(self, params: PyTree) -> list[PyTree]:
+    """The parameters in parts."""
+    return self.order(params)
+
+
+@dataclasses.dataclass(frozen=True)
+class FlaxModel:
+  """A linen module (tokens, num_queries) → `Output` as a `Model`.
+
+  Attributes:
+    module: with the attributes `config.num_layers` and `vocab_size`.
+  """
+
+  module: Any
+
+  @property
+  def config(self) -> Any:
+    """The module's shape."""
+    return self.module.config
+
+  @property
+  def num_layers(self) -> int:
+    """Blocks."""
+    return self.module.config.num_layers
+
+  @property
+  def vocab_size(self) -> int:
+    """Tokens in and out."""
+    return self.module.vocab_size
+
+  def init(self, key: jax.Array) -> PyTree:
+    """Random parameters."""
+    return self.module.init(key, jnp.zeros((1, 1), jnp.int32))['params']
+
+  def apply(self, params, tokens, num_queries=None) -> Output:
+    """Logits and hidden states of int tokens [B, T]."""
+    return self.module.apply({'params': params}, tokens, num_queries)
+
+  def unembed(self, params: PyTree, final: jax.Array) -> jax.Array:
+    """Logits [..., V] of final states [..., D]."""
+    matrix = params['unembed'] if 'unembed' in params else params['embed'].T
+    return final @ matrix
+
+  def ordered(self, params: PyTree) -> list[PyTree]:
+    """Embeddings, blocks, final LayerNorm, output matrix."""
+    return in_order(params)

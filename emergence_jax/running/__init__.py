@@ -1,0 +1,1 @@
+"""Training, measuring and writing: runs from their start to their end."""

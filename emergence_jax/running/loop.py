@@ -1,0 +1,348 @@
+"""A run from its beginning to its end, and on again after a kill.
+
+The order within a checkpoint makes a kill harmless: the row is written, then
+the population is saved. Whatever lies past the newest whole checkpoint is
+dropped when the run goes on, and is computed again to the same bits.
+"""
+
+import enum
+import json
+import pathlib
+import shlex
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from emergence_jax.base import progress as progress_lib
+from emergence_jax.base.types import UserError
+from emergence_jax.config import measures as measure_specs
+from emergence_jax.config import schema
+from emergence_jax.machine import processes, profiling, stopping
+from emergence_jax.running import extending, live, rundir
+from emergence_jax.running import programs as programs_lib
+from emergence_jax.running.sources import measuring
+from emergence_jax.running.sources.saved import Saved
+from emergence_jax.running.sources.training import SAVING, Training
+from emergence_jax.store import checkpoints as checkpoints_lib
+from emergence_jax.store import files, timeseries
+from emergence_jax.store import layout as store_layout
+from emergence_jax.store import rows as rows_lib
+
+
+class Outcome(enum.Enum):
+  """How a run ended."""
+
+  FINISHED = 'finished'
+  ALREADY_FINISHED = 'already finished'
+  STOPPED = 'stopped'
+
+
+def layout(config: schema.Config) -> dict:
+  """What the timeseries of a run is made with: arguments of `store.build`."""
+  built = (
+    measure_specs.make(config.objective, name, spec)
+    for name, spec in config.measures.items()
+  )
+  task = config.task
+  seeds = config.seeds
+  return {
+    **store_layout.declared(built, task.task_names, task.level_names),
+    'chance_KxL': task.chance_KxL,
+    'seeds': np.arange(seeds.first, seeds.first + seeds.count),
+    'steps': config.steps,
+    'train_steps': config.train.steps,
+    'attributes': {
+      'title': f'emergence_jax run: {config.raw["task"]["name"]}',
+      'parameters': config.objective.num_params(),
+      'config': json.dumps(config.raw, sort_keys=True),
+    },
+  }
+
+
+def bring_in_line(
+  workdir: pathlib.Path,
+  config: schema.Config,
+  saved: list[int],
+  say: Callable[[str], None],
+) -> list[int]:
+  """Mends the timeseries of a run; returns the steps of its rows.
+
+  Args:
+    workdir: the run's directory, locked.
+    config: its configuration.
+    saved: steps of its saved populations; if the timeseries is gone, those can
+      be measured again.
+    say: takes a line about each damaged file.
+  """
+  if (workdir / store_layout.NAME).is_dir():
+    return rows_lib.mend(workdir, say, **layout(config))
+  if saved:
+    say(
+      f'{workdir / store_layout.NAME} is gone; what can be measured again '
+      'will be.'
+    )
+    timeseries.create(workdir, **layout(config))
+    rows = [s for s in config.steps.tolist() if s <= saved[-1]]
+    rows_lib.Writer(workdir).mark_damaged(rows)
+  return timeseries.reached(workdir)
+
+
+def _start(workdir, config, programs, checkpoints, say):
+  """The population to go on from, its step, and a writer that is in line."""
+  restored = checkpoints.restore_latest(programs.abstract_population, say)
+  if restored is None:
+    rows = processes.agreed(lambda: timeseries.reached(workdir))
+    # A kill can leave the rows up to the second save, by which the first is on
+    # the disk.
+    if len(rows) > 1 + config.checkpoints.save_every:
+      raise UserError(
+        f'{workdir} holds {len(rows)} measured checkpoints, up to step '
+        f'{rows[-1]:,}, and no population to go on from: beginning again would '
+        'erase them. Give another --workdir, bring its folder '
+        f'{checkpoints_lib.FOLDER}/ back, or give --overwrite.'
+      )
+    made = layout(config)
+    processes.agreed(lambda: timeseries.create(workdir, **made))
+    writer = processes.lead(lambda: rows_lib.Writer(workdir))
+    return programs.init(), 0, writer
+  step = restored.now()
+  writer = processes.lead(lambda: rows_lib.Writer(workdir))
+  dropped, lost = writer.drop_after(step)
+  again = f'; {dropped} rows past it are computed again' if dropped else ''
+  say(f'going on from the checkpoint of step {step:,}{again}.')
+  if lost:
+    say(
+      f'{", ".join(lost)} had been measured there later; call '
+      'experiments.measure again once the run has come to its end.'
+    )
+  return restored, step, writer
+
+
+def _say(line: str) -> None:
+  """Prints at once, also into a pipe or a batch job's log."""
+  print(line, flush=True)
+
+
+def _resume_hint(workdir: pathlib.Path) -> str:
+  where = shlex.quote(str(workdir))
+  return f'run the same command with --workdir={where} to go on.'
+
+
+def make_again(
+  config: schema.Config,
+  workdir: pathlib.Path,
+  checkpoints: checkpoints_lib.Checkpoints,
+  lock: files.Lock,
+  say: Callable[[str], None],
+  programs: programs_lib.Programs | None = None,
+) -> bool:
+  """Measures the damaged rows of a run whose populations are saved.
+
+  Args:
+    config: of the run.
+    workdir: the run's directory.
+    checkpoints: its saved populations.
+    lock: of the directory.
+    say: takes lines of text for the user.
+    programs: compiled measures; compiled here, if need be, if absent.
+
+  Returns:
+    Whether there were any; if not, nothing is compiled.
+  """
+  writer = processes.lead(lambda: rows_lib.Writer(workdir))
+  damaged, saved = writer.damaged(), checkpoints.steps()
+  again = [s for s in damaged if s in saved]
+  lost = ', '.join(f'{s:,}' for s in damaged if s not in saved)
+  if again:
+    if programs is None:
+      programs = programs_lib.Programs(config)
+      programs.compile_measures(config.measures)
+    wanted = measuring.due(config.measures, programs.pairs, config.steps)
+
+    def write(step: int, row: measuring.Row) -> None:
+      lock.check()
+      writer.write_row(step, row.values, row.status)
+      say(f'step {step:,} was damaged and is measured again.')
+
+    source = Saved(config, programs, checkpoints, writer.finite_until, say)
+    measuring.measure(source, {s: wanted[s] for s in again}, write, say)
+  if lost:
+    say(
+      f'the rows of these steps stay damaged, since no population is saved: '
+      f'{lost}.'
+    )
+  return bool(again)
+
+
+class _Watched(NamedTuple):
+  """Attributes: a profile of some steps, and where scalars are sent."""
+
+  profile: profiling.Profile
+  log: str
+
+
+def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
+  """`run` with its checkpoints open and its signals handled."""
+  saved = checkpoints.steps()
+  reached = processes.agreed(lambda: bring_in_line(workdir, config, saved, say))
+  # Its populations may be gone, for want of space.
+  if reached[-1:] == [config.train.steps]:
+    again = make_again(config, workdir, checkpoints, lock, say)
+    return Outcome.FINISHED if again else Outcome.ALREADY_FINISHED
+  clock = processes.lead(lambda: rundir.Clock(workdir))
+  programs = programs_lib.Programs(config)
+  seconds = programs.compile()
+  say(
+    f'{config.seeds.count} seeds on {programs.layout}; compiled in '
+    f'{progress_lib.duration(seconds)}.'
+  )
+  population, step, writer = _start(workdir, config, programs, checkpoints, say)
+  with progress_lib.Progress(
+    config.train.steps,
+    step,
+    config.seeds.count,
+    quiet=not processes.leads(),
+  ) as progress:
+    make_again(config, workdir, checkpoints, lock, progress.say, programs)
+    wanted = measuring.due(config.measures, programs.pairs, config.steps)
+    forecast = progress_lib.Forecast(
+      {step: [*names, SAVING] for step, names in wanted.items()}
+    )
+    source = Training(
+      config, programs, writer, checkpoints, progress, forecast, stop, clock,
+      lock, population, step, watched.profile,
+    )  # fmt: skip
+
+    shown = live.open_log(
+      watched.log if processes.leads() else '', workdir, layout(config), step
+    )
+
+    def write(step: int, row: measuring.Row) -> None:
+      writer.write_row(step, row.values, row.status)
+      shown.row(step, row.values)
+      for name, seconds in row.seconds.items():
+        forecast.done(name, seconds)
+
+    work = {s: wanted[s] for s in source.left()}
+    try:
+      measuring.measure(source, work, write, progress.say)
+      if spent := forecast.spent():
+        progress.say(spent)
+    finally:
+      watched.profile.close()
+      shown.close()
+  checkpoints.wait()
+  if source.stopped_by is None:
+    return Outcome.FINISHED
+  kept = 'and saved'
+  if source.step not in checkpoints.steps():
+    kept = f'and saved up to step {checkpoints.steps()[-1]:,}'
+  say(f'stopped by {source.stopped_by} {kept}; {_resume_hint(workdir)}')
+  return Outcome.STOPPED
+
+
+def _make_room(workdir, config, say) -> None:
+  """Lengthens the timeseries of a run that is to go on to more steps.
+
+  Raises:
+    UserError: if it cannot; it says why.
+  """
+  extending.recover(workdir)
+  if not (workdir / store_layout.NAME).is_dir():
+    return
+  kept = rundir.read_config(workdir, say)
+  if extending.is_longer(kept, config.raw):
+    old = schema.from_mapping(kept)
+    extending.check(old, config)
+    rows_lib.mend(workdir, say, **layout(old))
+    extending.extend(workdir, old, layout(config), say)
+
+
+def _ready(workdir, config, overwrite: bool, say) -> None:
+  """Readies a run's files, in its locked directory."""
+  if overwrite:
+    rundir.erase(workdir)
+  _make_room(workdir, config, say)
+  rundir.prepare(workdir, config, say)
+
+
+def _explained(error: Exception, workdir, lock) -> UserError | None:
+  """What a user can do about an error of the file system, if that is it."""
+  if processes.leads():  # the others may not be there any more
+    try:
+      getattr(lock, 'own', lock).check()
+    except UserError as moved:
+      return moved
+  if 'RESOURCE_EXHAUSTED' in str(error):
+    first = str(error).partition('RESOURCE_EXHAUSTED')[2].splitlines()[0]
+    return UserError(
+      f'a device has too little memory{first[:200]}. Take fewer seeds at once '
+      '(--config.seeds.at_once=…, of one measure '
+      '--config.measures.NAME.seeds_at_once=…), fewer examples at once '
+      '(--config.measures.NAME.examples_at_once=…), or several devices a seed '
+      '(--config.seeds.devices_per_seed=…); --dry_run prints what each needs. '
+      f'Then {_resume_hint(workdir)}'
+    )
+  if rundir.is_disk_full(error):
+    return UserError(
+      f'the disk of {workdir} is full. The run is whole up to its last '
+      f'checkpoint; free some space, then {_resume_hint(workdir)}'
+    )
+  return None
+
+
+def run(
+  config: schema.Config,
+  workdir: pathlib.Path,
+  say: Callable[[str], None] = _say,
+  *,
+  overwrite: bool = False,
+  profile: str = '',
+  log: str = '',
+) -> Outcome:
+  """Runs a configuration in a directory, from where it stands to its end.
+
+  Args:
+    config: the checked configuration.
+    workdir: the run's directory, new or of the same configuration.
+    say: takes lines of text for the user.
+    overwrite: whether a run that is there is erased first.
+    profile: `START:STOP`, steps of which a trace is written to `profile/`.
+    log: where scalars are sent while the run goes on, of `live.KINDS`; nowhere
+      if empty.
+
+  Raises:
+    UserError: if the run cannot go on; what was computed is kept.
+  """
+  schema.check_devices(config)  # first, and before anything is written
+  live.check(log)
+  traced: profiling.Profile = profiling.NoProfile()
+  if profile:
+    traced = profiling.parse(profile, workdir, config.train.steps)
+  flags = {'workdir': str(workdir), 'overwrite': overwrite, 'profile': profile}
+  processes.check_same(
+    {'config': config.raw, **flags, 'log': log}, schema.differences
+  )
+  say = processes.of_first(say)
+  processes.agreed(lambda: rundir.make(workdir))
+  stop = stopping.StopRequest()
+  with processes.lead(lambda: files.Lock(workdir)) as lock:
+    processes.agreed(lambda: _ready(workdir, config, overwrite, say))
+    try:
+      with (
+        stop.installed(),
+        checkpoints_lib.Checkpoints(
+          workdir,
+          keep=config.checkpoints.keep,
+          keep_period=config.checkpoints.keep_period,
+          run=schema.digest(config.raw),
+        ) as checkpoints,
+      ):
+        watched = _Watched(traced, log)
+        return _run(config, workdir, checkpoints, stop, lock, say, watched)
+    except Exception as error:
+      explained = _explained(error, workdir, lock)
+      if explained is None or isinstance(error, UserError):
+        raise
+      raise explained from error

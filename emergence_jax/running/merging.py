@@ -1,0 +1,190 @@
+"""Joining runs of different seeds into one timeseries.
+
+What the runs depend on, all but the seeds, has to be the same; seeds that two
+of them have are refused, since they would be counted twice.
+"""
+
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+import zarr
+
+from emergence_jax.base import fields as fields_lib
+from emergence_jax.base.types import UserError
+from emergence_jax.config import schema
+from emergence_jax.running import rundir
+from emergence_jax.store import files, layout, rows, timeseries
+
+Say = Callable[[str], None]
+# Keys that may differ: they move no number beyond rounding, or are the seeds.
+_FREE = (
+  *schema.LAYOUT_KEYS, *schema.FREE_KEYS, 'seeds.first', 'seeds.count'
+)  # fmt: skip
+
+
+class _Part(NamedTuple):
+  """Attributes: a run's directory, configuration and timeseries."""
+
+  workdir: pathlib.Path
+  raw: Mapping[str, Any]
+  data: xr.Dataset
+
+
+def _read(workdir: pathlib.Path, say: Say) -> _Part:
+  data = timeseries.load(workdir, say)
+  if not data.sizes['step']:
+    raise UserError(f'{workdir} has no whole checkpoint yet.')
+  return _Part(workdir, rundir.read_config(workdir, say), data)
+
+
+def _check(parts: Sequence[_Part]) -> None:
+  """Raises a UserError unless these are other seeds of one configuration."""
+  first = parts[0]
+  owner: dict[int, pathlib.Path] = {}
+  for part in parts:
+    for seed in part.data.seed.values.tolist():
+      if seed in owner:
+        raise UserError(
+          f'{owner[seed]} and {part.workdir} both have seed {seed}; give runs '
+          'of different seeds (config.seeds.first).'
+        )
+      owner[seed] = part.workdir
+    changed = schema.differences(first.raw, part.raw, _FREE)
+    if changed:
+      words = ', '.join(
+        f'config.{key}={old!r} and {new!r}'
+        for key, (old, new) in list(changed.items())[:5]
+      )
+      raise UserError(
+        f'{first.workdir} and {part.workdir} are not of one configuration: '
+        f'{words}.'
+      )
+
+
+def _coords(parts: Sequence[_Part], names: Sequence[str]) -> dict[str, list]:
+  """Coordinates of the dimensions that the variables have.
+
+  Raises:
+    UserError: where two runs have others.
+  """
+  first = parts[0]
+  used = {d for n in names for d in first.data[n].dims} | {'task', 'level'}
+  found = {}
+  for dim in sorted(map(str, used - {'seed', 'step', 'train_step'})):
+    found[dim] = first.data[dim].values.tolist()
+    for part in parts[1:]:
+      if part.data[dim].values.tolist() != found[dim]:
+        raise UserError(
+          f'{first.workdir} and {part.workdir} have other values of {dim}.'
+        )
+  return found
+
+
+def _shared(parts: Sequence[_Part], say: Say) -> list[str]:
+  """Variables that all have; the others are named."""
+  every = [timeseries.in_rows(part.data) for part in parts]
+  shared = [n for n in every[0] if all(n in names for names in every)]
+  if left := sorted({n for names in every for n in names} - set(shared)):
+    say(f'left out, since not all of them have it: {", ".join(left)}.')
+  return shared
+
+
+def _config(parts: Sequence[_Part], seeds: Sequence[int]) -> dict[str, Any]:
+  """The configuration of all; where the seeds leave gaps, it is the span."""
+  raw = dict(parts[0].raw)
+  raw['seeds'] = {
+    **raw.get('seeds', {}), 'first': min(seeds), 'count': len(seeds)
+  }  # fmt: skip
+  return raw
+
+
+def merge(
+  workdirs: Sequence[str | pathlib.Path], out: pathlib.Path, say: Say
+) -> list[int]:
+  """Joins runs of disjoint seeds into a timeseries of their own.
+
+  Rows go as far as the shortest has come.
+
+  Args:
+    workdirs: run directories, at least two.
+    out: a new folder for the joined one.
+    say: takes lines of text for the user.
+
+  Returns:
+    The numbers of all seeds.
+
+  Raises:
+    UserError: for seeds that two have, keys that differ, or a folder that is
+      in use.
+  """
+  if len(workdirs) < 2:
+    raise UserError('give at least two --workdir.')
+  parts = [_read(pathlib.Path(w).expanduser(), say) for w in workdirs]
+  parts.sort(key=lambda part: part.data.seed.values[0])
+  _check(parts)
+  if (out / layout.NAME).exists():
+    raise UserError(f'{out} holds a timeseries; give a new folder by --out.')
+  names = _shared(parts, say)
+  seeds = [s for part in parts for s in part.data.seed.values.tolist()]
+  ends = [int(part.data.step.values[-1]) for part in parts]
+  if len(set(ends)) > 1:
+    say(f'they have come to the steps {ends}; joined up to {min(ends):,}.')
+  raw = _config(parts, seeds)
+  files.check_writable(out, 'give another folder by --out')
+  with files.Lock(out):
+    _create(out, parts, names, seeds, raw)
+    _fill(out, parts, names, min(ends))
+  files.write_json(out / 'config.json', raw, checked=False)
+  files.write_json(out / 'env.json', rundir.environment())
+  sessions = [
+    session
+    for part in parts
+    for session in (files.read_json(part.workdir / 'times.json') or {}).get(
+      'sessions', []
+    )
+  ]
+  files.write_json(out / 'times.json', {'sessions': sessions})
+  return seeds
+
+
+def _create(out, parts, names, seeds, raw) -> None:
+  """An empty store for all of them."""
+  first = parts[0].data
+  timeseries.create(
+    out,
+    fields={n: fields_lib.of_array(first[n]) for n in names},
+    coords=_coords(parts, names),
+    chance_KxL=first.chance.values,
+    seeds=np.array(seeds),
+    # All that were to come, which the dataset leaves out.
+    steps=zarr.open_array(parts[0].workdir / layout.NAME / 'step', mode='r')[:],
+    train_steps=raw['train']['steps'],
+    attributes={
+      **{k: v for k, v in first.attrs.items() if k in ('title', 'parameters')},
+      'config': json.dumps(raw, sort_keys=True),
+      'merged_from': ', '.join(str(part.workdir) for part in parts),
+    },
+  )
+
+
+def _fill(out, parts, names, end: int) -> None:
+  """Writes the history and every row up to a step."""
+  writer = rows.Writer(out)
+  for name in layout.HISTORY:
+    values = [
+      part.data[name].sel(train_step=slice(0, end - 1)) for part in parts
+    ]
+    if all(v.sizes['train_step'] for v in values):
+      together = np.concatenate([v.values for v in values])
+      writer.write_history(0, {name: together})
+  for step in parts[0].data.step.values.tolist():
+    if step > end:
+      break
+    at = [part.data.sel(step=step).transpose('seed', ...) for part in parts]
+    status = np.concatenate([one.status.values for one in at])
+    row = {n: np.concatenate([one[n].values for one in at]) for n in names}
+    writer.write_row(step, row, status.astype(np.int8))

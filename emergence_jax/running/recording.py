@@ -1,0 +1,253 @@
+"""Measuring checkpoints that were trained elsewhere, into a timeseries.
+
+`measures_of` measures parameters at hand; `measure_checkpoints` any number of
+them, step by step, into a folder that analysis and report read as a run's.
+"""
+
+import json
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from emergence_jax.base import progress
+from emergence_jax.base.types import (
+  Measure,
+  MeasureSpec,
+  Population,
+  PyTree,
+  Status,
+  UserError,
+)
+from emergence_jax.config import measures as measure_specs
+from emergence_jax.config import schema
+from emergence_jax.models.objective import Objective
+from emergence_jax.models.protocol import Model
+from emergence_jax.running import programs as programs_lib
+from emergence_jax.running import rundir
+from emergence_jax.running.sources import measuring
+from emergence_jax.running.sources.measuring import Say
+from emergence_jax.running.sources.singly import OneByOne
+from emergence_jax.store import files, rows, timeseries
+from emergence_jax.store import layout as store_layout
+from emergence_jax.tasks.task import Exams
+
+
+class Subject(NamedTuple):
+  """What is to be measured, and what is to be said of it in the timeseries.
+
+  Attributes:
+    objective: the model under its exams.
+    specs: name → when and how.
+    steps: of the rows.
+    seeds: numbers of the seeds.
+    config: kept in the timeseries; what it was measured by.
+  """
+
+  objective: Objective
+  specs: dict[str, MeasureSpec]
+  steps: Sequence[int]
+  seeds: Sequence[int]
+  config: dict[str, Any]
+
+  def measures(self) -> dict[str, Measure]:
+    """Name → measure."""
+    return {
+      n: measure_specs.make(self.objective, n, s) for n, s in self.specs.items()
+    }
+
+
+def _layout(subject: Subject) -> dict[str, Any]:
+  """What the timeseries is made with."""
+  exams = subject.objective.exams
+  built = subject.measures().values()
+  return {
+    **store_layout.declared(built, exams.task_names, exams.level_names),
+    'chance_KxL': exams.chance_KxL,
+    'seeds': np.array(subject.seeds),
+    'steps': np.array(subject.steps),
+    'train_steps': 0,
+    'attributes': {
+      'title': f'emergence_jax measurements: {subject.config["model"]["size"]}',
+      'parameters': subject.objective.num_params(),
+      'config': json.dumps(subject.config, sort_keys=True),
+    },
+  }
+
+
+def _open(workdir: pathlib.Path, subject: Subject, say: Say) -> None:
+  """Makes the timeseries, or mends one that is of the same subject."""
+  layout = _layout(subject)
+  if not (workdir / store_layout.NAME).is_dir():
+    timeseries.create(workdir, **layout)
+    files.write_json(workdir / 'config.json', subject.config, checked=False)
+    files.write_json(workdir / 'env.json', rundir.environment())
+  elif rundir.read_config(workdir, say) == subject.config:
+    rows.mend(workdir, say, **layout)
+  else:
+    raise UserError(
+      f'{workdir} holds measurements of other checkpoints, or by another '
+      'configuration; give a new --workdir.'
+    )
+
+
+def record(
+  workdir: pathlib.Path,
+  subject: Subject,
+  source_of: Callable[[programs_lib.OneSeed], measuring.Source],
+  say: Say,
+) -> int:
+  """Measures a source into the rows that are not there yet.
+
+  Args:
+    workdir: where the timeseries is, or is to be.
+    subject: what is measured.
+    source_of: compiled measures → source.
+    say: takes lines of text for the user.
+
+  Returns:
+    How many rows were measured now.
+  """
+  workdir.mkdir(parents=True, exist_ok=True)
+  with files.Lock(workdir) as lock:
+    _open(workdir, subject, say)
+    writer = rows.Writer(workdir)
+    programs = programs_lib.OneSeed(subject.measures())
+    done = set(writer.reached()) - set(writer.damaged())
+    due = measuring.due(subject.specs, programs.pairs, subject.steps)
+    work = {step: names for step, names in due.items() if step not in done}
+
+    def write(step: int, row: measuring.Row) -> None:
+      lock.check()
+      writer.write_row(step, row.values, row.status)
+
+    clock, left = rundir.Clock(workdir), progress.Left(work, say)
+
+    def report(step: int, seconds: Mapping[str, float]) -> None:
+      clock.record(step)
+      left(step, seconds)
+
+    measuring.measure(source_of(programs), work, write, say, report)
+    left.say_spent()
+  return len(work)
+
+
+def _wanted(objective: Objective, measures: Mapping[str, Any]):
+  """The specs of measures that the exams can give.
+
+  Raises:
+    UserError: for a wrong name or option, or one that they cannot.
+  """
+  found, _ = measure_specs.parse(schema.plain(measures))
+  can, cannot = measure_specs.had(objective, found)
+  for sentence in cannot.values():
+    raise UserError(sentence)
+  return can
+
+
+def measures_of(
+  model: Model, exams: Exams, measures: Mapping[str, Mapping[str, Any]]
+) -> Callable[..., dict[str, np.ndarray]]:
+  """A function that measures parameters of a model; it compiles once.
+
+  Args:
+    model: see `models.base.Model`; `models.adapters` makes them.
+    exams: what the model is examined on, see `tasks.base.Exams`.
+    measures: name → options, as in a configuration's `measures`.
+
+  Returns:
+    (params, step=0, seed=0, previous=None) → variable → array. Measures of
+    pairs are left out without the `previous` parameters.
+
+  Raises:
+    UserError: for a wrong name or option.
+  """
+  objective = Objective(model, exams)
+  made = {
+    name: measure_specs.make(objective, name, spec)
+    for name, spec in _wanted(objective, measures).items()
+  }
+  programs = programs_lib.OneSeed(made)
+
+  def measure(
+    params: PyTree, step: int = 0, seed: int = 0, previous: PyTree = None
+  ) -> dict[str, np.ndarray]:
+    at = Population(jnp.array([step]), jnp.array([seed]), params, ())
+    found: dict[str, np.ndarray] = {}
+    for name, call in programs.measures.items():
+      if name not in programs.pairs or previous is not None:
+        found |= {k: v[0] for k, v in call(at, previous).items()}
+    return found
+
+  return measure
+
+
+class _Loaded(OneByOne):
+  """A `Source` of whatever a function loads: (step, seed) → parameters."""
+
+  def __init__(self, load, seeds, steps, programs, say: Say):
+    super().__init__(seeds, steps, programs, say)
+    self._given = load
+
+  def _read(self, seed, step):
+    """What the function gives."""
+    try:
+      return self._given(step, seed)
+    except (OSError, UserError) as error:
+      self._leave_out(seed, step, Status.MISSING, error)
+      return None
+
+
+def measure_checkpoints(
+  load: Callable[[int, int], PyTree | None],
+  workdir: str | pathlib.Path,
+  *,
+  model: Model,
+  exams: Exams,
+  measures: Mapping[str, Mapping[str, Any]],
+  steps: Sequence[int],
+  seeds: Sequence[int] = (0,),
+  name: str = '',
+  say: Say = print,
+) -> int:
+  """Measures checkpoints of a training of one's own; goes on where it stopped.
+
+  Args:
+    load: (step, seed) → parameters; None, or an OSError, if there are none.
+    workdir: where the timeseries is to be; `experiments.report` takes it.
+    model: see `models.base.Model`.
+    exams: what the model is examined on, see `tasks.base.Exams`.
+    measures: name → options, as in a configuration's `measures`.
+    steps: of the checkpoints, increasing.
+    seeds: numbers of the seeds.
+    name: of the model, for tables; that of the folder if empty.
+    say: takes lines of text for the user.
+
+  Returns:
+    How many rows were measured now.
+
+  Raises:
+    UserError: for a wrong name or option, or a folder of something else.
+  """
+  workdir = pathlib.Path(workdir).expanduser()
+  objective, rows_at = Objective(model, exams), [int(s) for s in steps]
+  if rows_at != sorted(set(rows_at)):
+    raise UserError(f'steps={rows_at} must increase.')
+  config = {
+    'measures': schema.plain(measures),
+    'task': {'name': type(exams).__name__},
+    'model': {'size': name or workdir.resolve().name},
+    'train': {'steps': rows_at[-1]},
+    'checkpoints': {'steps': rows_at, 'seeds': [int(s) for s in seeds]},
+  }
+  subject = Subject(
+    objective, _wanted(objective, measures), rows_at, list(seeds), config
+  )
+  return record(
+    workdir,
+    subject,
+    lambda programs: _Loaded(load, seeds, rows_at, programs, say),
+    say,
+  )

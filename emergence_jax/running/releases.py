@@ -1,0 +1,268 @@
+"""Measuring released checkpoints into a timeseries like that of a run.
+
+Rows are steps, and seeds are the folders' seeds.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from emergence_jax.base import checks, progress
+from emergence_jax.base.types import UserError
+from emergence_jax.config import measures as measure_specs
+from emergence_jax.config import schema
+from emergence_jax.machine import memory
+from emergence_jax.machine import mesh as mesh_lib
+from emergence_jax.models import released
+from emergence_jax.models.objective import Objective
+from emergence_jax.running import programs as programs_lib
+from emergence_jax.running import recording
+from emergence_jax.running.sources import folders, hub, measuring
+from emergence_jax.running.sources.measuring import Say
+from emergence_jax.running.sources.revisions import Revisions
+from emergence_jax.tasks import probe_sets
+
+
+@dataclasses.dataclass(frozen=True)
+class ReleaseConfig:
+  """What to measure of released checkpoints.
+
+  Attributes:
+    name: of the model, for tables; the folder's own if empty.
+    sets: probe sets by name or path, separated by commas; all if empty.
+    dtype: of the parameters, `float32` or `bfloat16`.
+    delete: whether what was fetched from the hub leaves the cache once it is
+      measured.
+    devices: that share a model, where one has too little memory for it.
+  """
+
+  name: str = ''
+  sets: str = ''
+  dtype: str = 'float32'
+  delete: bool = False
+  devices: int = 1
+
+  def __post_init__(self):
+    checks.in_range('config.release.devices', self.devices, 1)
+
+
+class Release(NamedTuple):
+  """A release that is about to be measured.
+
+  Attributes:
+    revisions: seed → step → where.
+    subject: what is measured of them.
+    model: that they are of.
+    sets: what it is examined on.
+    dtype: of the parameters.
+    devices: that share a model.
+  """
+
+  revisions: folders.Revisions
+  subject: recording.Subject
+  model: released.FlaxModel
+  sets: probe_sets.ProbeSets
+  dtype: str
+  devices: int
+
+
+def _find(root: str, delete: bool) -> tuple[str, folders.Revisions]:
+  """The name that a release has by its place, and its revisions."""
+  if root.startswith(hub.PREFIX):
+    repositories = root.removeprefix(hub.PREFIX)
+    found = hub.find(repositories, delete=delete)
+    return repositories.partition(',')[0].rpartition('/')[2], found
+  return pathlib.Path(root).resolve().name, folders.find(root)
+
+
+def _first_readable(revisions: folders.Revisions) -> pathlib.Path:
+  """A revision whose model and tokenizer can be read."""
+  problem = ''
+  for steps in revisions.values():
+    for _, place in sorted(steps.items(), reverse=True):
+      try:
+        folder = place.describe()
+        released.read_model(folder)
+      except UserError as error:
+        problem = problem or str(error)
+        continue
+      if (folder / 'tokenizer.json').exists():
+        return folder
+      problem = problem or (
+        f'{folder} has no tokenizer.json; put that of the model there.'
+      )
+  raise UserError(problem)
+
+
+def _encode(folder: pathlib.Path) -> Callable[[str], list[int]]:
+  """The tokenizer beside a checkpoint."""
+  path = folder / 'tokenizer.json'
+  try:
+    import tokenizers
+  except ImportError as error:
+    raise UserError(
+      "released models need tokenizers: pip install 'emergence_jax[pythia]'."
+    ) from error
+  try:
+    tokenizer = tokenizers.Tokenizer.from_file(str(path))
+  except Exception as error:  # the library raises plain Exceptions
+    raise UserError(f'{path} is no tokenizer ({error}).') from error
+  return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+
+
+def prepare(
+  given: Mapping[str, Any],
+  root: str | pathlib.Path,
+  steps: str = '',
+  say: Say = print,
+) -> Release:
+  """Checks a configuration against the checkpoints that it is for.
+
+  Args:
+    given: groups `release` (see `ReleaseConfig`) and `measures`.
+    root: folder of the checkpoints, or `hub:ORG/NAME,…`.
+    steps: range of steps, see `schedule.within`.
+    say: takes lines of text for the user.
+
+  Raises:
+    UserError: for a wrong value, or if there is nothing to measure.
+  """
+  raw = schema.plain(given)
+  measure_specs.check_keys('config', raw, ('release', 'measures', 'reference'))
+  schema.reference(raw)
+  options = schema.build(
+    'config.release', ReleaseConfig, raw.get('release', {})
+  )
+  if options.dtype not in released.DTYPES:
+    raise UserError(
+      f'config.release.dtype={options.dtype!r} is unknown; known: '
+      f'{", ".join(released.DTYPES)}.'
+    )
+  mesh_lib.model_mesh(options.devices)  # raises where there are not so many
+  specs, _ = measure_specs.parse(raw.get('measures', {}))
+  name, revisions = _find(str(root), options.delete)
+  revisions = folders.select(revisions, steps)
+  folder = _first_readable(revisions)
+  model = released.read_model(folder)
+  names = [n for n in options.sets.split(',') if n]
+  sets = probe_sets.tokenise(
+    probe_sets.choose(names), _encode(folder), model.vocab_size,
+    longest=model.config.num_positions,
+  )  # fmt: skip
+  objective = Objective(model, sets)
+  memory.check(
+    f'the model of {folder}', 4 * objective.num_params(),
+    'take --config.release.dtype=bfloat16, or a larger machine.',
+  )  # fmt: skip
+  can, cannot = measure_specs.had(objective, specs)
+  for sentence in cannot.values():
+    say(f'left out: {sentence}')
+  if not can:
+    raise UserError('config.measures names nothing that can be measured.')
+  there = folders.union(revisions)
+  kept = {
+    **raw,
+    'task': {'name': 'probe_sets'},
+    'model': {
+      'size': options.name or name,
+      'parameters': objective.num_params(),
+    },
+    'train': {'steps': there[-1]},
+    'checkpoints': {'steps': there, 'seeds': list(revisions)},
+  }
+  subject = recording.Subject(objective, can, there, list(revisions), kept)
+  return Release(
+    revisions, subject, model, sets, options.dtype, options.devices
+  )
+
+
+def measure(
+  given: Mapping[str, Any],
+  root: str | pathlib.Path,
+  workdir: pathlib.Path,
+  *,
+  steps: str = '',
+  say: Say = print,
+) -> int:
+  """Measures every revision of released checkpoints; goes on where it stopped.
+
+  Args:
+    given: the configuration, see `prepare`.
+    root: folder of the checkpoints, or `hub:ORG/NAME,…`.
+    workdir: where the timeseries is to be.
+    steps: range of steps, see `schedule.within`.
+    say: takes lines of text for the user.
+
+  Returns:
+    How many rows were measured now.
+
+  Raises:
+    UserError: for what is wrong with the configuration or the folder.
+  """
+  release = prepare(given, root, steps, say)
+
+  def source_of(programs: programs_lib.OneSeed) -> Revisions:
+    return Revisions(
+      workdir, release.revisions, release.model, release.dtype,
+      release.devices,
+      programs, say,
+    )  # fmt: skip
+
+  return recording.record(workdir, release.subject, source_of, say)
+
+
+def describe(
+  given: Mapping[str, Any],
+  root: str | pathlib.Path,
+  *,
+  steps: str = '',
+) -> Iterator[str]:
+  """What measuring a release would take: lines of text; nothing is loaded.
+
+  Weights need not be there. Memory is what the compiler plans for this
+  machine, parameters included; on an accelerator it differs somewhat.
+
+  Args:
+    given: the configuration, see `prepare`.
+    root: folder of the checkpoints, or `hub:ORG/NAME,…`.
+    steps: range of steps, see `schedule.within`.
+  """
+  lines: list[str] = []
+  release = prepare(given, root, steps, lines.append)
+  subject, exams = release.subject, release.sets
+  yield from lines
+  number = subject.objective.num_params()
+  dtype = np.dtype(released.DTYPES[release.dtype])
+  there = sum(map(len, release.revisions.values()))
+  items = ', '.join(
+    f'{name} {int(n)}'
+    for name, n in zip(exams.task_names, exams.there.sum((1, 2)))
+  )
+  yield f'parameters    {number:,}, {progress.size(number * dtype.itemsize)}'
+  yield f'revisions     {there} of {len(subject.seeds)} seeds'
+  yield f'items         {items}; {exams.length} tokens'
+  if release.devices > 1:
+    yield f'memory        of each of {release.devices} devices'
+  yield f'  {"":12}{"memory":>10}{"revisions":>12}'
+  shapes = jax.eval_shape(subject.objective.init, jax.random.key(0))
+  mesh = mesh_lib.model_mesh(release.devices)
+  params = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(
+      x.shape, dtype, sharding=mesh_lib.placed_alone(mesh, x)
+    ),
+    shapes,
+  )
+  made = subject.measures()
+  pairs = {name for name, measure in made.items() if measure.pair}
+  times = measuring.times(subject.specs, pairs, subject.steps)
+  for name, measure in made.items():
+    lowered = jax.jit(measure.fn).lower(
+      *programs_lib.shapes_of(measure, params)
+    )
+    peak = programs_lib.peak_of(lowered.compile())
+    size = progress.size(peak) if peak else 'unknown'
+    yield f'  {name:<12}{size:>10}{times[name]:>12,}'

@@ -1,0 +1,156 @@
+"""Released checkpoints on the hub: fetched one at a time, and let go if asked.
+
+Which weights repeat is known from the hub's own SHA-256 of every file, before
+anything is fetched.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+from emergence_jax.base.types import UserError
+from emergence_jax.running.sources import folders
+
+PREFIX = 'hub:'
+_DESCRIPTION = ('config.json', 'tokenizer.json')
+_WEIGHTS = {
+  '.safetensors': ('*.safetensors', '*.safetensors.index.json'),
+  '.bin': ('pytorch_model*.bin', 'pytorch_model.bin.index.json'),
+}
+
+
+def _library() -> Any:
+  try:
+    import huggingface_hub
+  except ImportError as error:
+    raise UserError(
+      "the hub needs huggingface_hub: pip install 'emergence_jax[hub]'."
+    ) from error
+  return huggingface_hub
+
+
+class Unreachable(UserError):
+  """The hub does not answer; what is asked for may well be there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Remote:
+  """A revision on the hub, as `folders.Local` is one on the disk.
+
+  Attributes:
+    repo: `organisation/name`.
+    revision: name of a branch, for example `step1000`.
+    delete: whether it leaves the cache once it is measured.
+  """
+
+  repo: str
+  revision: str
+  delete: bool = False
+
+  def __str__(self) -> str:
+    return f'{self.repo} at {self.revision}'
+
+  def _error(self, error: Exception) -> Unreachable:
+    words = ' '.join(str(error).split())[:300]
+    return Unreachable(
+      f'{self} cannot be had from the hub ({type(error).__name__}: {words}).'
+    )
+
+  def _fetch(self, patterns) -> pathlib.Path:
+    library = _library()
+    try:
+      return pathlib.Path(
+        library.snapshot_download(
+          self.repo, revision=self.revision, allow_patterns=list(patterns)
+        )
+      )
+    except Exception as error:  # of the network, the cache or the library
+      raise self._error(error) from error
+
+  @functools.cached_property
+  def _weights(self) -> tuple[str, dict[str, str]]:
+    """The kind of file that is taken, and SHA-256 of each of that kind.
+
+    Asked for once, by whoever comes first.
+    """
+    library = _library()
+    try:
+      tree = library.HfApi().list_repo_tree(self.repo, revision=self.revision)
+      marks = {
+        f.path: f.lfs.sha256
+        for f in tree
+        if getattr(f, 'lfs', None) is not None
+      }
+    except Exception as error:
+      raise self._error(error) from error
+    for suffix in _WEIGHTS:
+      found = {n: m for n, m in marks.items() if n.endswith(suffix)}
+      if found:
+        return suffix, found
+    raise UserError(f'{self} holds no weights.')
+
+  def describe(self) -> pathlib.Path:
+    """A folder with the model's description and tokenizer alone."""
+    return self._fetch(_DESCRIPTION)
+
+  def fetch(self) -> pathlib.Path:
+    """A folder with the weights, in the user's cache."""
+    suffix, _ = self._weights
+    return self._fetch((*_DESCRIPTION, *_WEIGHTS[suffix]))
+
+  def drop(self) -> None:
+    """Lets the revision go from the cache, if it was to be."""
+    if not self.delete:
+      return
+    library = _library()
+    try:
+      cache = library.scan_cache_dir()
+      commits = [
+        revision.commit_hash
+        for repo in cache.repos
+        if repo.repo_id == self.repo
+        for revision in repo.revisions
+        if self.revision in revision.refs
+      ]
+      cache.delete_revisions(*commits).execute()
+    except Exception as error:
+      raise self._error(error) from error
+
+  def fingerprints(self) -> dict[str, str]:
+    """Name of each file of weights → SHA-256 of its contents."""
+    return self._weights[1]
+
+
+def find(text: str, *, delete: bool = False) -> folders.Revisions:
+  """Revisions of repositories `ORG/NAME`, separated by commas.
+
+  The number behind `seed` in a name is its seed; one without is seed 0.
+
+  Raises:
+    UserError: if a repository cannot be had, or has no revision of a step.
+  """
+  library = _library()
+  found: folders.Revisions = {}
+  for repo in filter(None, (r.strip() for r in text.split(','))):
+    try:
+      refs = library.HfApi().list_repo_refs(repo)
+    except Exception as error:
+      raise Remote(repo, 'any revision')._error(error) from error
+    steps = {
+      step: Remote(repo, branch.name, delete)
+      for branch in refs.branches
+      if (step := folders.step_of(branch.name)) is not None
+    }
+    if not steps:
+      raise UserError(
+        f'{repo} has no revisions that are named by their step '
+        f'({folders.PATTERNS}).'
+      )
+    seed = folders.seed_of(repo.rpartition('/')[2])
+    if seed in found:
+      raise UserError(f'two of {text} are of seed {seed}; give each once.')
+    found[seed] = dict(sorted(steps.items()))
+  if not found:
+    raise UserError(f'--checkpoints={PREFIX} names no repository.')
+  return dict(sorted(found.items()))

@@ -1,0 +1,206 @@
+"""A running training as a source: asked for a step, it trains up to there."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from emergence_jax.base import progress as progress_lib
+from emergence_jax.base.types import Population, PyTree, Status
+from emergence_jax.config import schema
+from emergence_jax.machine import processes, profiling, stopping
+from emergence_jax.running import programs as programs_lib
+from emergence_jax.running import rundir, train
+from emergence_jax.running.sources.measuring import Snapshot
+from emergence_jax.store import checkpoints as checkpoints_lib
+from emergence_jax.store import files
+from emergence_jax.store import rows as rows_lib
+
+# A call trains for about so long, so that signals and progress get their turn.
+_SEGMENT_SECONDS = 0.5
+# What is done at a checkpoint besides measures, for the forecast.
+SAVING = 'saving'
+
+
+class Pacer:
+  """Chooses segment lengths of about `_SEGMENT_SECONDS`.
+
+  Lengths do not change results, only when the host is asked.
+  """
+
+  def __init__(self):
+    self._steps = 1
+
+  def next(self, remaining: int) -> int:
+    """Steps of the next segment."""
+    return min(self._steps, remaining, train.MAX_SEGMENT)
+
+  def record(self, steps: int, seconds: float) -> None:
+    """Learns from a segment that took `seconds`."""
+    fitting = int(steps * _SEGMENT_SECONDS / max(seconds, 1e-6))
+    self._steps = max(1, min(fitting, 4 * steps))
+
+
+@dataclasses.dataclass
+class Training:
+  """A `Source` that trains, and saves its population behind its rows.
+
+  Attributes:
+    config: of the run.
+    programs: all that is compiled.
+    writer: of the timeseries; the history of every update goes there.
+    checkpoints: where populations are saved.
+    progress: shown to a person.
+    forecast: of the time left.
+    stop: whether a signal asked to stop.
+    clock: how long the run took.
+    lock: of its folder.
+    population: where the training stands; consumed.
+    step: its step.
+    profile: traces some steps.
+    stopped_by: the signal by which all processes stop; None if none came.
+  """
+
+  config: schema.Config
+  programs: programs_lib.Programs
+  writer: rows_lib.Writer
+  checkpoints: checkpoints_lib.Checkpoints
+  progress: progress_lib.Progress
+  forecast: progress_lib.Forecast
+  stop: stopping.StopRequest
+  clock: rundir.Clock
+  lock: files.Lock
+  population: Population
+  step: int
+  profile: profiling.Profile = dataclasses.field(
+    default_factory=profiling.NoProfile
+  )
+  stopped_by: str | None = None
+  _pacer: Pacer = dataclasses.field(default_factory=Pacer)
+
+  def __post_init__(self):
+    self._finite = np.ones(self.config.seeds.count, bool)
+    self._previous = self._before()
+    self._saved = frozenset(self.config.checkpoints.saved(self.config.steps))
+
+  @property
+  def seeds(self) -> Sequence[int]:
+    """Numbers of the seeds."""
+    seeds = self.config.seeds
+    return range(seeds.first, seeds.first + seeds.count)
+
+  def left(self) -> list[int]:
+    """Steps of the rows to come; that of where it stands, if it lacks."""
+    last = self._last_row()
+    return [
+      s
+      for s in self.config.steps.tolist()
+      if s > self.step or (s == self.step and s != last)
+    ]
+
+  def _last_row(self) -> int | None:
+    """The step of the newest row."""
+    reached = self.writer.reached()
+    return reached[-1] if reached else None
+
+  def _before(self) -> PyTree | None:
+    """Parameters at the newest row up to here, for measures of pairs."""
+    if not self.programs.pairs:
+      return None
+    row = self._last_row()
+    if row is None:
+      return None
+    if row == self.step:
+      return self.programs.copy(self.population.params)
+    found = self.checkpoints.restore(row, self.programs.abstract_population)
+    if found is not None:
+      return found.params
+    names = ', '.join(sorted(self.programs.pairs))
+    self.progress.say(
+      f'the checkpoint of step {row:,} is gone, so {names} cannot be measured '
+      'at the next one; keep at least two (config.checkpoints.keep).'
+    )
+    return None
+
+  def _meet(self, seconds: float = 0.0) -> float:
+    """The longest time over processes; a signal to one of them stops all.
+
+    What counts is what they said here, and not a signal that comes between
+    two meetings: they must stop at the same step.
+    """
+    everyone = processes.exchange((seconds, self.stop.name), 'a segment')
+    said = [name for _, name in everyone if name]
+    self.stopped_by = said[0] if said else None
+    return max(seconds for seconds, _ in everyone)
+
+  def _train_until(self, target: int) -> None:
+    """Trains to `target`, or to where a stop was requested."""
+    start, losses, norms = self.step, [], []
+    self.profile.at(self.step)
+    self._meet()
+    while self.step < target and not self.stopped_by:
+      end = self.profile.until(self.step, target)
+      count = self._pacer.next(end - self.step)
+      began = time.monotonic()
+      self.population, history = self.programs.segment(self.population, count)
+      history = processes.to_host(history)
+      seconds = self._meet(time.monotonic() - began)
+      self._pacer.record(count, seconds)
+      self.forecast.trained(count, seconds)
+      losses.append(history.loss[:, :count])
+      norms.append(history.grad_norm[:, :count])
+      self.step += count
+      self.profile.at(self.step)
+      median = float(np.median(losses[-1][:, -1]))
+      left = self.forecast.left(self.step, self.config.train.steps)
+      self.progress.update(self.step, median, left)
+    self.lock.check()
+    self._finite = np.ones(self.config.seeds.count, bool)
+    if losses:
+      loss, norm = np.concatenate(losses, 1), np.concatenate(norms, 1)
+      self._finite = np.isfinite(loss).all(1)
+      self.writer.write_history(start, {'train_loss': loss, 'grad_norm': norm})
+
+  def at(self, step, names):
+    """All seeds at a step; None if a stop was requested before."""
+    del names
+    self._train_until(step)
+    if self.step < step:
+      return None
+    everyone = np.arange(self.config.seeds.count)
+    return iter([Snapshot(everyone, self.population, self._previous)])
+
+  def status(self, step):
+    """Whether the loss was finite since the row before."""
+    del step
+    return np.where(self._finite, Status.OK, Status.NON_FINITE)
+
+  def is_stopping(self):
+    """Whether a signal has come; its row is then measured on going on."""
+    self._meet()
+    return self.stopped_by is not None
+
+  def _is_to_be_saved(self) -> bool:
+    """Whether the population as it stands is to be saved."""
+    there = self.checkpoints.steps()
+    if self.step in there:  # stopped before its first step
+      return False
+    row = self._last_row()
+    if self.programs.pairs and row not in (None, self.step, *there):
+      # The next row would lack its partner: better to go on from before both.
+      return False
+    return bool(self.stopped_by) or self.step in self._saved
+
+  def after(self, step):
+    """Saves the population, if it is time; whether nobody asked to stop."""
+    if self.programs.pairs and self.step == step:
+      self._previous = self.programs.copy(self.population.params)
+    began = time.monotonic()
+    self.lock.check()
+    if self._is_to_be_saved():
+      self.checkpoints.save(self.population)
+    self.clock.record(self.step)
+    self.forecast.done(SAVING, time.monotonic() - began)
+    self._meet()
+    return not self.stopped_by

@@ -1,0 +1,246 @@
+"""What of a timeseries on the disk is damaged, found before it is read."""
+
+import enum
+import pathlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import zarr
+
+from emergence_jax.base.types import Status, UserError
+from emergence_jax.store import files, layout
+
+# Which rows `measure` has filled: measure → {'options': …, 'steps': […]}.
+NOTES = 'measured.json'
+MENDS = (
+  'the command that made the run, given its --workdir, mends what can be '
+  'mended.'
+)
+
+
+class Kind(enum.Enum):
+  """Of the contents of a damaged file."""
+
+  METADATA = 'metadata'
+  COORDINATE = 'coordinate'
+  ROW = 'row'
+  HISTORY = 'history'
+  NOTES = 'notes'
+
+
+class Damage(NamedTuple):
+  """A file that is not there or not what was written.
+
+  Attributes:
+    kind: of its contents.
+    file: within the run's directory.
+    variable: whose it is; empty for the group itself.
+    place: of a row or a chunk of history, counted from 0.
+  """
+
+  kind: Kind
+  file: str
+  variable: str = ''
+  place: int = 0
+
+
+class Examined(NamedTuple):
+  """What was found.
+
+  Attributes:
+    documents: variable → its `zarr.json`, of those that are whole.
+    status_SxC: status of all rows, damaged ones marked.
+    step_C: steps; empty where they cannot be read.
+    rows: rows up to the last that was written whole.
+    notes: contents of `measured.json`.
+    damage: files that are damaged.
+  """
+
+  documents: dict[str, dict]
+  status_SxC: np.ndarray
+  step_C: np.ndarray
+  rows: int
+  notes: dict[str, Any]
+  damage: list[Damage]
+
+
+def root(workdir: files.Path) -> dict:
+  """Attributes of the store's group.
+
+  Raises:
+    UserError: if there is no store, or they are damaged.
+  """
+  path = pathlib.Path(workdir) / layout.NAME
+  packed = pathlib.Path(workdir) / layout.PACKED
+  if packed.exists() and not path.exists():
+    return layout.packed_attributes(packed)
+  if not path.is_dir():
+    raise UserError(
+      f'{workdir} holds no {layout.NAME}; give the directory of a run, '
+      'for example runs/2026-01-31-modadd.'
+    )
+  found = layout.metadata(path)
+  if found is None:
+    raise UserError(f'{path / "zarr.json"} is damaged or missing; {MENDS}')
+  return found.get('attributes', {})
+
+
+def notes(workdir: files.Path) -> dict[str, Any] | None:
+  """Contents of `measured.json`, empty if it is not there; None if damaged."""
+  path = pathlib.Path(workdir) / NOTES
+  if not path.exists():
+    return {}
+  found = files.read_json(path)
+  if found is None or not all(
+    isinstance(note, dict) and isinstance(note.get('steps'), list)
+    for note in found.values()
+  ):
+    return None
+  return found
+
+
+def _documents(path: pathlib.Path, names, damage: list[Damage]) -> dict:
+  """Metadata of every array that should be there or is."""
+  there = {p.name for p in path.iterdir() if p.is_dir()}
+  found = {}
+  for name in sorted(there | set(names)):
+    document = layout.metadata(path / name)
+    if document is None or not layout.is_sealed(document):
+      file = f'{layout.NAME}/{name}/zarr.json'
+      damage.append(Damage(Kind.METADATA, file, name))
+    else:
+      found[name] = document
+  return found
+
+
+def _is_row(document: dict) -> bool:
+  return document['dimension_names'][:2] == ['seed', 'step']
+
+
+def _is_history(document: dict) -> bool:
+  return document['dimension_names'] == ['seed', 'train_step']
+
+
+def _status(path, document, bad) -> np.ndarray:
+  """Status of all rows; that of a bad chunk is `DAMAGED`."""
+  seeds, rows = document['shape']
+  status = np.full((seeds, rows), int(Status.NOT_REACHED), np.int8)
+  array = zarr.open_array(path / 'status', mode='r')
+  if not bad:
+    return np.asarray(array[:])
+  for row in range(rows):
+    if row in bad:
+      status[:, row] = Status.DAMAGED
+    else:
+      status[:, row] = array[:, row]
+  return status
+
+
+def _chunks_of_rows(
+  documents, rows: int, step_C, noted
+) -> Iterator[tuple[str, int]]:
+  """(variable, row) of every chunk that whole rows must have."""
+  for name, document in documents.items():
+    if name == 'status' or not _is_row(document):
+      continue
+    measure = document['attributes'].get(layout.ADDED)
+    wanted = set(noted.get(measure, {}).get('steps', ()))
+    for row in range(rows):
+      if measure is None or int(step_C[row]) in wanted:
+        yield name, row
+
+
+def examine(workdir: files.Path) -> Examined:
+  """Looks at every file of a store whose row is whole.
+
+  It reads each chunk once, without decompressing it.
+
+  Raises:
+    UserError: if there is no store, or its own `zarr.json` is damaged.
+  """
+  attributes = root(workdir)
+  path = pathlib.Path(workdir) / layout.NAME
+  damage: list[Damage] = []
+  documents = _documents(path, attributes.get('variables', ()), damage)
+
+  def check(kind, name, place=0) -> bool:
+    file = layout.chunk_file(name, len(documents[name]['shape']), place)
+    whole = files.has_crc32c(path / file)
+    if not whole:
+      damage.append(Damage(kind, f'{layout.NAME}/{file}', name, place))
+    return whole
+
+  for name, document in documents.items():
+    if not _is_row(document) and not _is_history(document):
+      check(Kind.COORDINATE, name)
+  broken = {d.variable for d in damage}
+  noted = notes(workdir)
+  if noted is None:
+    damage.append(Damage(Kind.NOTES, NOTES))
+  step_C = np.zeros(0, np.int64)
+  status_SxC, rows = np.zeros((0, 0), np.int8), 0
+  if not broken & {'step', 'status'}:
+    step_C = np.asarray(zarr.open_array(path / 'step', mode='r')[:])
+    status_SxC, rows = _examine_status(path, documents['status'], damage)
+    for name, row in _chunks_of_rows(documents, rows, step_C, noted or {}):
+      if not check(Kind.ROW, name, row):
+        status_SxC[:, row] = Status.DAMAGED
+    done = int(step_C[rows - 1]) if rows else 0
+    for name in layout.HISTORY.keys() & documents.keys():
+      for place in range(-(-done // _history_chunk(documents[name]))):
+        check(Kind.HISTORY, name, place)
+  return Examined(documents, status_SxC, step_C, rows, noted or {}, damage)
+
+
+def _history_chunk(document: dict) -> int:
+  return document['chunk_grid']['configuration']['chunk_shape'][1]
+
+
+def _examine_status(path, document, damage) -> tuple[np.ndarray, int]:
+  """Status of all rows, and how many rows have been written."""
+  bad = set()
+  for row in range(document['shape'][1]):
+    file = layout.chunk_file('status', len(document['shape']), row)
+    # One that is not there is of a row that is still to come, or lost.
+    if (path / file).exists() and not files.has_crc32c(path / file):
+      bad.add(row)
+      damage.append(Damage(Kind.ROW, f'{layout.NAME}/{file}', 'status', row))
+  status_SxC = _status(path, document, bad)
+  reached = np.flatnonzero((status_SxC != Status.NOT_REACHED).all(0))
+  rows = int(reached[-1]) + 1 if reached.size else 0
+  lost = (status_SxC[:, :rows] == Status.NOT_REACHED).any(0)
+  for row in np.flatnonzero(lost).tolist():
+    file = layout.chunk_file('status', len(document['shape']), row)
+    damage.append(Damage(Kind.ROW, f'{layout.NAME}/{file}', 'status', row))
+    status_SxC[:, row] = Status.DAMAGED
+  return status_SxC, rows
+
+
+def history_span(document: dict, place: int) -> slice:
+  """Steps of a chunk of history."""
+  length = _history_chunk(document)
+  return slice(place * length, (place + 1) * length)
+
+
+def lines(found: Examined) -> list[str]:
+  """What to tell a person: one line a file, up to five of a kind."""
+  said = []
+  for kind in Kind:
+    some = [d for d in found.damage if d.kind is kind]
+    said += [f'{d.file} is damaged or missing: {_effect(d)}' for d in some[:5]]
+    if len(some) > 5:
+      said.append(f'… and {len(some) - 5} more files like the last.')
+  return said
+
+
+def _effect(damage: Damage) -> str:
+  if damage.kind is Kind.NOTES:
+    return 'which rows measure has added to is unknown.'
+  if damage.kind is Kind.METADATA:
+    return f'{damage.variable} is left out.'
+  if damage.kind is Kind.COORDINATE:
+    return 'what has this dimension is left out.'
+  if damage.kind is Kind.HISTORY:
+    return 'its steps are blank.'
+  return 'it is blank, and the status of its row says so.'

@@ -1,0 +1,82 @@
+"""What runs there are in a folder, and how far they have come."""
+
+import json
+import pathlib
+import time
+from typing import NamedTuple
+
+import numpy as np
+import zarr
+
+from emergence_jax.base.types import Status, UserError
+from emergence_jax.store import damage, files, layout
+
+
+class Listed(NamedTuple):
+  """A run as a list shows it.
+
+  Attributes:
+    path: its directory.
+    task: name of its task.
+    size: of its model, or the modulus; empty if it has neither.
+    seeds: how many.
+    step: of its last row; None before the first.
+    steps: of the last row to come.
+    state: `running`, `finished`, `stopped` or `damaged`.
+    age: seconds since its timeseries was last written to.
+  """
+
+  path: pathlib.Path
+  task: str
+  size: str
+  seeds: int
+  step: int | None
+  steps: int
+  state: str
+  age: float
+
+
+def look(workdir: pathlib.Path, now: float | None = None) -> Listed | None:
+  """One run; None if the folder holds none."""
+  path = workdir / layout.NAME
+  if not path.is_dir():
+    return None
+  now = time.time() if now is None else now
+  try:
+    config = json.loads(damage.root(workdir).get('config', '{}'))
+    seeds = zarr.open_array(path / 'seed', mode='r').shape[0]
+    steps = zarr.open_array(path / 'step', mode='r')[:]
+    status = zarr.open_array(path / 'status', mode='r')[:]
+  except (UserError, ValueError, OSError, KeyError):
+    return Listed(workdir, '–', '', 0, None, 0, 'damaged', _age(path, now))
+  whole = np.flatnonzero((status != Status.NOT_REACHED).all(0))
+  step = int(steps[whole[-1]]) if whole.size else None
+  state = 'finished' if step == steps[-1] else 'stopped'
+  if files.is_locked(workdir):
+    state = 'running'
+  task, model = config.get('task', {}), config.get('model', {})
+  size = model.get('size') or task.get('p') or ''
+  return Listed(
+    workdir, str(task.get('name', '–')), str(size), seeds, step,
+    int(steps[-1]), state, _age(path, now),
+  )  # fmt: skip
+
+
+def _age(path: pathlib.Path, now: float) -> float:
+  """Seconds since the last row was written."""
+  rows = path / 'status' / 'c' / '0'
+  there = rows if rows.is_dir() else path
+  return max(0.0, now - there.stat().st_mtime)
+
+
+def runs(folder: pathlib.Path) -> list[Listed]:
+  """The runs right in a folder, the newest last.
+
+  Raises:
+    UserError: if there is no such folder.
+  """
+  if not folder.is_dir():
+    raise UserError(f'{folder} is no folder; give one that holds runs.')
+  paths = [p for p in folder.iterdir() if p.is_dir() and not p.is_symlink()]
+  found = [one for one in map(look, paths) if one is not None]
+  return sorted(found, key=lambda one: -one.age)

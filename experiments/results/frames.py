@@ -1,0 +1,277 @@
+"""The tables of RESULTS.md: a study → a frame, ready to be printed."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+
+from emergence_jax.analysis.paper.algorithmic import FLOORS
+from emergence_jax.base.progress import duration
+from emergence_jax.store import files
+from experiments.bench.formatting import grid
+
+# Of many features of measures, so many with the least p are shown.
+_SHOWN = 8
+
+
+def _cell(value) -> str:
+  """A cell, rounded to what it can bear."""
+  if isinstance(value, float | np.floating):
+    if np.isnan(value):
+      return '–'
+    if np.isinf(value):
+      return 'not yet'
+    return f'{value:,.0f}' if abs(value) >= 100 else f'{value:.3g}'
+  return f'{value:,}' if isinstance(value, int | np.integer) else str(value)
+
+
+def markdown(frame: pd.DataFrame) -> str:
+  """A frame as a table of Markdown."""
+  rows = [list(map(_cell, row)) for row in frame.itertuples(index=False)]
+  return '\n'.join(grid(list(map(str, frame.columns)), rows))
+
+
+def _estimate(value, low, high) -> str:
+  """An estimate with its interval: `2.19 [2.1, 2.3]`."""
+  if np.isnan(value):
+    return '–'
+  return f'{_cell(value)} [{_cell(low)}, {_cell(high)}]'
+
+
+def _interval(frame: pd.DataFrame, value: str = 'value') -> pd.Series:
+  """Estimates with their intervals."""
+  columns = [value, 'low', 'high']
+  return frame.apply(lambda row: _estimate(*row[columns]), axis=1)
+
+
+def runs(loaded, found) -> pd.DataFrame:
+  """What was run, where, and for how long."""
+  del found
+  rows = []
+  for name, run in loaded.items():
+    env = files.read_json(run.workdir / 'env.json') or {}
+    times = files.read_json(run.workdir / 'times.json') or {}
+    seconds = sum(s['seconds'] for s in times.get('sessions', []))
+    last = int(run.data.step.values[-1])
+    rows.append({
+      'run': name, 'parameters': int(run.data.attrs['parameters']),
+      'seeds': run.data.sizes['seed'], 'to step': last,
+      'of': run.train_steps, 'checkpoints': run.data.sizes['step'],
+      'on': ', '.join(sorted(set(env.get('devices', [])))),
+      'time': duration(seconds),
+      'precision of training': run.config['train'].get('precision', 'float32'),
+    })  # fmt: skip
+  return pd.DataFrame(rows)
+
+
+def emergence(loaded, found) -> pd.DataFrame:
+  """Steps of emergence by the one rule, medians over seeds."""
+  from emergence_jax.report import text
+
+  del loaded
+  table = text.emergence_summary(found)
+  level = table.level_of_interval
+  return pd.DataFrame({
+    'run': table.run, 'task': table.task, 'level': table['level'],
+    'emerged': table.emerged.map(str) + '/' + table.seeds.map(str),
+    'median step': table['median step'],
+    'interval': _interval(table, 'median step'),
+    'its level': level.map(lambda x: '–' if np.isnan(x) else f'{x:.1%}'),
+  })  # fmt: skip
+
+
+def floors(loaded, found) -> pd.DataFrame:
+  """Floors of the last layer, beside the first look from step 1,000 on.
+
+  A collapse that is not over in every seed may still go lower.
+  """
+  from emergence_jax.analysis import tables
+
+  collapse = found.tables['collapse']
+  paper = found.tables['numbers']
+  rows = []
+  for name, run in loaded.items():
+    last = int(run.data.layer.values[-1])
+    one = collapse[(collapse.run == name) & (collapse.layer == last)]
+    for task in FLOORS:
+      cells = one[one.task == task].set_index('quantity')
+      text = _interval(cells)
+      theirs = paper[
+        (paper.run == name) & (paper.task == task)
+        & (paper.quantity == 'floor of RankMe')
+      ].paper  # fmt: skip
+      rows.append({
+        'run': name, 'task': task, 'at step 0': text['initial'],
+        'floor': text['floor'], 'its step': text['floor_step'],
+        'over': 'yes' if tables.have_ended(run.data, [task]) else 'not yet',
+        'first from step 1,000 on': text['at_first_look'],
+        "the paper's floor": float(theirs.iloc[0]) if len(theirs) else np.nan,
+      })  # fmt: skip
+  return pd.DataFrame(rows)
+
+
+def invariance(loaded, found) -> pd.DataFrame:
+  """Floors over sizes, beside the spread between seeds.
+
+  At the checkpoints of each run, even where they differ.
+  """
+  del loaded
+  table = found.tables['invariance']
+  table = table[table.checkpoints == 'own']
+  return table.drop(columns=['runs', 'checkpoints'])
+
+
+def variants(loaded, found) -> pd.DataFrame:
+  """Every convention of RankMe beside the paper's numbers."""
+  del loaded
+  return found.tables['variants']
+
+
+def top_down(loaded, found) -> pd.DataFrame:
+  """Depth and time."""
+  del loaded
+  table = found.tables['top_down']
+  words = {
+    'gradient': 'at the minimum the last layer has less rank than the first',
+    'order': 'rank correlation of depth with the step of the fall by half',
+    'last_before_first': 'the last layer falls by half before the first',
+  }
+  return pd.DataFrame({
+    'run': table.run, 'test': table.test.map(words), 'value': _interval(table),
+    'count': table['count'],
+  })  # fmt: skip
+
+
+def phases(loaded, found) -> pd.DataFrame:
+  """Collapse, recovery, behaviour, and probes: which order events take."""
+  del loaded
+  table = found.tables['phases']
+  return pd.DataFrame({
+    'run': table.run, 'order': table.order,
+    'share of events': _interval(table, 'share'), 'events': table.events,
+    'lead, steps': table.lead, 'p of order': table.p_order,
+    'p of tie over seeds': table.p_seeds,
+  })  # fmt: skip
+
+
+def precedence(loaded, found) -> pd.DataFrame:
+  """The tests of what moves first."""
+  del loaded
+  table = found.tables['precedence']
+  lead = table.rename(columns={'lead_low': 'low', 'lead_high': 'high'})
+  return pd.DataFrame({
+    'run': table.run, 'measure': table.measure, 'tasks': table.tasks,
+    'first': table['first'], 'together': table.together, 'after': table.after,
+    'unclear': table.unclear, 'lead, steps': _interval(lead, 'lead'),
+    'p of order': table.p_order, 'p of tie over seeds': table.p_seeds,
+    'p of tie over tasks': table.p_tasks, 'p, by Holm': table.p_holm,
+    'verdict': table.verdict,
+  })  # fmt: skip
+
+
+def lengths(loaded, found) -> pd.DataFrame:
+  """The same events, up to a step and to the end."""
+  del loaded
+  table = found.tables['lengths']
+  end = pd.DataFrame({
+    'value': table.first_at_the_end, 'low': table.low_at_the_end,
+    'high': table.high_at_the_end,
+  })  # fmt: skip
+  return pd.DataFrame({
+    'run': table.run, 'measure': table.measure, 'up to step': table.up_to_step,
+    'events': table.events, 'first, up to it': _interval(table, 'first_then'),
+    'first, to the end': _interval(end),
+  })  # fmt: skip
+
+
+def cadences(loaded, found) -> pd.DataFrame:
+  """RankMe as it would look at fewer checkpoints, on the same runs."""
+  from emergence_jax.report import text
+
+  del loaded
+  table = text.cadences_summary(found, _estimate)
+  table = table[table.measure == 'RankMe'].rename(
+    columns={'looked at': 'RankMe at', 'precursors over steps': 'over steps'}
+  )
+  return table[['run', 'RankMe at', 'checkpoints',
+                'precursors over checkpoints', 'over steps',
+                'first by the largest change']]  # fmt: skip
+
+
+def precursors(loaded, found) -> pd.DataFrame:
+  """The paper's own rates of precursors, on both axes of time."""
+  del loaded
+  table = found.tables['precursors']
+  table = table[(table.threshold == 0.3) & (table.tasks == 'all')]
+  return pd.DataFrame({
+    'run': table.run, 'measure': table.measure, 'axis': table.axis,
+    'precursors': _interval(table, 'rate'),
+    'events': table.hits.map(str) + '/' + table.total.map(str),
+    'synchronous': table.synchronous, 'lagging': table.lagging,
+  })  # fmt: skip
+
+
+def prediction(loaded, found) -> pd.DataFrame:
+  """Floors against the order in which tasks emerge."""
+  del loaded
+  table = found.tables['prediction']
+  table = table[table['count'] > 0]
+  return pd.DataFrame({
+    'run': table.run, 'quantity': table.quantity, 'value': _interval(table),
+    'count': table['count'],
+  })  # fmt: skip
+
+
+def timing(loaded, found) -> pd.DataFrame:
+  """The features with the least p in each window."""
+  from emergence_jax.analysis import timing as analysis
+
+  del loaded
+  table = found.tables['timing']
+  tested = table.groupby(['run', 'window'], sort=False).size()
+  parts = [
+    analysis.telling(part, _SHOWN).assign(
+      window=f'{key[1]} ({tested[key]} features tested)'
+    )
+    for key, part in table.groupby(['run', 'window'], sort=False)
+  ]
+  return pd.concat(parts).drop(columns=['events'])
+
+
+def claims(loaded, found) -> pd.DataFrame:
+  """Every claim of the paper, and the verdict."""
+  del loaded
+  table = found.tables['claims']
+  return table[['claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'seeds',
+                'verdict', 'why']]  # fmt: skip
+
+
+def decided(loaded, found) -> pd.DataFrame:
+  """The claims that have a verdict, with the range that decides."""
+  del loaded
+  table = found.tables['claims']
+  table = table[table.verdict.isin(['reproduced', 'not reproduced'])]
+  return table[['claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'range',
+                'verdict']]  # fmt: skip
+
+
+def numbers(loaded, found) -> pd.DataFrame:
+  """Every number that the paper gives for a size, beside ours."""
+  del loaded
+  table = found.tables['numbers']
+  ends = table[['one more seed, low', 'one more seed, high']]
+  return pd.DataFrame({
+    'run': table.run, 'quantity': table.quantity, 'task': table.task,
+    'level': table.level, 'the paper': table.paper, 'ours': table.ours,
+    'one more seed': ends.map(_cell).agg(' to '.join, axis=1),
+    'verdict': table.verdict,
+  })  # fmt: skip
+
+
+TABLES: Mapping[str, Callable] = {
+  one.__name__: one
+  for one in (
+    runs, emergence, floors, invariance, variants, top_down, phases, precedence,
+    lengths, cadences, precursors, prediction, timing, claims, decided, numbers,
+  )
+}  # fmt: skip
