@@ -78,7 +78,7 @@ def _statuses() -> str:
 
 def _claims() -> str:
   """The paper's claims, and how each is decided."""
-  from emergence_jax.analysis.paper import ALGORITHMIC
+  from emergence_jax.analysis.paper.algorithmic import ALGORITHMIC
 
   rows = [
     (claim.text, claim.v1 or claim.later, f'{claim.low:g} … {claim.high:g}',

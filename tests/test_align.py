@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from emergence_jax.analysis import align, runs, study, tables
+from emergence_jax.analysis import align, published, runs, study, tables
 from emergence_jax.analysis.paper import algorithmic as paper
+from emergence_jax.analysis.paper import prediction
 from emergence_jax.config import schema
 from emergence_jax.config.presets import algorithmic, modadd
 from tests.test_study import as_run, as_runs, made_up
@@ -81,8 +82,8 @@ def test_swaps_are_of_events_that_both_have():
   order[i], order[j] = j, i
   swapped = other.isel(task=order).assign_coords(task=tasks)
   fewer = swapped.isel(task=[j, i])
-  events = [tables.predicted(as_run('nano', d)) for d in (one, fewer)]
-  predicted, reversals = tables.swaps_of(*events)
+  events = [prediction.predicted(as_run('nano', d)) for d in (one, fewer)]
+  predicted, reversals = prediction.swaps_of(*events)
   assert len(reversals) == 2 and (reversals == 9).all()
   # Floors were swapped with the tasks.
   assert (predicted == 9).all()
@@ -146,7 +147,7 @@ def test_numbers_of_the_paper_beside_ours():
     k = list(data.task.values).index(task)
     seeds = floor * np.exp(0.05 * rng.normal(size=6))
     data.rankme[:, 1:, k] = seeds[:, None, None]
-  table = tables.numbers_table(as_runs(micro=data, other=made_up()))
+  table = published.numbers_table(as_runs(micro=data, other=made_up()))
   assert set(table.run) == {'micro'}
   floors = table[table.quantity == 'floor of RankMe'].set_index('task')
   assert floors.loc['MOD', 'paper'] == 1.88

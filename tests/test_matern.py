@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emergence_jax.analysis.paper import matern, peaks, published
+from emergence_jax.analysis.paper import matern, peaks, pythia
 
-PYTHIA = published.read()
+PYTHIA = pythia.accuracies()
 UNEVEN = np.array(
   [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 3000, 9000.0]
 )

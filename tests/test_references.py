@@ -6,17 +6,12 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax.analysis import order, runs, study
-from emergence_jax.analysis.paper import (
-  ALGORITHMIC,
-  PYTHIA,
-  REFERENCES,
-  algorithmic,
-  published,
-  pythia,
-  rates,
-)
+from emergence_jax.analysis import order, published, studies, study
+from emergence_jax.analysis.paper import algorithmic, pythia, rates
+from emergence_jax.analysis.paper.algorithmic import ALGORITHMIC
+from emergence_jax.analysis.paper.pythia import PYTHIA
 from emergence_jax.analysis.runs import Run
+from emergence_jax.analysis.studies import REFERENCES
 from emergence_jax.base.types import UserError
 from emergence_jax.config.presets import algorithmic as algorithmic_config
 from emergence_jax.config.presets import modadd
@@ -102,7 +97,7 @@ def released(size='2.8b', seeds=4, low=64, lead=40_000):
     },
     'train': {'steps': int(STEPS[-1])},
   }
-  reference = runs.reference_of(config)
+  reference = studies.reference_of(config)
   return Run(
     f'pythia-{size}', data, config, reference=reference,
     deviations=tuple(reference.deviations(config)),
@@ -141,7 +136,7 @@ def test_a_model_that_is_not_pythia_decides_nothing():
 
 
 def test_configurations_name_their_study():
-  of = runs.reference_of
+  of = studies.reference_of
   assert of(algorithmic_config.get_config('nano').to_dict()) is ALGORITHMIC
   assert of(modadd.get_config().to_dict()) is None
   # Configurations of older versions name none.

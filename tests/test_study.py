@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax.analysis import emergence, series, study
-from emergence_jax.analysis.paper import ALGORITHMIC, Claim, claims, published
+from emergence_jax.analysis import claims, emergence, series, study
+from emergence_jax.analysis.claims import Finding
 from emergence_jax.analysis.paper import algorithmic as paper
-from emergence_jax.analysis.paper.claims import Finding
+from emergence_jax.analysis.paper import pythia
+from emergence_jax.analysis.paper.algorithmic import ALGORITHMIC
+from emergence_jax.analysis.reference import Claim
 from emergence_jax.analysis.runs import Run
 from emergence_jax.analysis.statistics import Estimate
 
 TASKS = (*paper.EASY, *paper.HARD)
-PYTHIA = published.read()
+PYTHIA = pythia.accuracies()
 
 
 def smooth_step(step, at, width):

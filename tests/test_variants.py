@@ -3,8 +3,9 @@
 import numpy as np
 import xarray as xr
 
-from emergence_jax.analysis.paper import ALGORITHMIC, variants
+from emergence_jax.analysis import variants
 from emergence_jax.analysis.paper import algorithmic as paper
+from emergence_jax.analysis.paper.algorithmic import ALGORITHMIC
 from tests.test_study import as_run, made_up
 
 
@@ -17,7 +18,7 @@ def _with_floors(scale):
 
   def of(task):
     first, floor = (t[str(task)][place] if str(task) in t else 5.0
-                    for t in (paper.INITIAL, paper.FLOORS))  # fmt: skip
+                    for t in (paper.INITIAL_RANKS, paper.FLOORS))  # fmt: skip
     return xr.where(low, floor, first)
 
   rank = xr.concat([of(task) for task in data.task.values], data.task)

@@ -1,8 +1,15 @@
-"""What a study says of a kind of run, as data: groups, protocol, claims."""
+"""A published study as data: groups of tasks, protocol, numbers, claims."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
+
+# Quantities of which a study may publish a number for one size and one task.
+INITIAL_RANK = 'RankMe at step 0'
+FLOOR = 'floor of RankMe'
+EMERGENCE = 'emergence'
 
 
 class Claim(NamedTuple):
@@ -29,6 +36,52 @@ class Claim(NamedTuple):
   needs_test: bool = False
 
 
+class Number(NamedTuple):
+  """One published number.
+
+  Attributes:
+    quantity: `INITIAL_RANK`, `FLOOR` or `EMERGENCE`.
+    task: name of the task.
+    level: name of the level; empty where levels are pooled.
+    value: the number, in dimensions or steps.
+    below: by how much the unrounded value may be smaller.
+    above: by how much it may be larger.
+  """
+
+  quantity: str
+  task: str
+  level: str
+  value: float
+  below: float
+  above: float
+
+
+class Curve(NamedTuple):
+  """A published accuracy over training, of seed 0.
+
+  Attributes:
+    step_C: steps.
+    value_C: accuracies.
+    stderr_C: their standard errors.
+    chance: accuracy of the best constant answer.
+  """
+
+  step_C: np.ndarray
+  value_C: np.ndarray
+  stderr_C: np.ndarray
+  chance: float
+
+
+def _no_numbers(config: Mapping[str, Any]) -> Sequence[Number]:
+  del config
+  return ()
+
+
+def _no_curves(config: Mapping[str, Any]) -> Mapping[str, Curve]:
+  del config
+  return {}
+
+
 def _no_deviations(config: Mapping[str, Any]) -> list[str]:
   del config
   return []
@@ -48,6 +101,9 @@ class Reference:
     interpolation: of its lags to even steps, `linear` or `matern`.
     deviations: a run's configuration → where it leaves the protocol, a text
       each; a run that does decides nothing.
+    numbers: a run's configuration → what the study publishes for that size.
+    curves: a run's configuration → published accuracies of that model, by
+      benchmark.
   """
 
   title: str
@@ -57,6 +113,8 @@ class Reference:
   measures: Sequence[str] = ()
   interpolation: str = 'linear'
   deviations: Callable[[Mapping[str, Any]], list[str]] = _no_deviations
+  numbers: Callable[[Mapping[str, Any]], Sequence[Number]] = _no_numbers
+  curves: Callable[[Mapping[str, Any]], Mapping[str, Curve]] = _no_curves
 
   def group(self, task: str) -> str:
     """The group of a task, or `other`."""

@@ -10,14 +10,12 @@ from typing import Any
 
 import xarray as xr
 
-from emergence_jax.analysis.paper import REFERENCES, Reference
-from emergence_jax.base import names
+from emergence_jax.analysis.reference import Reference
+from emergence_jax.analysis.studies import reference_of
 from emergence_jax.base.types import UserError
 from emergence_jax.store import timeseries
 
 _LONGEST = 60
-# Of configurations from before they named one.
-_OF_TASK = {'algorithmic': 'algorithmic', 'probe_sets': 'pythia'}
 
 
 def name_of(workdir: pathlib.Path) -> str:
@@ -90,20 +88,6 @@ def config_of(data: xr.Dataset) -> dict:
   except ValueError:
     return {}
   return found if isinstance(found, dict) else {}
-
-
-def reference_of(config: Mapping[str, Any]) -> Reference | None:
-  """The study that a configuration names, or its task stands for."""
-  named = config.get('reference')
-  if isinstance(named, Mapping):
-    name = named.get('name', '')
-  else:
-    task = config.get('task')
-    name = task.get('name') if isinstance(task, Mapping) else None
-    name = _OF_TASK.get(name, '') if isinstance(name, str) else ''
-  if not name:
-    return None
-  return names.find('config.reference.name', name, REFERENCES)
 
 
 def _label(config: dict, workdir: pathlib.Path) -> str:

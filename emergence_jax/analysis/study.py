@@ -7,24 +7,19 @@ import pandas as pd
 
 from emergence_jax.analysis import (
   align,
+  claims,
   lengths,
   order,
   precedence,
+  published,
   series,
   tables,
   timing,
-)
-from emergence_jax.analysis.paper import (
-  Claim,
-  Reference,
-  cadences,
-  claims,
-  phases,
-  published,
-  rates,
   variants,
 )
-from emergence_jax.analysis.paper.claims import Finding
+from emergence_jax.analysis.claims import Finding
+from emergence_jax.analysis.paper import cadences, phases, prediction, rates
+from emergence_jax.analysis.reference import Claim, Reference
 from emergence_jax.analysis.runs import Runs
 from emergence_jax.base import names
 
@@ -135,8 +130,8 @@ def study(
   found['collapse'] = tables.collapse_table(runs)
   found['top_down'] = tables.top_down_table(runs)
   found['invariance'] = tables.invariance_table(runs)
-  found['prediction'] = tables.prediction_table(runs)
-  found['numbers'] = tables.numbers_table(runs)
+  found['prediction'] = prediction.prediction_table(runs)
+  found['numbers'] = published.numbers_table(runs)
   found['variants'] = variants.variants_table(runs)
   say('the 13 event metrics')
   found['events'] = order.events_table(runs, draws=draws)

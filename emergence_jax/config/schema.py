@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from emergence_jax.analysis.paper import REFERENCES
+from emergence_jax.analysis.studies import REFERENCES
 from emergence_jax.base import checks, names
 from emergence_jax.base.types import MeasureSpec, UserError
 from emergence_jax.config import measures as measure_specs

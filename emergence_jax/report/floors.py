@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from emergence_jax.analysis import tables
-from emergence_jax.analysis.paper import ALGORITHMIC
-from emergence_jax.analysis.paper import algorithmic as paper
+from emergence_jax.analysis import published, tables
+from emergence_jax.analysis.reference import FLOOR
 from emergence_jax.analysis.runs import Run, Runs
 from emergence_jax.report import style
 
@@ -34,10 +33,8 @@ def figure(runs: Runs):
 
 def _paper_floors(run: Run) -> dict[str, float]:
   """Task → the paper's floor at the size of a run, if it has one."""
-  if run.reference is not ALGORITHMIC or run.size not in paper.SIZES:
-    return {}
-  place = paper.SIZES.index(run.size)
-  return {task: values[place] for task, values in paper.FLOORS.items()}
+  numbers = published.numbers_of(run)
+  return {n.task: n.value for n in numbers if n.quantity == FLOOR}
 
 
 def _floor(axis, run: Run, task: str, values_S, x: float, colour) -> None:

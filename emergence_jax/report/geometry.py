@@ -6,8 +6,7 @@ import matplotlib
 import numpy as np
 import xarray as xr
 
-from emergence_jax.analysis import emergence, series
-from emergence_jax.analysis.paper import published
+from emergence_jax.analysis import emergence, published, series
 from emergence_jax.analysis.runs import Run
 from emergence_jax.analysis.series import Series
 from emergence_jax.report import style
@@ -125,7 +124,7 @@ def geometry(
 
 def beside_benchmarks(run: Run):
   """Published accuracies of the same model, and its measures, over steps."""
-  curves = published.curves(run)
+  curves = published.curves_of(run)
   measures = {
     label: published.over_sets(run.data, one)
     for label, one in series.tested(run.data).items()

@@ -10,8 +10,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
-from emergence_jax.analysis import emergence, precedence, statistics, tables
-from emergence_jax.analysis.paper import published
+from emergence_jax.analysis import (
+  emergence,
+  precedence,
+  published,
+  statistics,
+  tables,
+)
 from emergence_jax.analysis.precedence import Events
 from emergence_jax.analysis.runs import Runs
 from emergence_jax.analysis.study import Study
@@ -235,7 +240,7 @@ def makers(found: Study, runs: Runs):
     if data.sizes['task'] > 1:
       made[f'Prediction: {run}'] = lambda r=run, d=data: prediction(found, r, d)
   for run in runs.values():
-    if published.curves(run):
+    if published.curves_of(run):
       made[f'Leads: {run.label} and benchmarks'] = lambda r=run: (
         geometry.beside_benchmarks(r)
       )

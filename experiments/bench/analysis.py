@@ -11,8 +11,9 @@ import xarray as xr
 from scipy import signal
 
 from emergence_jax.analysis import precedence, study
-from emergence_jax.analysis.paper import ALGORITHMIC, peaks
 from emergence_jax.analysis.paper import algorithmic as paper
+from emergence_jax.analysis.paper import peaks
+from emergence_jax.analysis.paper.algorithmic import ALGORITHMIC
 from emergence_jax.analysis.runs import Run
 from experiments.bench.formatting import Table
 

@@ -6,7 +6,14 @@ size), and the abstracts of v3 and v4.
 
 from collections.abc import Mapping
 
-from emergence_jax.analysis.reference import Claim, Reference
+from emergence_jax.analysis.reference import (
+  EMERGENCE,
+  FLOOR,
+  INITIAL_RANK,
+  Claim,
+  Number,
+  Reference,
+)
 
 EASY = ('COPY', 'REV', 'CMP', 'PAR')
 HARD = ('ADD', 'MOD', 'SORT', 'MUL')
@@ -21,14 +28,14 @@ FLOORS = {
   'MUL': (3.03, 3.01, 7.67, 7.99, 4.57),
 }
 # Task → the same before training.
-INITIAL = {
+INITIAL_RANKS = {
   'MOD': (10.0, 11.8, 13.2, 16.0, 19.1),
   'ADD': (14.9, 16.2, 19.4, 22.9, 30.7),
   'SORT': (23.6, 22.8, 31.4, 36.5, 41.3),
   'MUL': (13.8, 15.5, 18.3, 22.0, 28.2),
 }
 # Task → level → step of emergence by size.
-EMERGENCE = {
+EMERGENCE_STEPS = {
   'COPY': {
     '1': (200, 200, 200, 200, 100),
     '2': (200, 200, 200, 200, 200),
@@ -77,6 +84,28 @@ def spacing(step: float) -> int:
   if step <= 10_000:
     return 100
   return 500 if step <= 50_000 else 2000
+
+
+def numbers(config: Mapping) -> list[Number]:
+  """What the paper publishes for the size of a run; nothing for others."""
+  size = config.get('model', {}).get('size')
+  if size not in SIZES:
+    return []
+  place = SIZES.index(size)
+  ranks = [
+    Number(quantity, task, '', values[task][place], half, half)
+    for quantity, values, half in (
+      (INITIAL_RANK, INITIAL_RANKS, 0.05), (FLOOR, FLOORS, 0.005),
+    )
+    for task in HARD
+  ]  # fmt: skip
+  # A step is as fine as the checkpoints before it.
+  steps = [
+    Number(EMERGENCE, task, level, of[place], spacing(of[place]), 0)
+    for task, levels in EMERGENCE_STEPS.items()
+    for level, of in levels.items()
+  ]
+  return ranks + steps
 
 
 # Size → training steps and peak learning rate; xlarge is of version 4.
@@ -283,4 +312,5 @@ ALGORITHMIC = Reference(
     'probe of the answer',
   ),
   deviations=deviations,
+  numbers=numbers,
 )  # fmt: skip

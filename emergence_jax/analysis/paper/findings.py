@@ -16,9 +16,9 @@ from emergence_jax.analysis import (
   statistics,
   tables,
 )
-from emergence_jax.analysis.paper import peaks, phases, rates
+from emergence_jax.analysis.claims import Finding
+from emergence_jax.analysis.paper import peaks, phases, prediction, rates
 from emergence_jax.analysis.paper.algorithmic import HARD
-from emergence_jax.analysis.paper.claims import Finding
 from emergence_jax.analysis.runs import Run, Runs
 
 # Layers from which the paper tests for top-down order.
@@ -289,21 +289,21 @@ def _prediction(runs: Runs) -> dict[str, Finding]:
   ranked = having(runs, 'rankme')
   if not ranked:
     return {}
-  events = [tables.predicted(run) for run in ranked.values()]
+  events = [prediction.predicted(run) for run in ranked.values()]
   found = {
     'spearman': finding(
-      statistics.over_runs([tables.spearman_of(e) for e in events]),
+      statistics.over_runs([prediction.spearman_of(e) for e in events]),
       ranked,
       is_final=_ordered,
     )
   }
-  for name in tables.PAIRS:
-    both = [tables.concordance_of(e, name)[:2] for e in events]
+  for name in prediction.PAIRS:
+    both = [prediction.concordance_of(e, name)[:2] for e in events]
     found[f'concordance {name}'] = finding(
       statistics.shares(*zip(*both)), ranked, is_final=_ordered
     )
   if len(events) > 1:
-    both = [tables.swaps_of(a, b) for a, b in zip(events, events[1:])]
+    both = [prediction.swaps_of(a, b) for a, b in zip(events, events[1:])]
     found['swap'] = finding(
       statistics.shares(*zip(*both)), ranked, is_final=_ordered
     )

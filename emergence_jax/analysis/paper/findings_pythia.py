@@ -11,9 +11,9 @@ from emergence_jax.analysis import (
   series,
   statistics,
 )
+from emergence_jax.analysis.claims import Finding
 from emergence_jax.analysis.paper import concordance, rates
 from emergence_jax.analysis.paper import pythia as paper
-from emergence_jax.analysis.paper.claims import Finding
 from emergence_jax.analysis.paper.findings import finding, having
 from emergence_jax.analysis.runs import Run, Runs
 

@@ -5,9 +5,12 @@ paper's probe sets are not public; ours are of the same kinds and sizes, of our
 own text.
 """
 
+import functools
+import pathlib
 from collections.abc import Mapping
+from typing import Any
 
-from emergence_jax.analysis.reference import Claim, Reference
+from emergence_jax.analysis.reference import Claim, Curve, Reference
 
 # Size → layers and width of the models that the paper looked at.
 SHAPES = {'160m': (12, 768), '410m': (24, 1024), '2.8b': (32, 2560)}
@@ -22,6 +25,12 @@ COLLAPSED = (32, 256)
 # the early collapse is over, whose change would be the largest.
 LEAD_SIZE, LEAD_SET, LEAD_AFTER = '2.8b', 'logic', 1000
 _EMBEDDING = 50_304
+_ACCURACIES = pathlib.Path(__file__).with_name('pythia_accuracy.csv')
+# Accuracy of the best constant answer; of wsc the share of the commoner label.
+CHANCE = {
+  'arc_challenge': 0.25, 'arc_easy': 0.25, 'lambada_openai': 0.0,
+  'logiqa': 0.25, 'piqa': 0.5, 'sciq': 0.25, 'winogrande': 0.5, 'wsc': 0.635,
+}  # fmt: skip
 
 
 def num_parameters(size: str) -> int:
@@ -62,6 +71,29 @@ def deviations(config: Mapping) -> list[str]:
   if missing := set(FINAL_ORDER) - set(sets or FINAL_ORDER):
     found.append(f'without the sets {", ".join(sorted(missing))}')
   return found
+
+
+@functools.cache
+def accuracies() -> Any:
+  """Published accuracies, a frame: model, step, task, value, stderr."""
+  import pandas as pd
+
+  return pd.read_csv(_ACCURACIES, comment='#')
+
+
+def curves(config: Mapping) -> dict[str, Curve]:
+  """Benchmark → published accuracy of a release that is a Pythia."""
+  size = size_of(config)
+  if not size:
+    return {}
+  table = accuracies()
+  table = table[table.model == f'pythia-{size}'].sort_values('step')
+  return {
+    str(task): Curve(
+      rows.step.values, rows.value.values, rows.stderr.values, CHANCE[str(task)]
+    )
+    for task, rows in table.groupby('task')
+  }
 
 
 CLAIMS = (
@@ -109,4 +141,5 @@ PYTHIA = Reference(
   ),
   interpolation='matern',
   deviations=deviations,
+  curves=curves,
 )  # fmt: skip

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from emergence_jax.analysis import collapse
-from emergence_jax.analysis.paper import ALGORITHMIC
-from emergence_jax.analysis.paper import algorithmic as paper
+from emergence_jax.analysis import collapse, published
+from emergence_jax.analysis.reference import FLOOR, INITIAL_RANK
 from emergence_jax.analysis.runs import Runs
 
 # Variable → in words.
@@ -48,13 +47,14 @@ def variants_table(runs: Runs) -> pd.DataFrame:
   """
   rows = []
   for run, one_run in runs.items():
-    size = one_run.size
-    if one_run.reference is not ALGORITHMIC or size not in paper.SIZES:
+    first, floor = (
+      {n.task: n.value for n in published.numbers_of(one_run) if n[0] == what}
+      for what in (INITIAL_RANK, FLOOR)
+    )
+    tasks = [t for t in one_run.tasks if t in first and t in floor]
+    if not tasks:
       continue
-    place = paper.SIZES.index(size)
-    tasks = [t for t in one_run.tasks if t in paper.FLOORS]
-    theirs = {t: (paper.INITIAL[t][place], paper.FLOORS[t][place])
-              for t in tasks}  # fmt: skip
+    theirs = {t: (first[t], floor[t]) for t in tasks}
     rows.append({'run': run, 'RankMe': 'the paper', **_cells(theirs)})
     for words, one in _series(one_run.data).items():
       rank = one.transpose('seed', 'task', 'step').sel(task=tasks)
