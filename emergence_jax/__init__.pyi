@@ -9,6 +9,7 @@ from .base.types import UserError as UserError
 from .models.adapters import from_equinox as from_equinox
 from .models.adapters import from_nnx as from_nnx
 from .models.protocol import Adapted as Adapted
+from .models.protocol import ModelShape as ModelShape
 from .models.protocol import Output as Output
 from .models.released import load_checkpoint as load_checkpoint
 from .numerics.barrier import loss_barrier as loss_barrier
@@ -29,6 +30,7 @@ from .running.loading import load_params as load_params
 from .running.recording import measure_checkpoints as measure_checkpoints
 from .running.recording import measures_of as measures_of
 from .store import timeseries as timeseries
+from .tasks.modular import ModularAddition as ModularAddition
 from .tasks.task import Task as Task
 
 __all__: list[str]

@@ -12,10 +12,8 @@ import jax.numpy as jnp
 import optax
 
 import emergence_jax as ej
-from emergence_jax.models.protocol import Output
-from emergence_jax.tasks.modular import ModularAddition
 
-TASK = ModularAddition(p=7, train_fraction=0.7)
+TASK = ej.ModularAddition(p=7, train_fraction=0.7)
 WIDTH = 32
 
 
@@ -48,7 +46,7 @@ def forward(module, tokens, num_queries):
   """What the measures look at."""
   del num_queries
   logits, x = jax.vmap(module)(tokens)
-  return Output(logits, (x,), x)
+  return ej.Output(logits, (x,), x)
 
 
 MODEL = ej.from_equinox(

@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax.base.types import Batch
-from emergence_jax.tasks.task import Task
+import emergence_jax as ej
 
 BITS, EQUALS = 7, 2
 
@@ -23,11 +22,11 @@ def examples(key, count):
   tokens = jnp.concatenate([bits, equals, answer[:, None]], 1)
   scored = jnp.broadcast_to(jnp.arange(BITS + 2) == BITS + 1, tokens.shape)
   zero = jnp.zeros(count, jnp.int32)
-  return Batch(tokens, scored, zero + BITS, zero, zero)
+  return ej.Batch(tokens, scored, zero + BITS, zero, zero)
 
 
 @dataclasses.dataclass(frozen=True)
-class Majority(Task):
+class Majority(ej.Task):
   """Random bits; nothing is held out, as fresh ones are drawn."""
 
   batch_size: int = 32

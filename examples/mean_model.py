@@ -9,11 +9,11 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from emergence_jax.models.protocol import Adapted, Output
+import emergence_jax as ej
 
 
 @dataclasses.dataclass(frozen=True)
-class Shape:
+class Shape(ej.ModelShape):
   """Its fields are the keys of `config.model`; some here are not needed."""
 
   num_layers: int = 1
@@ -22,7 +22,7 @@ class Shape:
   num_heads: int = 1
   num_positions: int = 9
 
-  def build(self, vocab_size: int) -> Adapted:
+  def build(self, vocab_size: int) -> ej.Adapted:
     """The model: pure functions, and the order of its parameters."""
 
     def init(key):
@@ -50,9 +50,9 @@ class Shape:
         hidden.append(x)
       last = x[:, -(num_queries or length) :]
       hidden[-1] = last
-      return Output(last @ params['out'], tuple(hidden), last)
+      return ej.Output(last @ params['out'], tuple(hidden), last)
 
     def order(params):
       return [{name: params[name]} for name in ('embed', 'blocks', 'out')]
 
-    return Adapted(self.num_layers, vocab_size, init, forward, order)
+    return ej.Adapted(self.num_layers, vocab_size, init, forward, order)

@@ -9,10 +9,8 @@ import optax
 from flax import nnx
 
 import emergence_jax as ej
-from emergence_jax.models.protocol import Output
-from emergence_jax.tasks.modular import ModularAddition
 
-TASK = ModularAddition(p=7, train_fraction=0.7)
+TASK = ej.ModularAddition(p=7, train_fraction=0.7)
 WIDTH, LAYERS = 32, 2
 
 
@@ -49,7 +47,7 @@ def forward(module, tokens, num_queries):
   for block in module.blocks:
     x = block(x)
     hidden.append(x)
-  return Output(logits=module.out(x), hidden=tuple(hidden), final=x)
+  return ej.Output(logits=module.out(x), hidden=tuple(hidden), final=x)
 
 
 MODEL = ej.from_nnx(

@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from emergence_jax.base.types import Field, Measure
+import emergence_jax as ej
 
 
-def make(objective, *, power: float = 2.0) -> Measure:
+def make(objective, *, power: float = 2.0) -> ej.Measure:
   """The norm of each part's parameters; `power` 2 is Euclid's."""
   shapes = jax.eval_shape(objective.init, jax.random.key(0))
   names = [next(iter(p)) for p in objective.model.ordered(shapes)]
@@ -19,6 +19,6 @@ def make(objective, *, power: float = 2.0) -> Measure:
     ]
     return {'weight_norm': jnp.stack(total) ** (1 / power)}
 
-  field = Field(('part',), 'float32', 'norm of a part of the model', '1')
+  field = ej.Field(('part',), 'float32', 'norm of a part of the model', '1')
   coords = {'part': names}
-  return Measure({'weight_norm': field}, coords, lambda seed: (), False, fn)
+  return ej.Measure({'weight_norm': field}, coords, lambda seed: (), False, fn)

@@ -60,7 +60,7 @@ def test_a_model_of_ones_own(tmp_path, monkeypatch):
       {'name': 'examples.mean_model:Shape', 'width': 3},
       'width=3 is an unknown',
     ),
-    ({'name': 'json:dumps'}, 'is no dataclass'),
+    ({'name': 'json:dumps'}, 'is no shape of a model'),
     ({'name': 3}, 'config.model.name=3'),
   ],
 )

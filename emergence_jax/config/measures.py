@@ -1,4 +1,4 @@
-"""Measures as a configuration names them: when they run, and with what."""
+"""The measures of a configuration: options, schedule, and their functions."""
 
 import dataclasses
 import inspect
@@ -100,40 +100,42 @@ def _kind(parameter: inspect.Parameter):
   return parameter.annotation
 
 
-def had(objective: Objective, specs: Mapping[str, MeasureSpec]):
-  """Splits measures into those that can be had, and why others cannot.
+def build(
+  objective: Objective, specs: Mapping[str, MeasureSpec]
+) -> tuple[dict[str, Measure], dict[str, str]]:
+  """Builds the measures that the exams allow.
 
   Returns:
-    Name → spec, and name → sentence.
+    Name → measure, and for the others name → why not, as a sentence.
+
+  Raises:
+    UserError: for an option that a measure does not have, or a bad value.
   """
-  can, cannot = {}, {}
+  built, unavailable = {}, {}
   for name, spec in specs.items():
     try:
-      make(objective, name, spec)
+      built[name] = make(objective, name, spec)
     except NotOffered as error:
-      cannot[name] = str(error)
-    else:
-      can[name] = spec
-  return can, cannot
+      unavailable[name] = str(error)
+  return built, unavailable
 
 
 def check_inputs(
-  objective: Objective, name: str, spec: MeasureSpec, seeds: int
+  name: str, measure: Measure, options: Mapping[str, Any], seeds: int
 ) -> None:
   """Raises a UserError if the fixed examples of a measure do not fit."""
-  measure = make(objective, name, spec)
   seed = jax.ShapeDtypeStruct((), np.int32)
   try:
     shapes = jax.tree.leaves(jax.eval_shape(measure.inputs, seed))
   except (OverflowError, TypeError, ValueError) as error:
     raise UserError(
       f'config.measures.{name}: its fixed examples cannot be made with '
-      f'{dict(spec.options)} ({error}).'
+      f'{dict(options)} ({error}).'
     ) from error
   size = sum(math.prod(x.shape) * x.dtype.itemsize for x in shapes)
   if measure.inputs_per_seed:
     size *= seeds
   memory.check(
-    f'the fixed examples of config.measures.{name} ({dict(spec.options)})',
+    f'the fixed examples of config.measures.{name} ({dict(options)})',
     size, 'lower their number.',
   )  # fmt: skip

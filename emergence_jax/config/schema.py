@@ -1,6 +1,7 @@
 """A run's configuration: its schema, checked once, and what it builds."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from emergence_jax.analysis.studies import REFERENCES
 from emergence_jax.base import checks, names
-from emergence_jax.base.types import MeasureSpec, UserError
+from emergence_jax.base.types import Measure, MeasureSpec, UserError
 from emergence_jax.config import measures as measure_specs
 from emergence_jax.config import optimizer as optimizer_lib
 from emergence_jax.config import schedule
@@ -17,8 +18,10 @@ from emergence_jax.config.precision import PRECISIONS
 from emergence_jax.machine import memory, mesh
 from emergence_jax.models import MODELS
 from emergence_jax.models.objective import Objective
+from emergence_jax.models.protocol import ModelShape
 from emergence_jax.store import files
 from emergence_jax.tasks import TASKS
+from emergence_jax.tasks.task import Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,32 +123,34 @@ class Config:
 
   Attributes:
     task: the task.
-    model: its shape, of `MODELS` or of one's own.
+    model: its shape.
     optimizer: the optimiser's options.
     train: training length.
     seeds: the population.
     checkpoints: the schedule.
     measures: name → when, how.
     raw: the same as plain JSON values, as it was given.
+    built: name → the measure itself, built once for all that use it.
     left_out: measures that the task cannot give → why, as a sentence.
   """
 
-  task: Any
-  model: Any
+  task: Task
+  model: ModelShape
   optimizer: optimizer_lib.OptimizerConfig
   train: TrainConfig
   seeds: SeedsConfig
   checkpoints: CheckpointsConfig
   measures: Mapping[str, MeasureSpec]
   raw: Mapping[str, Any]
+  built: Mapping[str, Measure] = dataclasses.field(default_factory=dict)
   left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-  @property
+  @functools.cached_property
   def objective(self) -> Objective:
     """The model under the task."""
     return Objective(self.model.build(self.task.vocab_size), self.task)
 
-  @property
+  @functools.cached_property
   def steps(self) -> np.ndarray:
     """The checkpoint schedule, int [C]."""
     return schedule.checkpoint_steps(
@@ -211,14 +216,18 @@ def reference(raw: Mapping[str, Any]) -> None:
     names.find('config.reference.name', found.name, REFERENCES)
 
 
-def _model(given: Mapping[str, Any]) -> Any:
+def _model(given: Mapping[str, Any]) -> ModelShape:
   """A shape from `size`, single values overriding it, or all of them."""
   given = dict(given)
   kind = names.find('config.model.name', given.pop('name', 'gpt'), MODELS)
+  if not (isinstance(kind, type) and issubclass(kind, ModelShape)):
+    raise UserError(
+      f'config.model.name: {kind!r} is no shape of a model; derive it from '
+      'emergence_jax.ModelShape.'
+    )
   size = given.pop('size', None)
   if size is not None:
-    sizes = getattr(kind, 'SIZES', {})
-    given = {**names.choose('config.model.size', size, sizes), **given}
+    given = {**names.choose('config.model.size', size, kind.SIZES), **given}
   if dataclasses.is_dataclass(kind):
     known = {f.name for f in dataclasses.fields(kind)} | {'name', 'size'}
     measure_specs.check_keys('config.model', given, known)
@@ -274,9 +283,12 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
     raw=raw,
   )
   _check_ranges(config)
-  measure_specs.had(config.objective, off)  # raises for a wrong option
-  can, cannot = measure_specs.had(config.objective, specs)
-  return dataclasses.replace(config, measures=can, left_out=cannot)
+  measure_specs.build(config.objective, off)  # raises for a wrong option
+  built, left_out = measure_specs.build(config.objective, specs)
+  measures = {name: specs[name] for name in built}
+  return dataclasses.replace(
+    config, measures=measures, built=built, left_out=left_out
+  )
 
 
 def _check_ranges(config: Config) -> None:
@@ -284,8 +296,8 @@ def _check_ranges(config: Config) -> None:
     if spec.seeds_at_once is not None:
       path = f'config.measures.{name}.seeds_at_once'
       checks.in_range(path, spec.seeds_at_once, 1, config.seeds.count)
-  positions = getattr(config.model, 'num_positions', config.task.length)
-  if config.task.length - 1 > positions:
+  positions = config.model.num_positions
+  if positions is not None and config.task.length - 1 > positions:
     raise UserError(
       f'config.model.num_positions={positions} is less than '
       f'the {config.task.length - 1} tokens of a sequence; raise it.'
@@ -312,25 +324,21 @@ def check_devices(config: Config) -> None:
   seeds, model = config.seeds, config.model
   mesh.seed_mesh(seeds.count, seeds.devices, seeds.devices_per_seed)
   # Parameters and the optimiser's two moments, in float32.
-  if hasattr(model, 'num_weights'):
-    weights = model.num_weights(config.task.vocab_size)
-  else:
-    weights = config.objective.num_params()
+  weights = model.num_weights(config.task.vocab_size)
   memory.check(
     f'{seeds.count:,} seeds of {weights:,} parameters or more (config.model: '
     f'{model})', 3 * 4 * weights * seeds.count,
     'lower its numbers, or --config.seeds.count.',
   )  # fmt: skip
-  if hasattr(config.task, 'batch_size'):
-    # Of one seed: the activations that its gradient needs, or more.
-    tokens = config.task.batch_size * config.task.length
-    wide = getattr(model, 'num_layers', 0) * getattr(model, 'd_model', 0)
-    memory.check(
-      f'config.task.batch_size={config.task.batch_size}',
-      4 * tokens * (1 + wide + getattr(model, 'd_ff', 0)), 'lower it.',
-    )  # fmt: skip
+  tokens = config.task.batch_size * config.task.length
+  memory.check(
+    f'config.task.batch_size={config.task.batch_size}',
+    4 * tokens * model.activations_per_token(), 'lower it.',
+  )  # fmt: skip
   for name, spec in config.measures.items():
-    measure_specs.check_inputs(config.objective, name, spec, seeds.count)
+    measure_specs.check_inputs(
+      name, config.built[name], spec.options, seeds.count
+    )
 
 
 def on_this_machine(raw: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from flax import linen as nn
 from emergence_jax.base import checks
 from emergence_jax.base.types import UserError
 from emergence_jax.models.attention import causal_attention
-from emergence_jax.models.protocol import FlaxModel, Output
+from emergence_jax.models.protocol import FlaxModel, ModelShape, Output
 
 # layers, d_model, heads, d_ff
 SIZES = {
@@ -33,7 +33,7 @@ _ACTIVATIONS = {'gelu': nn.gelu, 'relu': nn.relu}
 
 
 @dataclasses.dataclass(frozen=True)
-class GPTConfig:
+class GPTConfig(ModelShape):
   """Shape of a decoder.
 
   Attributes:
@@ -90,6 +90,10 @@ class GPTConfig:
   def build(self, vocab_size: int) -> FlaxModel:
     """The decoder."""
     return model(self, vocab_size)
+
+  def activations_per_token(self) -> int:
+    """The residual stream at each block, and one hidden layer."""
+    return 1 + self.num_layers * self.d_model + self.d_ff
 
   def num_weights(self, vocab_size: int) -> int:
     """Entries of all matrices: nearly all parameters, in no time."""

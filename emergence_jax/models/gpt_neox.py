@@ -16,7 +16,7 @@ from flax import linen as nn
 from emergence_jax.base import checks
 from emergence_jax.base.types import UserError
 from emergence_jax.models.attention import causal_attention
-from emergence_jax.models.protocol import FlaxModel, Output
+from emergence_jax.models.protocol import FlaxModel, ModelShape, Output
 
 _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
   'gelu': functools.partial(nn.gelu, approximate=False),
@@ -27,7 +27,7 @@ _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class NeoXConfig:
+class NeoXConfig(ModelShape):
   """Shape of a GPT-NeoX decoder.
 
   Attributes:
@@ -81,6 +81,10 @@ class NeoXConfig:
   def build(self, vocab_size: int) -> FlaxModel:
     """The decoder."""
     return model(self, vocab_size)
+
+  def activations_per_token(self) -> int:
+    """The residual stream at each block, and one hidden layer."""
+    return 1 + self.num_layers * self.d_model + self.d_ff
 
   def num_weights(self, vocab_size: int) -> int:
     """Entries of all matrices: nearly all parameters, in no time."""

@@ -1,9 +1,11 @@
 """What a model is to the measures, and how a Flax module becomes one."""
 
+import abc
 import dataclasses
+import math
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -71,6 +73,36 @@ class Model(Protocol):
     Every part is a mapping, and their union is `params`.
     """
     ...
+
+
+class ModelShape(abc.ABC):
+  """The shape of a model: a frozen dataclass with the keys of `config.model`.
+
+  A class of one's own derives from this one and has `build`; the other methods
+  are answered here, and may be answered faster or better there.
+
+  Attributes:
+    SIZES: name for `config.model.size` → values of keys.
+    num_layers: blocks.
+    num_positions: most tokens of a sequence; None if any will do.
+  """
+
+  SIZES: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+  num_layers: int
+  num_positions: int | None
+
+  @abc.abstractmethod
+  def build(self, vocab_size: int) -> Model:
+    """The model."""
+
+  def num_weights(self, vocab_size: int) -> int:
+    """Parameters, or a little fewer; here counted without allocating any."""
+    params = jax.eval_shape(self.build(vocab_size).init, jax.random.key(0))
+    return sum(math.prod(x.shape) for x in jax.tree.leaves(params))
+
+  def activations_per_token(self) -> int:
+    """Numbers that a gradient keeps of each token, at least."""
+    return 1
 
 
 def in_order(params: PyTree) -> list[PyTree]:

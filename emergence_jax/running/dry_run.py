@@ -10,7 +10,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +57,7 @@ def timeseries_bytes(config: schema.Config) -> int:
   """Bytes of a finished timeseries before compression."""
   total = 0
   for name, spec in config.measures.items():
-    measure = measure_specs.make(config.objective, name, spec)
+    measure = config.built[name]
     for field in measure.fields.values():
       cells = math.prod(len(measure.coords[d]) for d in field.dims)
       rows = len(spec.due(config.steps))
@@ -129,7 +129,8 @@ class _Work(NamedTuple):
 
 
 def _with_layers(config: schema.Config, layers: int) -> schema.Config:
-  model = dataclasses.replace(config.model, num_layers=layers)
+  shape: Any = config.model  # a dataclass
+  model = dataclasses.replace(shape, num_layers=layers)
   return dataclasses.replace(config, model=model)
 
 
@@ -142,7 +143,7 @@ def _counted(config: schema.Config, build: Callable) -> float:
     config: of the run.
     build: configuration → program and shapes of its arguments.
   """
-  layers = getattr(config.model, 'num_layers', 0)
+  layers = config.model.num_layers
   if layers <= 2:
     fn, arguments = build(config)
     return flops.count(fn, *arguments)
@@ -198,14 +199,10 @@ def _training(config: schema.Config, member) -> _Work:
 
 def _measures(config: schema.Config) -> Iterator[_Work]:
   """Every measure of one seed."""
-  made = {
-    name: measure_specs.make(config.objective, name, spec)
-    for name, spec in config.measures.items()
-  }
-  pairs = {name for name, measure in made.items() if measure.pair}
+  pairs = {name for name, measure in config.built.items() if measure.pair}
   times = measuring.times(config.measures, pairs, config.steps)
   shapes = _params(config)
-  for name, measure in made.items():
+  for name, measure in config.built.items():
 
     def make(name=name, measure=measure):
       params = jax.jit(config.objective.init)(jax.random.key(1))

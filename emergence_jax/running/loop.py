@@ -16,7 +16,6 @@ import numpy as np
 
 from emergence_jax.base import progress as progress_lib
 from emergence_jax.base.types import UserError
-from emergence_jax.config import measures as measure_specs
 from emergence_jax.config import schema
 from emergence_jax.machine import processes, profiling, stopping
 from emergence_jax.running import extending, live, rundir
@@ -40,14 +39,12 @@ class Outcome(enum.Enum):
 
 def layout(config: schema.Config) -> dict:
   """What the timeseries of a run is made with: arguments of `store.build`."""
-  built = (
-    measure_specs.make(config.objective, name, spec)
-    for name, spec in config.measures.items()
-  )
   task = config.task
   seeds = config.seeds
   return {
-    **store_layout.declared(built, task.task_names, task.level_names),
+    **store_layout.declared(
+      config.built.values(), task.task_names, task.level_names
+    ),
     'chance_KxL': task.chance_KxL,
     'seeds': np.arange(seeds.first, seeds.first + seeds.count),
     'steps': config.steps,

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from emergence_jax.base import names as names_lib
 from emergence_jax.base import progress
 from emergence_jax.base.types import UserError
-from emergence_jax.config import measures as measure_specs
 from emergence_jax.config import schedule, schema
 from emergence_jax.machine import processes
 from emergence_jax.measures import MEASURES
@@ -106,11 +105,7 @@ def _add(
 ) -> Measured:
   """Measures what is left of the chosen steps, and adds it to their rows."""
   writer = processes.lead(lambda: rows_lib.Writer(workdir))
-  made = {
-    n: measure_specs.make(config.objective, n, config.measures[n])
-    for n in names
-  }
-  pairs = {name for name, measure in made.items() if measure.pair}
+  pairs = {name for name in names if config.built[name].pair}
   reached = writer.reached()
   saved = [s for s in checkpoints.steps() if s in reached]
   chosen = [s for s in chosen if s in reached]
@@ -166,8 +161,8 @@ def _make_room(workdir, own, config, names, overwrite: bool) -> None:
   notes = rows_lib.Writer(workdir).notes()
   _check_options(workdir, own, config, names, notes)
   for name in names:
-    built = measure_specs.make(config.objective, name, config.measures[name])
-    timeseries.extend(workdir, name, built.fields, built.coords)
+    measure = config.built[name]
+    timeseries.extend(workdir, name, measure.fields, measure.coords)
 
 
 def measure(

@@ -11,7 +11,6 @@ import numpy as np
 
 from emergence_jax.base import prng
 from emergence_jax.base.types import Measure, Population, PyTree
-from emergence_jax.config import measures as measure_specs
 from emergence_jax.config import optimizer as optimizer_lib
 from emergence_jax.config import schema
 from emergence_jax.config.precision import PRECISIONS
@@ -173,7 +172,7 @@ class Programs:
     begun = {}
     for name in names:
       spec = self._config.measures[name]
-      measure = measure_specs.make(self._config.objective, name, spec)
+      measure = self._config.built[name]
       if measure.pair:
         self.pairs.add(name)
       # Processes run the same programs in the same order, so that only

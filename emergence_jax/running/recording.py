@@ -41,6 +41,7 @@ class Subject(NamedTuple):
   Attributes:
     objective: the model under its exams.
     specs: name → when and how.
+    measures: name → the measure.
     steps: of the rows.
     seeds: numbers of the seeds.
     config: kept in the timeseries; what it was measured by.
@@ -48,21 +49,16 @@ class Subject(NamedTuple):
 
   objective: Objective
   specs: dict[str, MeasureSpec]
+  measures: dict[str, Measure]
   steps: Sequence[int]
   seeds: Sequence[int]
   config: dict[str, Any]
-
-  def measures(self) -> dict[str, Measure]:
-    """Name → measure."""
-    return {
-      n: measure_specs.make(self.objective, n, s) for n, s in self.specs.items()
-    }
 
 
 def _layout(subject: Subject) -> dict[str, Any]:
   """What the timeseries is made with."""
   exams = subject.objective.exams
-  built = subject.measures().values()
+  built = subject.measures.values()
   return {
     **store_layout.declared(built, exams.task_names, exams.level_names),
     'chance_KxL': exams.chance_KxL,
@@ -114,7 +110,7 @@ def record(
   with files.Lock(workdir) as lock:
     _open(workdir, subject, say)
     writer = rows.Writer(workdir)
-    programs = programs_lib.OneSeed(subject.measures())
+    programs = programs_lib.OneSeed(subject.measures)
     done = set(writer.reached()) - set(writer.damaged())
     due = measuring.due(subject.specs, programs.pairs, subject.steps)
     work = {step: names for step, names in due.items() if step not in done}
@@ -134,17 +130,19 @@ def record(
   return len(work)
 
 
-def _wanted(objective: Objective, measures: Mapping[str, Any]):
-  """The specs of measures that the exams can give.
+def _built(
+  objective: Objective, measures: Mapping[str, Any]
+) -> tuple[dict[str, MeasureSpec], dict[str, Measure]]:
+  """Specs and functions of measures, all of which the exams must allow.
 
   Raises:
-    UserError: for a wrong name or option, or one that they cannot.
+    UserError: for a wrong name or option, or what the exams do not allow.
   """
-  found, _ = measure_specs.parse(schema.plain(measures))
-  can, cannot = measure_specs.had(objective, found)
-  for sentence in cannot.values():
+  specs, _ = measure_specs.parse(schema.plain(measures))
+  built, unavailable = measure_specs.build(objective, specs)
+  for sentence in unavailable.values():
     raise UserError(sentence)
-  return can
+  return specs, built
 
 
 def measures_of(
@@ -164,12 +162,8 @@ def measures_of(
   Raises:
     UserError: for a wrong name or option.
   """
-  objective = Objective(model, exams)
-  made = {
-    name: measure_specs.make(objective, name, spec)
-    for name, spec in _wanted(objective, measures).items()
-  }
-  programs = programs_lib.OneSeed(made)
+  _, built = _built(Objective(model, exams), measures)
+  programs = programs_lib.OneSeed(built)
 
   def measure(
     params: PyTree, step: int = 0, seed: int = 0, previous: PyTree = None
@@ -243,7 +237,7 @@ def measure_checkpoints(
     'checkpoints': {'steps': rows_at, 'seeds': [int(s) for s in seeds]},
   }
   subject = Subject(
-    objective, _wanted(objective, measures), rows_at, list(seeds), config
+    objective, *_built(objective, measures), rows_at, list(seeds), config
   )
   return record(
     workdir,

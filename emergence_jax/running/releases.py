@@ -158,10 +158,10 @@ def prepare(
     f'the model of {folder}', 4 * objective.num_params(),
     'take --config.release.dtype=bfloat16, or a larger machine.',
   )  # fmt: skip
-  can, cannot = measure_specs.had(objective, specs)
-  for sentence in cannot.values():
+  built, unavailable = measure_specs.build(objective, specs)
+  for sentence in unavailable.values():
     say(f'left out: {sentence}')
-  if not can:
+  if not built:
     raise UserError('config.measures names nothing that can be measured.')
   there = folders.union(revisions)
   kept = {
@@ -174,7 +174,10 @@ def prepare(
     'train': {'steps': there[-1]},
     'checkpoints': {'steps': there, 'seeds': list(revisions)},
   }
-  subject = recording.Subject(objective, can, there, list(revisions), kept)
+  subject = recording.Subject(
+    objective, {name: specs[name] for name in built}, built, there,
+    list(revisions), kept,
+  )  # fmt: skip
   return Release(
     revisions, subject, model, sets, options.dtype, options.devices
   )
@@ -256,10 +259,9 @@ def describe(
     ),
     shapes,
   )
-  made = subject.measures()
-  pairs = {name for name, measure in made.items() if measure.pair}
+  pairs = {name for name, measure in subject.measures.items() if measure.pair}
   times = measuring.times(subject.specs, pairs, subject.steps)
-  for name, measure in made.items():
+  for name, measure in subject.measures.items():
     lowered = jax.jit(measure.fn).lower(
       *programs_lib.shapes_of(measure, params)
     )

@@ -76,12 +76,14 @@ class Task(Exams):
   """What a model is trained on, too.
 
   Attributes:
+    batch_size: examples of a training step; 0 for all of a finite table.
     includes_training: whether an exam holds what was trained on, marked, so
       that there is a training accuracy beside the held-out one.
     target_names: R names of what linear probes decode; the answer first.
     epoch_steps: steps of one pass over a finite table; None without one.
   """
 
+  batch_size: int = 0
   includes_training: bool = False
   epoch_steps: int | None = None
   target_names: Sequence[str] = ('answer', 'operand_1', 'operand_2')
