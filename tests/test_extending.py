@@ -17,10 +17,10 @@ def quiet(line):
   """Says nothing."""
 
 
-def run(workdir, steps, say=quiet, **groups):
+def run(workdir, steps, log=quiet, **groups):
   groups['checkpoints'] = {'keep': 0, **groups.get('checkpoints', {})}
   config = small.modadd_config(steps=steps, **groups)
-  return loop.run(schema.from_mapping(config), workdir, say)
+  return loop.run(schema.from_mapping(config), workdir, log)
 
 
 @pytest.fixture(scope='module')

@@ -189,7 +189,7 @@ def test_two_devices_share_a_released_model(tmp_path):
   for devices in (1, 2):
     given['release']['devices'] = devices
     workdir = tmp_path / str(devices)
-    assert releases.measure(given, root, workdir, say=list) == 2
+    assert releases.measure(given, root, workdir, log=list) == 2
     found.append(timeseries.load(workdir).load())
   for name in ('accuracy', 'log_prob', 'rankme', 'loss_barrier'):
     np.testing.assert_allclose(
@@ -197,4 +197,4 @@ def test_two_devices_share_a_released_model(tmp_path):
     )
   given['release']['devices'] = 3
   with pytest.raises(UserError, match='3 devices are to share a model'):
-    releases.measure(given, root, tmp_path / '3', say=list)
+    releases.measure(given, root, tmp_path / '3', log=list)

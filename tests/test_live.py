@@ -54,7 +54,7 @@ def test_a_library_that_lacks_is_named_before_anything_is_begun(
   monkeypatch.setattr(live.importlib.util, 'find_spec', lambda name: None)
   config = schema.from_mapping(small.modadd_config())
   with pytest.raises(UserError, match=rf'emergence_jax\[{kind}\]'):
-    loop.run(config, tmp_path / 'run', lambda line: None, log=kind)
+    loop.run(config, tmp_path / 'run', lambda line: None, tracker=kind)
   assert not (tmp_path / 'run').exists()
 
 
@@ -63,7 +63,7 @@ def test_a_run_for_each_seed_with_the_numbers_of_the_timeseries(
 ):
   monkeypatch.setenv('WANDB_MODE', 'offline')
   config = schema.from_mapping(small.modadd_config())
-  loop.run(config, tmp_path, lambda line: None, log='wandb')
+  loop.run(config, tmp_path, lambda line: None, tracker='wandb')
   # Its service writes the files, of which the last lines may yet be to come.
   wandb.teardown()
   data = timeseries.load(tmp_path)

@@ -18,8 +18,8 @@ from emergence_jax.store import checkpoints, rows, timeseries
 from tests import small
 
 
-def run(workdir, config, say=lambda line: None):
-  return loop.run(schema.from_mapping(config), workdir, say)
+def run(workdir, config, log=lambda line: None):
+  return loop.run(schema.from_mapping(config), workdir, log)
 
 
 def test_the_timeseries_is_whole(finished):
@@ -158,7 +158,7 @@ def test_one_bad_seed_does_not_stop_the_others(finished, tmp_path, monkeypatch):
   monkeypatch.setattr(programs.Programs, 'init', one_bad)
   lines = []
   monkeypatch.setattr(
-    loop.progress_lib.Progress, 'say', lambda self, line: lines.append(line)
+    loop.progress_lib.Progress, 'log', lambda self, line: lines.append(line)
   )
   assert run(tmp_path, small.modadd_config()) is loop.Outcome.FINISHED
   # Said once, with what it is.
@@ -205,9 +205,9 @@ def test_a_profile_of_some_steps_changes_no_bit(finished, tmp_path):
 def test_scalars_are_seen_while_the_run_goes_on(finished, tmp_path):
   config = schema.from_mapping(small.modadd_config())
   with pytest.raises(UserError, match="--log='x' is unknown"):
-    loop.run(config, tmp_path / 'no', quiet, log='x')
+    loop.run(config, tmp_path / 'no', quiet, tracker='x')
   workdir = tmp_path / 'run'
-  loop.run(config, workdir, quiet, log='tensorboard')
+  loop.run(config, workdir, quiet, tracker='tensorboard')
   data = timeseries.load(workdir)
   found = {}
   for path in (workdir / 'tensorboard' / 'seed_1').iterdir():

@@ -65,7 +65,7 @@ def test_a_terminal_has_a_bar(clock):
   with progress.Progress(1000, 0, 8, tty) as bar:
     clock[0] += 1
     bar.update(500, 0.25, 3.0)
-    bar.say('a line above')
+    bar.log('a line above')
   shown = out.getvalue()
   assert 'step 500/1,000' in shown and 'a line above' in shown
 

@@ -40,10 +40,10 @@ def load(step, seed):
   return params_of(step, seed)
 
 
-def record(workdir, say=lambda line: None, **given):
+def record(workdir, log=lambda line: None, **given):
   options = dict(
     model=MODEL, exams=TASK, measures=MEASURES, steps=STEPS, seeds=[1, 3],
-    say=say,
+    log=log,
   )  # fmt: skip
   return ej.measure_checkpoints(load, workdir, **(options | given))
 
@@ -89,7 +89,7 @@ def test_it_goes_on_where_it_stopped(recorded, tmp_path):
   with pytest.raises(KeyboardInterrupt):
     ej.measure_checkpoints(
       killed, tmp_path / 'mine', model=MODEL, exams=TASK, measures=MEASURES,
-      steps=STEPS, seeds=[1, 3], say=list,
+      steps=STEPS, seeds=[1, 3], log=list,
     )  # fmt: skip
   assert timeseries.load(tmp_path / 'mine').sizes['step'] == 2
   assert record(tmp_path / 'mine') == 1

@@ -57,7 +57,7 @@ def bare(tmp_path_factory):
 def measured(root, tmp_path_factory):
   workdir = tmp_path_factory.mktemp('measured')
   lines = []
-  count = releases.measure(CONFIG, root, workdir, say=lines.append)
+  count = releases.measure(CONFIG, root, workdir, log=lines.append)
   assert count == len(STEPS)
   return workdir, lines
 
@@ -123,17 +123,17 @@ def test_it_goes_on_where_it_stopped(root, measured, tmp_path, monkeypatch):
   with monkeypatch.context() as patch:
     patch.setattr(revisions.Revisions, '_load', killed)
     with pytest.raises(KeyboardInterrupt):
-      releases.measure(only, root, tmp_path, steps='0:4', say=list)
+      releases.measure(only, root, tmp_path, steps='0:4', log=list)
   assert timeseries.load(tmp_path).step.values.tolist() == [0, 1]
-  assert releases.measure(only, root, tmp_path, steps='0:4', say=list) == 2
+  assert releases.measure(only, root, tmp_path, steps='0:4', log=list) == 2
   found = timeseries.load(tmp_path).load()
   wanted = timeseries.load(measured[0]).load()
   xr.testing.assert_equal(
     found.accuracy, wanted.accuracy.sel(step=found.step.values)
   )
-  assert releases.measure(only, root, tmp_path, steps='0:4', say=list) == 0
+  assert releases.measure(only, root, tmp_path, steps='0:4', log=list) == 0
   with pytest.raises(UserError, match='another configuration'):
-    releases.measure(only, root, tmp_path, steps='0:8', say=list)
+    releases.measure(only, root, tmp_path, steps='0:8', log=list)
 
 
 @pytest.mark.slow
@@ -143,7 +143,7 @@ def test_a_damaged_row_of_a_release_is_measured_again(root, measured, tmp_path):
   name = 'rankme/c/0/5/0/0'
   (workdir / timeseries.STORE / name).write_bytes(b'')
   lines = []
-  assert releases.measure(CONFIG, root, workdir, say=lines.append) == 1
+  assert releases.measure(CONFIG, root, workdir, log=lines.append) == 1
   assert any(name in line for line in lines)
   xr.testing.assert_identical(
     timeseries.load(workdir).load(), timeseries.load(measured[0]).load()
@@ -294,7 +294,7 @@ def test_wrong_configurations(bare, tmp_path):
     ({'measures': {'choice': {}}, 'release': {'sets': 'x'}}, "set 'x'"),
   ):
     with pytest.raises(UserError) as caught:
-      releases.measure(given, bare, tmp_path / 'new', say=list)
+      releases.measure(given, bare, tmp_path / 'new', log=list)
     assert words in str(caught.value)
     assert not (tmp_path / 'new').exists()
 
@@ -302,7 +302,7 @@ def test_wrong_configurations(bare, tmp_path):
 def test_what_the_sets_cannot_give_is_named_and_left_out(bare):
   given = {'measures': {'choice': {}, 'probes': {}, 'behaviour': {}}}
   lines = []
-  made = releases.prepare(given, bare, say=lines.append)
+  made = releases.prepare(given, bare, log=lines.append)
   assert list(made.subject.specs) == ['choice']
   assert len(lines) == 2 and "probes needs 'targets'" in lines[1]
   assert "behaviour needs 'exam'" in lines[0] and 'ProbeSets' in lines[0]
@@ -378,7 +378,7 @@ def test_bfloat16_and_the_dear_measures(bare, tmp_path):
   for dtype, dear in (('float32', {}), ('bfloat16', given['measures'])):
     given['release']['dtype'] = dtype
     given['measures'] = {**cheap, **dear}
-    releases.measure(given, bare, tmp_path / dtype, say=list)
+    releases.measure(given, bare, tmp_path / dtype, log=list)
     found[dtype] = timeseries.load(tmp_path / dtype).load()
   whole, half = found['float32'], found['bfloat16']
   assert (half.status == Status.OK).all()
@@ -394,8 +394,8 @@ def test_no_tokenizer(bare, tmp_path):
   shutil.copytree(bare / 'tiny-seed1' / 'step0', folder)
   (folder / 'tokenizer.json').unlink()
   with pytest.raises(UserError, match='no tokenizer.json'):
-    releases.measure(CONFIG, tmp_path, tmp_path / 'new', say=list)
+    releases.measure(CONFIG, tmp_path, tmp_path / 'new', log=list)
   (folder / 'tokenizer.json').write_text('{}', encoding='utf-8')
   with pytest.raises(UserError, match='is no tokenizer'):
-    releases.measure(CONFIG, tmp_path, tmp_path / 'new', say=list)
+    releases.measure(CONFIG, tmp_path, tmp_path / 'new', log=list)
   assert json.loads((folder / 'config.json').read_text(encoding='utf-8'))

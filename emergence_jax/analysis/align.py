@@ -67,38 +67,38 @@ def at_shared_steps(runs: Runs) -> dict[str, Run]:
 
 def notes(runs: Runs) -> list[str]:
   """Sentences on what is unfinished, missing, or not comparable."""
-  found = []
+  lines = []
   for name, run in runs.items():
-    found += _notes_of(name, run)
+    lines += _notes_of(name, run)
   if len(runs) > 1:
     for differ in (_names, _schedules, _sizes, _seeds):
-      found += differ(runs)
-  return found
+      lines += differ(runs)
+  return lines
 
 
 def _notes_of(name: str, run: Run) -> list[str]:
   """What is to be said of one run."""
-  found = []
+  lines = []
   if run.reference is None:
     unfinished = f'{name} {_details(run)}; ' if run.is_unfinished else ''
-    found.append(
+    lines.append(
       f'{unfinished}{name} is set beside no study (config.reference.name).'
     )
   elif caveat(run):
-    found.append(
+    lines.append(
       f'{name} {_details(run)}. Claims that rest on it stay undecided.'
     )
   if run.data.sizes['seed'] == 1:
-    found.append(f'{name} has one seed: no intervals, no verdicts.')
+    lines.append(f'{name} has one seed: no intervals, no verdicts.')
   wanted = run.reference.measures if run.reference else ()
   if missing := [m for m in wanted if m not in series.of(run.data)]:
-    found.append(f'{name} did not measure: {_joined(missing)}.')
-  return found
+    lines.append(f'{name} did not measure: {_joined(missing)}.')
+  return lines
 
 
 def _names(runs: Runs) -> list[str]:
   """Tasks and levels that not all runs have."""
-  found = []
+  labels = []
   for dimension in ('task', 'level'):
     of_run = {
       n: set(map(str, run.data[dimension].values)) for n, run in runs.items()
@@ -106,11 +106,11 @@ def _names(runs: Runs) -> list[str]:
     common = set.intersection(*of_run.values())
     for run, names in of_run.items():
       if extra := sorted(names - common):
-        found.append(
+        labels.append(
           f'{run} alone or with some runs has {dimension} {_joined(extra)}: '
           'compared only with runs that have it too.'
         )
-  return found
+  return labels
 
 
 def _schedules(runs: Runs) -> list[str]:
@@ -154,14 +154,14 @@ def _seeds(runs: Runs) -> list[str]:
   ]
 
 
-def too_few(found: Mapping[str, Mapping[str, object]]) -> list[str]:
+def too_few(changes: Mapping[str, Mapping[str, object]]) -> list[str]:
   """Sentences on measures with too few checkpoints to show a change.
 
   Args:
-    found: run → measure → what `order.events_of` found.
+    changes: run → measure → what `order.events_of` found.
   """
   rows = []
-  for run, measures in found.items():
+  for run, measures in changes.items():
     few = [f'{n} ({v})' for n, v in measures.items() if isinstance(v, int)]
     if few:
       rows.append(

@@ -112,8 +112,8 @@ class Depth(NamedTuple):
 def depth(step_C: np.ndarray, rank: np.ndarray) -> Depth:
   """Top-down tests of rank series [..., Λ, C] of Λ ≥ 2 layers."""
   step_C, rank = np.asarray(step_C, float), np.asarray(rank, float)
-  found = collapse(step_C, rank)
-  half, floor_step = found.half_step, found.floor_step[..., -1]
+  collapsed = collapse(step_C, rank)
+  half, floor_step = collapsed.half_step, collapsed.floor_step[..., -1]
   # Where the last layer has no floor any place will do: the answer is nan.
   low = np.argmax(step_C == floor_step[..., None], -1)[..., None]
   first_there = np.take_along_axis(rank[..., 0, :], low, -1)[..., 0]
@@ -121,14 +121,14 @@ def depth(step_C: np.ndarray, rank: np.ndarray) -> Depth:
   known = np.isfinite(first_there) & np.isfinite(last_there)
   gradient = np.where(known, last_there < first_there, np.nan)
 
-  def one(half_L):
+  def side(half_L):
     known = np.isfinite(half_L)
     if known.sum() < 2 or np.ptp(half_L[known]) == 0:
       return np.nan
     places = np.arange(half_L.size)[known]
     return stats.spearmanr(places, half_L[known]).statistic
 
-  order = np.apply_along_axis(one, -1, half)
+  order = np.apply_along_axis(side, -1, half)
   both = np.isfinite(half[..., 0]) & np.isfinite(half[..., -1])
   earlier = np.where(both, half[..., -1] < half[..., 0], np.nan)
   return Depth(gradient, order, earlier)

@@ -47,13 +47,13 @@ def emergence_step(
   known = np.isfinite(accuracy).broadcast_like(above)
   steps = accuracy.step.values
 
-  def one(above_C, known_C):
+  def first_of(above_C, known_C):
     index = first_sustained(above_C[known_C], persistence)
     return np.nan if index is None else float(steps[known_C][index])
 
   return xr.apply_ufunc(
-    one, above, known, input_core_dims=[['step'], ['step']], vectorize=True,
-    output_dtypes=[float],
+    first_of, above, known, input_core_dims=[['step'], ['step']],
+    vectorize=True, output_dtypes=[float],
   )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def _cuts(run: Run) -> list[int]:
   """Checkpoints at half of a run, a quarter and so on; the earliest first."""
   step = run.data.step.values
   last = [step[step <= step[-1] / 2**k][-1:] for k in range(1, 12)]
-  return sorted({int(x) for found in last for x in found if x})
+  return sorted({int(x) for steps in last for x in steps if x})
 
 
 def _rows(run: Run, measures: Mapping[str, Events | int]) -> Iterator[dict]:
@@ -53,7 +53,7 @@ def _rows(run: Run, measures: Mapping[str, Events | int]) -> Iterator[dict]:
       }  # fmt: skip
 
 
-def lengths_table(runs: Runs, found: order.Found) -> pd.DataFrame:
+def lengths_table(runs: Runs, changes: order.Changes) -> pd.DataFrame:
   """Share of events with a measure first: up to a step, and to the end.
 
   Of both looks the events are those that had emerged by that step, so that
@@ -61,11 +61,11 @@ def lengths_table(runs: Runs, found: order.Found) -> pd.DataFrame:
 
   Args:
     runs: label → run.
-    found: of `order.find`, their changes to the end.
+    changes: of `order.find`, their changes to the end.
   """
   return pd.DataFrame([
     {'run': label, **row}
-    for label, measures in found.items()
+    for label, measures in changes.items()
     for row in _rows(runs[label], measures)
   ])  # fmt: skip
 
@@ -85,6 +85,6 @@ def disagreement(table: pd.DataFrame, run: str, measure: str):
   """
   if not len(table):
     return None
-  one = table[(table.run == run) & (table.measure == measure)]
-  apart = (one.first_then - one.first_at_the_end).abs()
-  return one.loc[apart.idxmax()] if apart.max() >= NOTED else None
+  rows = table[(table.run == run) & (table.measure == measure)]
+  apart = (rows.first_then - rows.first_at_the_end).abs()
+  return rows.loc[apart.idxmax()] if apart.max() >= NOTED else None

@@ -22,14 +22,14 @@ def emerged(data: xr.Dataset) -> np.ndarray:
   return np.isfinite(emergence.by_rule(data, emergence.RULE_OF_EVENTS).values)
 
 
-def events_of(data: xr.Dataset, one: series.Series) -> Events | int | None:
+def events_of(data: xr.Dataset, item: series.Series) -> Events | int | None:
   """Where a measure of a run and its behaviour change.
 
   Returns:
     The events; the number of checkpoints if they are too few to show a change;
     None if it was not measured.
   """
-  taken = series.take(data, one)
+  taken = series.take(data, item)
   if taken is None:
     return None
   if len(taken.step_C) < precedence.LEAST:
@@ -42,23 +42,23 @@ def events_of(data: xr.Dataset, one: series.Series) -> Events | int | None:
   )
 
 
-Found = dict[str, dict[str, Events | int]]
+Changes = dict[str, dict[str, Events | int]]
 
 
 def find(
   runs: Runs,
   on_measure: Callable[[str], None] = lambda label: None,
-) -> Found:
-  """Run → measure → what `events_of` found, where it was measured."""
-  found: Found = {}
-  for run, one_run in runs.items():
-    found[run] = {}
-    for name, one in series.tested(one_run.data).items():
-      on_measure(f'{run}: changes of {name}')
-      events = events_of(one_run.data, one)
+) -> Changes:
+  """Run → measure → the result of `events_of`, where it was measured."""
+  changes: Changes = {}
+  for name, run in runs.items():
+    changes[name] = {}
+    for measure, item in series.tested(run.data).items():
+      on_measure(f'{name}: changes of {measure}')
+      events = events_of(run.data, item)
       if events is not None:
-        found[run][name] = events
-  return found
+        changes[name][measure] = events
+  return changes
 
 
 def _family(head, kind, events, inside_K, draws) -> list[dict]:
@@ -78,15 +78,15 @@ def _family(head, kind, events, inside_K, draws) -> list[dict]:
     precedence.verdicts(tests),
   )  # fmt: skip
   return [
-    {**head, kind: name, 'events': one.events, **one._asdict(),
+    {**head, kind: name, 'events': test.events, **test._asdict(),
      'p_precedes': p, 'p_holm': p_holm, 'verdict': word}
-    for name, one, p, p_holm, word in columns
+    for name, test, p, p_holm, word in columns
   ]  # fmt: skip
 
 
 def tests_table(
   runs: Runs,
-  found: Found,
+  changes: Changes,
   *,
   draws: int = precedence.DRAWS,
 ) -> pd.DataFrame:
@@ -95,7 +95,7 @@ def tests_table(
   p-values of a run and group are corrected by Holm over its measures.
   """
   rows = []
-  for run, measures in found.items():
+  for run, measures in changes.items():
     events = {n: e for n, e in measures.items() if isinstance(e, Events)}
     for group in runs[run].groups:
       inside = in_group(runs[run], group)
@@ -106,10 +106,10 @@ def tests_table(
   return pd.DataFrame(rows)
 
 
-def leads_table(runs: Runs, found: Found) -> pd.DataFrame:
+def leads_table(runs: Runs, changes: Changes) -> pd.DataFrame:
   """Every event: steps and checkpoints by which behaviour follows."""
   rows = []
-  for run, measures in found.items():
+  for run, measures in changes.items():
     data = runs[run].data
     for name, events in measures.items():
       if not isinstance(events, Events):
@@ -133,14 +133,14 @@ def events_table(runs: Runs, *, draws: int = precedence.DRAWS) -> pd.DataFrame:
   correction is over the 13.
   """
   rows = []
-  for run, one in runs.items():
-    events = {n: _metric(one.data, n) for n in series.EVENT_METRICS}
+  for label, run in runs.items():
+    events = {n: _metric(run.data, n) for n in series.EVENT_METRICS}
     events = {n: e for n, e in events.items() if isinstance(e, Events)}
-    for group in one.groups:
-      inside = in_group(one, group)
+    for group in run.groups:
+      inside = in_group(run, group)
       if not inside.any():
         continue
-      head = {'run': run, 'tasks': group}
+      head = {'run': label, 'tasks': group}
       rows += _family(head, 'metric', events, inside, draws)
   return pd.DataFrame(rows)
 

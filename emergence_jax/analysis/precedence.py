@@ -116,10 +116,10 @@ def _order(sign_SKL: np.ndarray, draws: int, rng) -> tuple[float, float]:
   seeds, tasks = sign_SKL.shape[:2]
   if seeds < 2:
     return np.nan, np.nan
-  found = [_flip(sign_SKL.sum((1, 2)), draws, rng)]
+  p_values = [_flip(sign_SKL.sum((1, 2)), draws, rng)]
   if tasks > 1:
-    found.append(_flip(sign_SKL.sum((0, 2)), draws, rng))
-  return max(p for p, _ in found), max(least for _, least in found)
+    p_values.append(_flip(sign_SKL.sum((0, 2)), draws, rng))
+  return max(p for p, _ in p_values), max(least for _, least in p_values)
 
 
 def _ranks(x: np.ndarray) -> np.ndarray:
@@ -271,8 +271,8 @@ def find_events(
     if known_C.sum() < LEAST:
       places.append(np.full(series.shape[:-1], np.nan))
       continue
-    found = changes(series)
-    places.append(np.where(found.is_clear, found.index, np.nan))
+    result = changes(series)
+    places.append(np.where(result.is_clear, result.index, np.nan))
   return Events(step_C[known_C], *places, emerged_SKL)
 
 
@@ -331,8 +331,8 @@ def events_of_times(
 
   def place(steps):
     known = np.isfinite(steps)
-    found = np.searchsorted(step_C, np.where(known, steps, step_C[0]))
-    return np.where(known, found, np.nan)
+    index = np.searchsorted(step_C, np.where(known, steps, step_C[0]))
+    return np.where(known, index, np.nan)
 
   return Events(
     step_C, place(times_SK), place(emergence_SKL), np.isfinite(emergence_SKL)
@@ -356,24 +356,24 @@ def holm(p_N: Sequence[float]) -> np.ndarray:
   return adjusted
 
 
-def p_precedes(found: Tests) -> float:
+def p_precedes(result: Tests) -> float:
   """p-value of "the measure precedes": order, and at least one tie.
 
   The larger of that of order and that of both ties together (the smaller one,
   times their number); nan where one of the two parts is not possible.
   """
-  ties = [p for p in (found.p_seeds, found.p_tasks) if np.isfinite(p)]
-  if not ties or np.isnan(found.p_order):
+  ties = [p for p in (result.p_seeds, result.p_tasks) if np.isfinite(p)]
+  if not ties or np.isnan(result.p_order):
     return np.nan
-  return max(found.p_order, min(1.0, min(ties) * len(ties)))
+  return max(result.p_order, min(1.0, min(ties) * len(ties)))
 
 
-def least_p(found: Tests) -> float:
+def least_p(result: Tests) -> float:
   """The smallest `p_precedes` that these seeds and tasks could give."""
   return p_precedes(
-    found._replace(
-      p_order=found.least_p_order, p_seeds=found.least_p_seeds,
-      p_tasks=found.least_p_tasks,
+    result._replace(
+      p_order=result.least_p_order, p_seeds=result.least_p_seeds,
+      p_tasks=result.least_p_tasks,
     )
   )  # fmt: skip
 
@@ -381,20 +381,20 @@ def least_p(found: Tests) -> float:
 VERDICTS = ('precedes', 'not shown', 'undecided')
 
 
-def verdicts(found: Sequence[Tests]) -> list[str]:
+def verdicts(results: Sequence[Tests]) -> list[str]:
   """A word of `VERDICTS` for each measure of a run, after Holm.
 
   Undecided is a measure whose smallest possible p-value, after the same
   correction, is not below 0.05: there are too few seeds or tasks.
   """
-  adjusted = holm([p_precedes(one) for one in found])
+  adjusted = holm([p_precedes(result) for result in results])
   words = []
   for i, p in enumerate(adjusted):
     if p < MAX_P:
       words.append('precedes')
       continue
-    at_best = [p_precedes(one) for one in found]
-    at_best[i] = least_p(found[i])
+    at_best = [p_precedes(result) for result in results]
+    at_best[i] = least_p(results[i])
     possible = holm(at_best)[i] < MAX_P
     words.append('not shown' if possible else 'undecided')
   return words

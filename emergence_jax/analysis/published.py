@@ -92,16 +92,20 @@ def _ours(data: xr.Dataset, number: Number) -> tuple[np.ndarray, bool] | None:
     return ours_S, bool(np.isfinite(ours_S).all())
   if 'rankme' not in data:
     return None
-  found = tables.collapse_of(data)
+  collapsed = tables.collapse_of(data)
   place = list(data.task.values).index(number.task)
-  values_SK = {INITIAL_RANK: found.initial, FLOOR: found.floor}[number.quantity]
-  is_final = number.quantity == INITIAL_RANK or found.is_over[:, place].all()
+  values_SK = {INITIAL_RANK: collapsed.initial, FLOOR: collapsed.floor}[
+    number.quantity
+  ]
+  is_final = (
+    number.quantity == INITIAL_RANK or collapsed.is_over[:, place].all()
+  )
   return values_SK[:, place], bool(is_final)
 
 
-def over_sets(data: xr.Dataset, one: series.Series) -> xr.DataArray | None:
+def over_sets(data: xr.Dataset, item: series.Series) -> xr.DataArray | None:
   """A measure of seed 0 over steps, mean over the sets where it has those."""
-  array = series.scaled(data.sel(seed=0), one)
+  array = series.scaled(data.sel(seed=0), item)
   if array is None:
     return None
   return array.mean('task') if 'task' in array.dims else array
@@ -123,27 +127,27 @@ def _of_benchmark(run: Run, benchmark: str, curve: Curve) -> list[dict]:
   )
   emerged = np.nan if index is None else float(curve.step_C[index])
   rows = []
-  for name, one in series.tested(run.data).items():
-    measure = over_sets(run.data, one)
+  for name, item in series.tested(run.data).items():
+    measure = over_sets(run.data, item)
     if measure is None:
       continue
     both = np.isin(curve.step_C, measure.step.values[np.isfinite(measure)])
     step_C = curve.step_C[both]
-    found = precedence.find_events(
+    events = precedence.find_events(
       measure.sel(step=step_C).values[None, None],
       curve.value_C[both][None, None, None], step_C,
       np.full((1, 1, 1), index is not None),
     )  # fmt: skip
     rows.append(dict(zip(_COLUMNS, (
-      run.label, benchmark, emerged, name, *_steps(found), len(step_C),
+      run.label, benchmark, emerged, name, *_steps(events), len(step_C),
     ))))  # fmt: skip
   return rows
 
 
-def _steps(found: precedence.Events) -> tuple[float, float, float]:
+def _steps(events: precedence.Events) -> tuple[float, float, float]:
   """Steps of both changes and the lead; nan where none stands out."""
-  places = found.measure_SK.item(), found.behaviour_SKL.item()
+  places = events.measure_SK.item(), events.behaviour_SKL.item()
   steps = [
-    float(found.step_C[int(p)]) if np.isfinite(p) else np.nan for p in places
+    float(events.step_C[int(p)]) if np.isfinite(p) else np.nan for p in places
   ]
   return *steps, steps[1] - steps[0]

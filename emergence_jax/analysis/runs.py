@@ -44,8 +44,8 @@ class Run:
   deviations: Sequence[str] = ()
 
   def _of(self, group: str, key: str) -> Any:
-    found = self.config.get(group)
-    return found.get(key) if isinstance(found, Mapping) else None
+    keys = self.config.get(group)
+    return keys.get(key) if isinstance(keys, Mapping) else None
 
   @property
   def size(self) -> str:
@@ -84,10 +84,10 @@ Runs = Mapping[str, Run]
 def config_of(data: xr.Dataset) -> dict:
   """The configuration in a timeseries; empty if it is damaged."""
   try:
-    found = json.loads(data.attrs.get('config', '{}'))
+    config = json.loads(data.attrs.get('config', '{}'))
   except ValueError:
     return {}
-  return found if isinstance(found, dict) else {}
+  return config if isinstance(config, dict) else {}
 
 
 def _label(config: dict, workdir: pathlib.Path) -> str:

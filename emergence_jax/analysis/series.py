@@ -95,33 +95,33 @@ def _built_in() -> dict[str, Field]:
 
 def _fields_of(data: xr.Dataset) -> dict[str, Field]:
   """Variable → field of those with a label, in the order of their places."""
-  found = {}
+  declared = {}
   for name, array in data.data_vars.items():
     dims = tuple(d for d in array.dims if d not in ('seed', 'step'))
     field = fields.read(dims, array.attrs)
     if field is not None:
-      found[str(name)] = field
-  if not found:  # of a version whose files said less
+      declared[str(name)] = field
+  if not declared:  # of a version whose files said less
     known = _built_in()
-    found = {n: known[n] for n in data.data_vars if n in known}
-    found = {n: field for n, field in found.items() if field.label}
-  return dict(sorted(found.items(), key=lambda item: item[1].place))
+    declared = {n: known[n] for n in data.data_vars if n in known}
+    declared = {n: field for n, field in declared.items() if field.label}
+  return dict(sorted(declared.items(), key=lambda item: item[1].place))
 
 
 def of(data: xr.Dataset) -> dict[str, Series]:
   """Label → series of every variable that has one, behaviour's included."""
-  found: dict[str, Series] = {}
+  by_label: dict[str, Series] = {}
   for name, field in _fields_of(data).items():
     label = (
-      field.label if field.label not in found else f'{field.label}: {name}'
+      field.label if field.label not in by_label else f'{field.label}: {name}'
     )
-    found[label] = _of_field(name, dataclasses.replace(field, label=label))
-  return found
+    by_label[label] = _of_field(name, dataclasses.replace(field, label=label))
+  return by_label
 
 
 def tested(data: xr.Dataset) -> dict[str, Series]:
   """Those whose changes are tested against behaviour's."""
-  return {n: one for n, one in of(data).items() if one.field.tested}
+  return {n: item for n, item in of(data).items() if item.field.tested}
 
 
 # Those of v1, appendix J, that are series; see `event_times` for the others.
@@ -149,23 +149,23 @@ EVENT_TIMES = (
 EVENT_METRICS = (*EVENT_SERIES, *EVENT_TIMES)
 
 
-def usable(data: xr.Dataset, one: Series) -> xr.DataArray | None:
+def usable(data: xr.Dataset, item: Series) -> xr.DataArray | None:
   """A series, nan where its status is not ok; None if it is not to be had."""
-  if one.variable not in data:
+  if item.variable not in data:
     return None
-  array = one.take(data)
-  if array is None or one.status not in data:
+  array = item.take(data)
+  if array is None or item.status not in data:
     return array
-  return array.where(data[one.status] == Status.OK)
+  return array.where(data[item.status] == Status.OK)
 
 
-def scaled(data: xr.Dataset, one: Series) -> xr.DataArray | None:
+def scaled(data: xr.Dataset, item: Series) -> xr.DataArray | None:
   """The same on the scale on which its changes count.
 
   That is the logarithm of what grows by factors, nan where that is not above 0.
   """
-  array = usable(data, one)
-  if array is None or not one.log:
+  array = usable(data, item)
+  if array is None or not item.log:
     return array
   return np.log(array.where(array > 0))
 
@@ -187,9 +187,9 @@ class Taken(NamedTuple):
   there_K: np.ndarray
 
 
-def take(data: xr.Dataset, one: Series) -> Taken | None:
+def take(data: xr.Dataset, item: Series) -> Taken | None:
   """A measure and behaviour of a run; None if one was not measured."""
-  array = scaled(data, one)
+  array = scaled(data, item)
   if array is None or 'accuracy' not in data:
     return None
   behaviour = data.accuracy.transpose(*DIMS)
@@ -204,13 +204,13 @@ def take(data: xr.Dataset, one: Series) -> Taken | None:
     data.step.values[known],
     array.values[..., known],
     behaviour.values[..., known],
-    _there(data, one),
+    _there(data, item),
   )
 
 
-def _there(data: xr.Dataset, one: Series) -> np.ndarray:
+def _there(data: xr.Dataset, item: Series) -> np.ndarray:
   """Bool [K]: tasks of which any value was written."""
-  written = np.isfinite(one.take(data))
+  written = np.isfinite(item.take(data))
   if 'task' not in written.dims:
     return np.ones(data.sizes['task'], bool)
   return written.any([d for d in written.dims if d != 'task']).values
@@ -264,10 +264,10 @@ def event_times(data: xr.Dataset, name: str) -> np.ndarray | None:
     name: one of `EVENT_TIMES`.
   """
   label = 'LLC' if name == 'LLC transition time' else 'RankMe'
-  one = of(data).get(label)
-  if one is None:
+  item = of(data).get(label)
+  if item is None:
     return None
-  series = usable(data, one)
+  series = usable(data, item)
   values = series.transpose('seed', 'task', 'step').values
   step_C = data.step.values.astype(float)
   return np.array(

@@ -238,7 +238,9 @@ def share(hits: int, total: int) -> Estimate:
   """k of n with Wilson's interval."""
   if not total:
     return NOTHING
-  found = stats.binomtest(int(hits), int(total)).proportion_ci(
+  interval = stats.binomtest(int(hits), int(total)).proportion_ci(
     CONFIDENCE, 'wilson'
   )
-  return Estimate(hits / total, float(found.low), float(found.high), int(total))
+  return Estimate(
+    hits / total, float(interval.low), float(interval.high), int(total)
+  )

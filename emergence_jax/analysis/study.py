@@ -44,13 +44,13 @@ class Study:
   tables: dict[str, pd.DataFrame]
   findings: dict[str, Finding]
   notes: list[str]
-  changes: order.Found
+  changes: order.Changes
 
 
 def references(runs: Runs) -> list[Reference]:
   """The studies that runs are set beside, each once."""
-  found = [run.reference for run in runs.values() if run.reference]
-  return list(dict.fromkeys(found))
+  named = [run.reference for run in runs.values() if run.reference]
+  return list(dict.fromkeys(named))
 
 
 def findings_of(
@@ -68,12 +68,12 @@ def _end(value: float) -> str:
 
 
 def claims_table(
-  claimed: Iterable[Claim], found: Mapping[str, Finding]
+  claimed: Iterable[Claim], findings: Mapping[str, Finding]
 ) -> pd.DataFrame:
   """The numbers of a study, ours, and verdicts."""
   rows = []
   for claim in claimed:
-    finding = found.get(claim.key, Finding())
+    finding = findings.get(claim.key, Finding())
     verdict, why = claims.verdict(claim, finding)
     span = ' … '.join(map(_end, (claim.low, claim.high)))
     rows.append({
@@ -98,7 +98,7 @@ def study(
   draws: int = precedence.DRAWS,
   interpolation: str = '',
   stationary_draws: int = 0,
-  say: Callable[[str], None] = lambda label: None,
+  log: Callable[[str], None] = lambda label: None,
 ) -> Study:
   """Analyses runs together.
 
@@ -109,40 +109,40 @@ def study(
       `rates.INTERPOLATIONS`; if empty, that of the study beside a run.
     stationary_draws: shifts of the null of `peaks.stationary_shift_rates`,
       which supposes stationary series; none if 0.
-    say: told what comes next, for a person who waits.
+    log: told what comes next, for a person who waits.
   """
-  say('emergence')
-  found = tables.emergence_tables(runs)
-  changes = order.find(runs, say)
-  found['precedence'] = order.tests_table(runs, changes, draws=draws)
-  found['leads'] = order.leads_table(runs, changes)
-  found['lengths'] = lengths.lengths_table(runs, changes)
-  say('precursors')
+  log('emergence')
+  frames = tables.emergence_tables(runs)
+  changes = order.find(runs, log)
+  frames['precedence'] = order.tests_table(runs, changes, draws=draws)
+  frames['leads'] = order.leads_table(runs, changes)
+  frames['lengths'] = lengths.lengths_table(runs, changes)
+  log('precursors')
   precursors = rates.find(
     runs, interpolation=interpolation, stationary_draws=stationary_draws
   )
-  found['precursors'] = rates.precursors_table(runs, precursors)
-  found['cadences'] = cadences.cadences_table(
+  frames['precursors'] = rates.precursors_table(runs, precursors)
+  frames['cadences'] = cadences.cadences_table(
     runs, changes, precursors, interpolation=interpolation
   )
-  found['published'] = published.leads_table(runs)
-  say('collapse and prediction')
-  found['collapse'] = tables.collapse_table(runs)
-  found['top_down'] = tables.top_down_table(runs)
-  found['invariance'] = tables.invariance_table(runs)
-  found['prediction'] = prediction.prediction_table(runs)
-  found['numbers'] = published.numbers_table(runs)
-  found['variants'] = variants.variants_table(runs)
-  say('the 13 event metrics')
-  found['events'] = order.events_table(runs, draws=draws)
-  found['phases'] = phases.phases_table(runs, draws=draws)
-  say('timing over seeds')
-  found['timing'] = timing.timing_table(runs, draws=10 * draws)
-  say('claims')
+  frames['published'] = published.leads_table(runs)
+  log('collapse and prediction')
+  frames['collapse'] = tables.collapse_table(runs)
+  frames['top_down'] = tables.top_down_table(runs)
+  frames['invariance'] = tables.invariance_table(runs)
+  frames['prediction'] = prediction.prediction_table(runs)
+  frames['numbers'] = published.numbers_table(runs)
+  frames['variants'] = variants.variants_table(runs)
+  log('the 13 event metrics')
+  frames['events'] = order.events_table(runs, draws=draws)
+  frames['phases'] = phases.phases_table(runs, draws=draws)
+  log('timing over seeds')
+  frames['timing'] = timing.timing_table(runs, draws=10 * draws)
+  log('claims')
   ours: dict[str, Finding] = {}
   for reference in references(runs):
     ours |= findings_of(reference, runs, changes, precursors, draws)
   claimed = [c for reference in references(runs) for c in reference.claims]
-  found['claims'] = claims_table(claimed, ours)
+  frames['claims'] = claims_table(claimed, ours)
   notes = align.notes(runs) + align.too_few(changes)
-  return Study(found, ours, notes, changes)
+  return Study(frames, ours, notes, changes)

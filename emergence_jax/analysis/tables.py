@@ -25,21 +25,21 @@ def cells(estimate: statistics.Estimate) -> dict:
 def emergence_tables(runs) -> dict[str, pd.DataFrame]:
   """Steps of emergence by every rule: over seeds, and seed by seed."""
   summary, each = [], []
-  for run, one_run in runs.items():
-    data = one_run.data
+  for label, run in runs.items():
+    data = run.data
     for rule in emergence.RULES:
       steps = emergence.by_rule(data, rule)
       for k, task in enumerate(data.task.values):
         for j, level in enumerate(data.level.values):
-          one = steps.values[:, k, j]
-          head = dict(run=run, task=str(task), level=str(level), rule=rule)
+          step_S = steps.values[:, k, j]
+          head = dict(run=label, task=str(task), level=str(level), rule=rule)
           summary.append({
-            **head, 'emerged': int(np.isfinite(one).sum()), 'seeds': one.size,
-            **cells(statistics.median_time(one)),
+            **head, 'emerged': int(np.isfinite(step_S).sum()),
+            'seeds': step_S.size, **cells(statistics.median_time(step_S)),
           })  # fmt: skip
           each += [
             {**head, 'seed': int(seed), 'step': step}
-            for seed, step in zip(data.seed.values, one)
+            for seed, step in zip(data.seed.values, step_S)
           ]
   return {
     'emergence': pd.DataFrame(summary),
@@ -50,15 +50,15 @@ def emergence_tables(runs) -> dict[str, pd.DataFrame]:
 def collapse_table(runs) -> pd.DataFrame:
   """Floor, its step, recovery and the rest, per run × task × layer."""
   rows = []
-  for run, one_run in runs.items():
-    data = one_run.data
+  for label, run in runs.items():
+    data = run.data
     if 'rankme' not in data:
       continue
     rank = data.rankme.transpose('seed', 'task', 'layer', 'step')
-    found = collapse.collapse(data.step.values, rank.values)
+    collapsed = collapse.collapse(data.step.values, rank.values)
     for k, task in enumerate(data.task.values):
       for i, layer in enumerate(data.layer.values):
-        for quantity, values in found._asdict().items():
+        for quantity, values in collapsed._asdict().items():
           if quantity == 'is_over':
             continue
           is_time = quantity == 'half_step'
@@ -68,7 +68,7 @@ def collapse_table(runs) -> pd.DataFrame:
             else statistics.mean_interval(values[:, k, i])
           )
           rows.append({
-            'run': run, 'task': str(task), 'layer': int(layer),
+            'run': label, 'task': str(task), 'layer': int(layer),
             'quantity': quantity, **cells(estimate),
           })  # fmt: skip
   return pd.DataFrame(rows)
@@ -89,8 +89,8 @@ def hits_of(values_SK: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def top_down_table(runs) -> pd.DataFrame:
   """Depth gradient and order in time, per run."""
   rows = []
-  for run, one_run in runs.items():
-    data = one_run.data
+  for label, run in runs.items():
+    data = run.data
     if 'rankme' not in data or data.sizes['layer'] < 2:
       continue
     for name, values in depth_of(data)._asdict().items():
@@ -101,7 +101,7 @@ def top_down_table(runs) -> pd.DataFrame:
         estimate = statistics.mean_interval(mean).within(-1, 1)
       else:
         estimate = statistics.shares([hits], [known])
-      rows.append({'run': run, 'test': name, **cells(estimate)})
+      rows.append({'run': label, 'test': name, **cells(estimate)})
   return pd.DataFrame(rows)
 
 
@@ -134,12 +134,12 @@ def have_emerged(data: xr.Dataset) -> bool:
 def floors_by_task(runs) -> dict[str, dict[str, np.ndarray]]:
   """Task → run → floors [S], of the runs that have one of the task."""
   floors: dict[str, dict[str, np.ndarray]] = {}
-  for run, one_run in runs.items():
-    data = one_run.data
+  for label, run in runs.items():
+    data = run.data
     if 'rankme' in data:
       for task, column in zip(data.task.values, floors_of(data).T):
         if np.isfinite(column).any():
-          floors.setdefault(str(task), {})[run] = column
+          floors.setdefault(str(task), {})[label] = column
   return floors
 
 
@@ -155,12 +155,12 @@ def invariance_table(runs) -> pd.DataFrame:
     ways['shared'] = align.at_shared_steps(runs)
   for way, those in ways.items():
     for task, by_run in floors_by_task(those).items():
-      found = collapse.invariance(list(by_run.values()))
-      shown = zip(by_run, found.floors)
+      spread = collapse.invariance(list(by_run.values()))
+      shown = zip(by_run, spread.floors)
       rows.append({
         'task': task, 'checkpoints': way, 'runs': len(by_run),
-        'mean': found.mean, 'std': found.std, 'variation': found.variation,
-        'spread_between_seeds': found.spread, 'p_value': found.p_value,
+        'mean': spread.mean, 'std': spread.std, 'variation': spread.variation,
+        'spread_between_seeds': spread.spread, 'p_value': spread.p_value,
         'floors': ', '.join(f'{n} {v:.3g}' for n, v in shown),
       })  # fmt: skip
   return pd.DataFrame(rows)

@@ -56,14 +56,14 @@ FEATURES: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 def features(step_C: np.ndarray, x_SC: np.ndarray) -> np.ndarray:
   """Every feature of each seed, [F, S]; nan for one with few values."""
-  found = np.full((len(FEATURES), len(x_SC)), np.nan)
+  feature_FxS = np.full((len(FEATURES), len(x_SC)), np.nan)
   for s, x_C in enumerate(x_SC):
     known = np.isfinite(x_C)
     if known.sum() >= LEAST_STEPS:
-      found[:, s] = [
+      feature_FxS[:, s] = [
         feature(step_C[known], x_C[known]) for feature in FEATURES.values()
       ]
-  return found
+  return feature_FxS
 
 
 def _signs(x_S: np.ndarray) -> np.ndarray:
@@ -105,7 +105,9 @@ def pool(
     seed: of those that are drawn.
   """
   count, events, seeds = feature_FES.shape
-  ours = np.array([[_signs(x) for x in one] for one in feature_FES])
+  ours = np.array(
+    [[_signs(x) for x in feature_ES] for feature_ES in feature_FES]
+  )
   theirs = np.array([_signs(x) for x in step_ES])
   ours = ours.reshape(count, -1) / events
   observed = ours @ theirs.ravel()
@@ -148,20 +150,20 @@ def _events(run: Run) -> _Events:
   return _Events(places, np.array([steps[:, k, j] for k, j in places]))
 
 
-def _of_measure(run: Run, one: series.Series, events: _Events, end: Callable):
+def _of_measure(run: Run, item: series.Series, events: _Events, end: Callable):
   """Features [F, E, S] of a measure in a window; None if not measured."""
-  array = series.scaled(run.data, one)
+  array = series.scaled(run.data, item)
   if array is None:
     return None
   if 'task' not in array.dims:
     array = array.expand_dims(task=run.data.task)
   array = array.transpose('seed', 'task', 'step')
   step_C = run.data.step.values.astype(float)
-  found = []
+  rows = []
   for (k, _), step_S in zip(events.places, events.step_ES):
     inside = step_C < end(step_S[np.isfinite(step_S)])
-    found.append(features(step_C[inside], array.values[:, k][:, inside]))
-  return np.stack(found, 1)
+    rows.append(features(step_C[inside], array.values[:, k][:, inside]))
+  return np.stack(rows, 1)
 
 
 class Told(NamedTuple):
@@ -181,8 +183,8 @@ class Told(NamedTuple):
 def told(run: Run, window: str, measure: str, feature: str) -> Told:
   """The values behind a row of `timing_table`."""
   events = _events(run)
-  one = series.tested(run.data)[measure]
-  values_FES = _of_measure(run, one, events, WINDOWS[window])
+  item = series.tested(run.data)[measure]
+  values_FES = _of_measure(run, item, events, WINDOWS[window])
   names = run.data.task.values, run.data.level.values
   return Told(
     [f'{names[0][k]} {names[1][j]}' for k, j in events.places],
@@ -215,15 +217,15 @@ def timing_table(runs: Runs, *, draws: int = DRAWS) -> pd.DataFrame:
 
 
 def _window(name, run, events, window, end, draws) -> list[dict]:
-  labels, found = [], []
-  for label, one in series.tested(run.data).items():
-    features_FES = _of_measure(run, one, events, end)
+  labels, pool_of = [], []
+  for label, item in series.tested(run.data).items():
+    features_FES = _of_measure(run, item, events, end)
     if features_FES is not None:
       labels += [(label, feature) for feature in FEATURES]
-      found.append(features_FES)
-  if not found:
+      pool_of.append(features_FES)
+  if not pool_of:
     return []
-  pooled = pool(np.concatenate(found), events.step_ES, draws=draws)
+  pooled = pool(np.concatenate(pool_of), events.step_ES, draws=draws)
   known = np.isfinite(pooled.p_F)
   holm = np.full(known.shape, np.nan)
   holm[known] = precedence.holm(pooled.p_F[known])

@@ -26,15 +26,15 @@ _LEVEL = 'rankme_level'
 
 def _series(data: xr.Dataset) -> dict[str, xr.DataArray]:
   """Variant in words → its last layer's rank (seed, task, step)."""
-  found = {
+  by_variant = {
     words: data[name] for name, words in VARIANTS.items() if name in data
   }
   if _LEVEL in data:
     for level in data.level.values:
-      found[f'at `=`, level {level} alone'] = data[_LEVEL].sel(level=level)
+      by_variant[f'at `=`, level {level} alone'] = data[_LEVEL].sel(level=level)
   return {
-    words: one.isel(layer=-1) if 'layer' in one.dims else one
-    for words, one in found.items()
+    words: rank.isel(layer=-1) if 'layer' in rank.dims else rank
+    for words, rank in by_variant.items()
   }
 
 
@@ -46,28 +46,28 @@ def variants_table(runs: Runs) -> pd.DataFrame:
   over are what they are so far.
   """
   rows = []
-  for run, one_run in runs.items():
+  for label, run in runs.items():
     first, floor = (
-      {n.task: n.value for n in published.numbers_of(one_run) if n[0] == what}
+      {n.task: n.value for n in published.numbers_of(run) if n[0] == what}
       for what in (INITIAL_RANK, FLOOR)
     )
-    tasks = [t for t in one_run.tasks if t in first and t in floor]
+    tasks = [t for t in run.tasks if t in first and t in floor]
     if not tasks:
       continue
     theirs = {t: (first[t], floor[t]) for t in tasks}
-    rows.append({'run': run, 'RankMe': 'the paper', **_cells(theirs)})
-    for words, one in _series(one_run.data).items():
-      rank = one.transpose('seed', 'task', 'step').sel(task=tasks)
-      found = collapse.collapse(rank.step.values, rank.values)
+    rows.append({'run': label, 'RankMe': 'the paper', **_cells(theirs)})
+    for words, variant in _series(run.data).items():
+      rank = variant.transpose('seed', 'task', 'step').sel(task=tasks)
+      collapsed = collapse.collapse(rank.step.values, rank.values)
       ours = {
-        task: (np.mean(found.initial[:, k]), np.mean(found.floor[:, k]))
+        task: (np.mean(collapsed.initial[:, k]), np.mean(collapsed.floor[:, k]))
         for k, task in enumerate(tasks)
       }
       ratios = [
         np.log2(a / b) for t in tasks for a, b in zip(ours[t], theirs[t])
       ]
       rows.append({
-        'run': run, 'RankMe': words, **_cells(ours),
+        'run': label, 'RankMe': words, **_cells(ours),
         'distance': float(np.mean(np.abs(ratios))),
       })  # fmt: skip
   return pd.DataFrame(rows)

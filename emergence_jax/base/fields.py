@@ -17,13 +17,13 @@ def attributes(field: Field) -> dict[str, Any]:
   >>> attributes(Field(('task',), 'float32', 'a norm', '1'))
   {'long_name': 'a norm', 'units': '1', 'source': ''}
   """
-  found: dict[str, Any] = {
+  attrs: dict[str, Any] = {
     'long_name': field.description,
     'units': field.units,
     'source': field.source,
   }
   if field.label:
-    found |= {
+    attrs |= {
       'label': field.label,
       'pick': ' '.join(f'{d}={i}' for d, i in field.pick.items()),
       'scale': field.scale,
@@ -32,7 +32,7 @@ def attributes(field: Field) -> dict[str, Any]:
       'tested': int(field.tested),
       'place': field.place,
     }
-  return found
+  return attrs
 
 
 def read(dims: tuple[str, ...], attrs: Mapping[str, Any]) -> Field | None:
@@ -79,5 +79,5 @@ def of_array(array: Any) -> Field:
   """
   dims = tuple(str(d) for d in array.dims if d not in ('seed', 'step'))
   words = [array.attrs.get(n, '') for n in ('long_name', 'units', 'source')]
-  found = read(dims, array.attrs) or Field(dims, '', *words)
-  return dataclasses.replace(found, dtype=array.dtype.name)
+  field = read(dims, array.attrs) or Field(dims, '', *words)
+  return dataclasses.replace(field, dtype=array.dtype.name)

@@ -71,9 +71,9 @@ class _Shown:
       self._bar.update(self._task, completed=completed, text=text)
     elif now - self._printed >= _LINE_SECONDS:
       self._printed = now
-      self.say(line)
+      self.log(line)
 
-  def say(self, line: str) -> None:
+  def log(self, line: str) -> None:
     """Prints a line above the bar."""
     self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -138,7 +138,7 @@ class Forecast:
 
   def due(self, step: int) -> float:
     """Seconds of what is to be done at the checkpoints behind a step."""
-    each = {name: one.cost for name, one in self._others.items()}
+    each = {name: measure.cost for name, measure in self._others.items()}
     known = sum(each.values()) / len(each) if each else 0.0
     return sum(
       each.get(name, known)
@@ -215,9 +215,9 @@ class Left:
   """
 
   def __init__(
-    self, work: Mapping[int, Sequence[str]], say: Callable[[str], None]
+    self, work: Mapping[int, Sequence[str]], log: Callable[[str], None]
   ):
-    self._total, self._say, self._done = len(work), say, 0
+    self._total, self._log, self._done = len(work), log, 0
     # What is not measuring is done at every step, too.
     self._forecast = Forecast({s: [*n, _FILES] for s, n in work.items()})
     self._at = time.monotonic()
@@ -236,12 +236,12 @@ class Left:
       self._forecast.done(name, spent)
     self._at, self._done = now, self._done + 1
     left = duration(self._forecast.due(step))
-    self._say(f'step {step:,}: {self._done} of {self._total}, {left} left')
+    self._log(f'step {step:,}: {self._done} of {self._total}, {left} left')
 
   def say_spent(self) -> None:
     """Says what the time went to, if anything was done."""
     if spent := self._forecast.spent():
-      self._say(spent)
+      self._log(spent)
 
 
 class Stages(_Shown):

@@ -19,10 +19,10 @@ def _analyze(workdirs, out) -> None:
   from emergence_jax.analysis import runs
   from emergence_jax.report import text, write
 
-  found = write.analyse(runs.load(workdirs), **analysis_flags.options())
+  study = write.analyse(runs.load(workdirs), **analysis_flags.options())
   width = shutil.get_terminal_size((170, 24)).columns
-  apps.say(text.study(found, max(width, 100)))
-  for path in text.write_tables(found, out):
+  apps.say(text.study(study, max(width, 100)))
+  for path in text.write_tables(study, out):
     apps.say(f'wrote {path}')
 
 

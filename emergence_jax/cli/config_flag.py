@@ -37,7 +37,7 @@ def overrides(arguments: list[str], prefix: str = _PREFIX) -> dict[str, Any]:
   """
   from emergence_jax.base.types import UserError
 
-  found, left = {}, list(arguments)
+  values, left = {}, list(arguments)
   while left:
     argument = left.pop(0)
     key, equals, text = argument.partition('=')
@@ -50,8 +50,8 @@ def overrides(arguments: list[str], prefix: str = _PREFIX) -> dict[str, Any]:
       if not left or left[0].startswith('--'):
         raise UserError(f'{argument} has no value; write {argument}=VALUE.')
       text = left.pop(0)
-    found[key.removeprefix(prefix)] = value(text)
-  return found
+    values[key.removeprefix(prefix)] = value(text)
+  return values
 
 
 _BUILT_IN = pathlib.Path(__file__).parents[1] / 'config' / 'presets'
@@ -120,14 +120,14 @@ def load(flag: str) -> dict[str, Any]:
       'configuration; see configs/modadd.py.'
     )
   try:
-    found = make(argument) if colon else make()
-    found = found.to_dict() if hasattr(found, 'to_dict') else dict(found)
+    config = make(argument) if colon else make()
+    config = config.to_dict() if hasattr(config, 'to_dict') else dict(config)
   except Exception as error:
     raise UserError(
       f'--config={flag}: get_config({repr(argument) if colon else ""}) raises '
       f'{type(error).__name__}: {error}. The file says what it takes.'
     ) from error
-  return found
+  return config
 
 
 def apply(config: dict[str, Any], given: dict[str, Any]) -> None:

@@ -18,11 +18,11 @@ def main(argv):
     from emergence_jax.store import listing
 
     folder = apps.path('folder', _FOLDER.value)
-    found = listing.runs(folder)
-    if not found:
+    runs = listing.runs(folder)
+    if not runs:
       apps.say(f'{folder} holds no runs.')
       return
-    run_table.show(found)
+    run_table.show(runs)
 
 
 if __name__ == '__main__':

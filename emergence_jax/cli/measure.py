@@ -71,7 +71,7 @@ def _options(arguments: list[str], names: list[str]) -> dict[str, dict]:
   from emergence_jax.base.types import UserError
   from emergence_jax.cli import config_flag
 
-  found: dict[str, dict] = {}
+  options: dict[str, dict] = {}
   for key, value in config_flag.overrides(arguments, _PREFIX).items():
     name, _, option = key.partition('.')
     if name not in names or not option:
@@ -79,8 +79,8 @@ def _options(arguments: list[str], names: list[str]) -> dict[str, dict]:
         f'{_PREFIX}{key}={value!r} is no option of --measures='
         f'{",".join(names)}; write {_PREFIX}NAME.OPTION=VALUE.'
       )
-    found.setdefault(name, {})[option] = value
-  return found
+    options.setdefault(name, {})[option] = value
+  return options
 
 
 def _of_run(arguments: list[str]) -> None:
@@ -145,7 +145,7 @@ def _of_release(arguments: list[str]) -> None:
     return
   workdir = apps.path('workdir', _WORKDIR.value)
   count = releases.measure(
-    given, root, workdir, steps=_STEPS.value, say=apps.say
+    given, root, workdir, steps=_STEPS.value, log=apps.say
   )
   apps.say(
     f'{count} checkpoints measured. Next: {apps.CALLED}report '

@@ -16,9 +16,9 @@ def _report(workdirs, out) -> None:
   """Writes the page and says where it is."""
   from emergence_jax.report import write
 
-  found = write.report(workdirs, out, **analysis_flags.options())
-  apps.say(found.answer)
-  apps.say(f'wrote {found.page}')
+  report = write.report(workdirs, out, **analysis_flags.options())
+  apps.say(report.answer)
+  apps.say(f'wrote {report.page}')
 
 
 def main(argv):

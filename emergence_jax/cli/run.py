@@ -82,13 +82,13 @@ def _base() -> dict:
       'gone on with as it was begun.'
     )
   workdir = apps.path('workdir', _WORKDIR.value)
-  found = rundir.read_config(workdir, _say)
-  if 'task' not in found:
+  config = rundir.read_config(workdir, _say)
+  if 'task' not in config:
     raise UserError(
       f'{workdir} holds measures of parameters that were not trained here; '
       'there is nothing to go on with.'
     )
-  return found
+  return config
 
 
 def _given(arguments: list[str]) -> dict:
@@ -141,11 +141,11 @@ def _finish(config, workdir: pathlib.Path) -> None:
   paths = figures.draw(data, workdir / 'figures')
   apps.say(text)
   if 'accuracy' in data:  # without behaviour nothing can emerge
-    found = write.report([workdir], workdir / 'report')
-    apps.say(found.answer)
-    paths.append(found.page)
+    report = write.report([workdir], workdir / 'report')
+    apps.say(report.answer)
+    paths.append(report.page)
     following = (
-      f'open {found.page} in a browser; {apps.CALLED}analyze '
+      f'open {report.page} in a browser; {apps.CALLED}analyze '
       f'--workdir={workdir} prints its tables.'
     )
   else:
@@ -179,7 +179,7 @@ def _run(config):
   compiles = compiling.Compiles()
   outcome = loop.run(
     config, workdir, apps.say, overwrite=_OVERWRITE.value,
-    profile=_PROFILE.value, log=_LOG.value,
+    profile=_PROFILE.value, tracker=_LOG.value,
   )  # fmt: skip
   if compiles.count:
     _say(compiles.text())
@@ -223,9 +223,9 @@ def _sweep() -> None:
   left, passed = sys.argv[1:], []
   while left:
     word = left.pop(0)
-    if not (found := own.match(word)):
+    if not (match := own.match(word)):
       passed.append(word)
-    elif not found[2]:
+    elif not match[2]:
       left.pop(0)  # its value, behind a space
   sys.exit(
     sweep.run(_SWEEP.value or (), apps.path('workdir', _WORKDIR.value), passed)

@@ -11,7 +11,7 @@ def _age(seconds: float) -> str:
   return f'{seconds:.0f} s'
 
 
-def show(found: Sequence) -> None:
+def show(runs: Sequence) -> None:
   """Prints a line for each `listing.Listed`."""
   from rich import box, console, markup, table
 
@@ -21,11 +21,11 @@ def show(found: Sequence) -> None:
     shown.add_column(
       name, justify='right' if right else 'left', overflow='fold'
     )
-  for one in found:
-    step = '–' if one.step is None else f'{one.step:,}'
-    if one.step != one.steps and one.steps:
-      step = f'{step} of {one.steps:,}'
-    cells = (one.path.name, one.task, one.size, str(one.seeds), step,
-             one.state, _age(one.age))  # fmt: skip
+  for run in runs:
+    step = '–' if run.step is None else f'{run.step:,}'
+    if run.step != run.steps and run.steps:
+      step = f'{step} of {run.steps:,}'
+    cells = (run.path.name, run.task, run.size, str(run.seeds), step,
+             run.state, _age(run.age))  # fmt: skip
     shown.add_row(*map(markup.escape, cells))
   console.Console().print(shown)

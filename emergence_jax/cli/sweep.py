@@ -76,9 +76,9 @@ def run(
       return code
     if code:
       failed.append(name)
-  there = [r for r in listing.runs(folder) if r.path.name in names]
-  if there:
-    run_table.show(there)
+  finished = [r for r in listing.runs(folder) if r.path.name in names]
+  if finished:
+    run_table.show(finished)
   if failed:
     apps.say(f'failed, for the reasons above: {", ".join(failed)}.')
   workdirs = ' '.join(

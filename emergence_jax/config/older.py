@@ -22,17 +22,19 @@ def modern(raw: Mapping[str, Any]) -> dict[str, Any]:
   def group(given: Any, names_: Mapping[str, str]) -> Any:
     if not isinstance(given, Mapping):
       return given
-    found = {names_.get(key, key): value for key, value in given.items()}
-    for key, value in found.items():
+    renamed = {names_.get(key, key): value for key, value in given.items()}
+    for key, value in renamed.items():
       automatic = key in _ZERO_WAS_NONE or key in _OLD_NAMES.values()
       if automatic and value == 0 and not isinstance(value, bool):
-        found[key] = None
-    return found
+        renamed[key] = None
+    return renamed
 
-  found = dict(raw)
+  config = dict(raw)
   if 'seeds' in raw:
-    found['seeds'] = group(raw['seeds'], {'chunk': 'at_once'})
+    config['seeds'] = group(raw['seeds'], {'chunk': 'at_once'})
   if isinstance(raw.get('measures'), Mapping):
     known = {'chunk': 'seeds_at_once', **_OLD_NAMES}
-    found['measures'] = {n: group(o, known) for n, o in raw['measures'].items()}
-  return found
+    config['measures'] = {
+      n: group(o, known) for n, o in raw['measures'].items()
+    }
+  return config

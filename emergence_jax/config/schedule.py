@@ -22,13 +22,13 @@ def parse_duration(
     UserError: if the text is none of these, or not at least one step.
   """
   word = str(text).strip()
-  found = _DURATION.fullmatch(word)
-  if found is None:
+  match = _DURATION.fullmatch(word)
+  if match is None:
     raise UserError(
       f'{word!r} is no duration; write steps (250), a share of the run '
       '(10%) or epochs (3epochs).'
     )
-  number, unit = found.groups()
+  number, unit = match.groups()
   if unit and unit.startswith('epoch'):
     if steps_per_epoch is None:
       raise UserError(
@@ -60,9 +60,9 @@ def within(steps: Iterable[int], text: str) -> list[int]:
   Raises:
     UserError: for another form, or if none is left.
   """
-  found = list(steps)
+  chosen = list(steps)
   if not text:
-    return found
+    return chosen
   form = _RANGE.fullmatch(f'{text}:{text}' if text.isdecimal() else text)
   if form is None:
     raise UserError(
@@ -70,13 +70,13 @@ def within(steps: Iterable[int], text: str) -> list[int]:
       'FIRST:LAST:EVERY, or one step.'
     )
   first, every = int(form[1] or 0), int(form[3] or 1)
-  kept = [s for s in found if s >= first and (s - first) % every == 0]
+  kept = [s for s in chosen if s >= first and (s - first) % every == 0]
   if form[2]:
     kept = [s for s in kept if s <= int(form[2])]
   if not kept:
     raise UserError(
-      f'--steps={text!r} leaves no checkpoint of {len(found)}'
-      + (f', from {min(found)} to {max(found)}.' if found else '.')
+      f'--steps={text!r} leaves no checkpoint of {len(chosen)}'
+      + (f', from {min(chosen)} to {max(chosen)}.' if chosen else '.')
     )
   return kept
 

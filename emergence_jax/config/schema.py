@@ -211,9 +211,9 @@ class ReferenceConfig:
 
 def reference(raw: Mapping[str, Any]) -> None:
   """Raises a UserError if a configuration names an unknown reference."""
-  found = build('config.reference', ReferenceConfig, raw.get('reference', {}))
-  if found.name:
-    names.find('config.reference.name', found.name, REFERENCES)
+  options = build('config.reference', ReferenceConfig, raw.get('reference', {}))
+  if options.name:
+    names.find('config.reference.name', options.name, REFERENCES)
 
 
 def _model(given: Mapping[str, Any]) -> ModelShape:
@@ -239,15 +239,15 @@ def plain(value: Any) -> Any:
   if hasattr(value, 'to_dict'):
     value = value.to_dict()
   try:
-    found = json.loads(json.dumps(value))
+    values = json.loads(json.dumps(value))
   except (TypeError, ValueError, RecursionError) as error:
     raise UserError(
       f'the configuration holds what is no number, text, list or group of them '
       f'({error}).'
     ) from error
-  if not isinstance(found, Mapping):
-    raise UserError(f'the configuration is {found!r} and no group of keys.')
-  return found
+  if not isinstance(values, Mapping):
+    raise UserError(f'the configuration is {values!r} and no group of keys.')
+  return values
 
 
 def from_mapping(given: Mapping[str, Any]) -> Config:

@@ -27,11 +27,11 @@ def count(fn: Callable, *args: Any) -> float:
 def _inner(params: dict[str, Any]) -> Iterator[Any]:
   """Programs inside an operation."""
   for value in params.values():
-    for one in value if isinstance(value, tuple | list) else (value,):
-      if isinstance(one, core.ClosedJaxpr):
-        yield one.jaxpr
-      elif isinstance(one, core.Jaxpr):
-        yield one
+    for item in value if isinstance(value, tuple | list) else (value,):
+      if isinstance(item, core.ClosedJaxpr):
+        yield item.jaxpr
+      elif isinstance(item, core.Jaxpr):
+        yield item
 
 
 def _of(jaxpr) -> float:
@@ -48,7 +48,7 @@ def _operation(eqn) -> float:
   if name == 'scan':
     return eqn.params['length'] * sum(map(_of, _inner(eqn.params)))
   if name == 'cond':
-    return max((_of(one) for one in _inner(eqn.params)), default=0.0)
+    return max((_of(jaxpr) for jaxpr in _inner(eqn.params)), default=0.0)
   if name in _CUBIC:
     *batch, rows, columns = eqn.invars[0].aval.shape
     small, large = sorted((rows, columns))

@@ -14,10 +14,10 @@ def available() -> int:
 
   Other processes of a run are taken to have as much.
   """
-  there = jax.local_devices()
-  if there[0].platform == 'cpu':
+  devices = jax.local_devices()
+  if devices[0].platform == 'cpu':
     return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
-  stats = [device.memory_stats() or {} for device in there]
+  stats = [device.memory_stats() or {} for device in devices]
   here = sum(s.get('bytes_limit', LARGEST_INT**2) for s in stats)
   return here * jax.process_count()
 
@@ -30,9 +30,9 @@ def check(what: str, num_bytes: float, remedy: str) -> None:
     num_bytes: how much, at least.
     remedy: a sentence.
   """
-  there = available()
-  if num_bytes > there:
+  limit = available()
+  if num_bytes > limit:
     raise UserError(
-      f'{what} would need {size(num_bytes)}, and there are {size(there)}; '
+      f'{what} would need {size(num_bytes)}, and there are {size(limit)}; '
       f'{remedy}'
     )

@@ -49,12 +49,12 @@ def start(
     pass  # the backend is up already (in tests, or in a notebook)
 
 
-def _fitting(count: int, there: int, processes: int, per_seed: int) -> int:
+def _fitting(count: int, available: int, processes: int, per_seed: int) -> int:
   """The most devices on which seeds divide evenly; 0 if none do."""
   return max(
     (
       devices
-      for devices in range(processes, there + 1, processes)
+      for devices in range(processes, available + 1, processes)
       if devices % per_seed == 0 and count % (devices // per_seed) == 0
     ),
     default=0,
@@ -78,19 +78,20 @@ def seed_mesh(
       there are not so many devices.
   """
   per_seed = per_seed or 1
-  there = jax.devices()
+  available = jax.devices()
   processes = jax.process_count()
-  kind = there[0].platform
-  best = _fitting(count, len(there), processes, per_seed)
+  kind = available[0].platform
+  best = _fitting(count, len(available), processes, per_seed)
   if not devices:
-    devices = best if kind == 'cpu' else len(there)
-  if devices > len(there) or per_seed > len(there):
+    devices = best if kind == 'cpu' else len(available)
+  if devices > len(available) or per_seed > len(available):
     key, value = 'devices', devices
-    if per_seed > len(there):
+    if per_seed > len(available):
       key, value = 'devices_per_seed', per_seed
     raise UserError(
-      f'config.seeds.{key}={value}, but JAX sees {len(there)} {kind} devices; '
-      f'ask for at most {len(there)}, or leave it out for a number that fits.'
+      f'config.seeds.{key}={value}, but JAX sees {len(available)} {kind} '
+      f'devices; ask for at most {len(available)}, or leave it out for a '
+      'number that fits.'
     )
   groups = devices // per_seed
   if not groups or devices % processes or devices % per_seed or count % groups:
@@ -98,7 +99,7 @@ def seed_mesh(
   chosen = [
     device
     for process in range(processes)
-    for device in [d for d in there if d.process_index == process][
+    for device in [d for d in available if d.process_index == process][
       : devices // processes
     ]
   ]
@@ -160,14 +161,14 @@ def model_mesh(devices: int) -> Mesh:
   Raises:
     UserError: if there are not so many.
   """
-  there = jax.local_devices()
-  if devices > len(there):
+  available = jax.local_devices()
+  if devices > len(available):
     raise UserError(
-      f'{devices} devices are to share a model, but JAX sees {len(there)} '
-      f'{there[0].platform} devices; ask for at most {len(there)}.'
+      f'{devices} devices are to share a model, but JAX sees {len(available)} '
+      f'{available[0].platform} devices; ask for at most {len(available)}.'
     )
   return Mesh(
-    np.array(there[:devices]), (MODEL_AXIS,), axis_types=(AxisType.Auto,)
+    np.array(available[:devices]), (MODEL_AXIS,), axis_types=(AxisType.Auto,)
   )
 
 
@@ -199,13 +200,13 @@ def spread_examples(mesh: Mesh, batch: PyTree) -> PyTree:
     return batch
   inside = jax.sharding.get_abstract_mesh()
 
-  def one(x):
+  def spread(x):
     if x.ndim == 0 or x.shape[0] % per_seed:
       return x
     sharding = NamedSharding(inside, PartitionSpec(MODEL_AXIS))
     return jax.lax.with_sharding_constraint(x, sharding)
 
-  return jax.tree.map(one, batch)
+  return jax.tree.map(spread, batch)
 
 
 def default_at_once(mesh: Mesh) -> int | None:
@@ -243,13 +244,15 @@ def map_seeds(
     split = tuple(a for a, s in zip(args, per_seed) if s)
     shared = tuple(a for a, s in zip(args, per_seed) if not s)
 
-    def one(split):
+    def one_seed(split):
       split, rest = iter(split), iter(shared)
       return fn(*(next(split) if s else next(rest) for s in per_seed))
 
     if at_once is None:
-      return jax.vmap(one)(split)
-    return jax.lax.map(one, split, batch_size=None if at_once == 1 else at_once)
+      return jax.vmap(one_seed)(split)
+    return jax.lax.map(
+      one_seed, split, batch_size=None if at_once == 1 else at_once
+    )
 
   return jax.shard_map(
     local,

@@ -136,9 +136,9 @@ def leads() -> bool:
   return not several() or jax.process_index() == 0
 
 
-def of_first(say: Callable[[str], None]) -> Callable[[str], None]:
+def of_first(log: Callable[[str], None]) -> Callable[[str], None]:
   """Takes lines for the user, of the first process alone."""
-  return say if leads() else lambda line: None
+  return log if leads() else lambda line: None
 
 
 def _give_up(what: str, seconds: float) -> None:
@@ -246,13 +246,13 @@ def to_host(tree: PyTree) -> PyTree:
   if not several():
     return jax.device_get(tree)
 
-  def one(leaf):
+  def gather(leaf):
     if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
       return multihost_utils.process_allgather(leaf, tiled=True)
     return jax.device_get(leaf)
 
   with _meeting('gathering results'):
-    return jax.tree.map(one, tree)
+    return jax.tree.map(gather, tree)
 
 
 def check_same(

@@ -56,10 +56,10 @@ def parse(text: str, workdir: pathlib.Path, steps: int) -> Profile:
   Raises:
     UserError: for another form, or steps that the run does not have.
   """
-  found = re.fullmatch(r'(\d{1,12}):(\d{1,12})', text)
-  if found is None or not int(found[1]) < int(found[2]) <= steps:
+  match = re.fullmatch(r'(\d{1,12}):(\d{1,12})', text)
+  if match is None or not int(match[1]) < int(match[2]) <= steps:
     raise UserError(
       f'--profile={text!r} must be START:STOP, two steps of the run in this '
       f'order, the last at most {steps:,}; for example 100:110.'
     )
-  return Profile(workdir / FOLDER, int(found[1]), int(found[2]))
+  return Profile(workdir / FOLDER, int(match[1]), int(match[2]))

@@ -37,10 +37,10 @@ def fields() -> dict[str, Field]:
 
   Where two measures declare one variable, the first counts.
   """
-  found: dict[str, Field] = {}
+  by_name: dict[str, Field] = {}
   for i, make in enumerate(MEASURES.values()):
     declared = sys.modules[make.__module__].FIELDS
     for j, (name, field) in enumerate(declared.items()):
       field = dataclasses.replace(field, place=100 * i + j)
-      found.setdefault(name, field)
-  return found
+      by_name.setdefault(name, field)
+  return by_name

@@ -45,13 +45,13 @@ def make(
 
   def measure(params, batch, key, previous):
     del key
-    found = loss_barrier(
+    result = loss_barrier(
       objective.loss, previous, params, batch, num_points=points,
       examples_at_once=examples_at_once, weight=objective.num_tokens,
     )  # fmt: skip
     return {
-      'loss_barrier': found.barrier,
-      'loss_barrier_status': found.status,
+      'loss_barrier': result.barrier,
+      'loss_barrier_status': result.status,
     }
 
   return Measure(

@@ -62,9 +62,9 @@ def make(objective: Objective, *, examples_at_once: int = 8) -> Measure:
     del seed
     return jax.tree.map(jnp.asarray, (sets.right, sets.wrong))
 
-  there, has_wrong = jnp.asarray(sets.there), jnp.asarray(sets.has_wrong)
+  is_item, has_wrong = jnp.asarray(sets.is_item), jnp.asarray(sets.has_wrong)
   # Which sequences there are is known beforehand, and no others are computed.
-  used = sets.there, sets.has_wrong
+  used = sets.is_item, sets.has_wrong
   places = [np.nonzero(x) for x in used]
   among = padding.groups(
     np.concatenate([ends(sets.right)[places[0]], ends(sets.wrong)[places[1]]])
@@ -75,7 +75,7 @@ def make(objective: Objective, *, examples_at_once: int = 8) -> Measure:
     flat = jax.tree.map(
       lambda *x: jnp.concatenate([x[0][places[0]], x[1][places[1]]]), *batches
     )
-    found = padding.over(
+    results = padding.over(
       lambda rows, _: objective.answers(params, rows, examples_at_once),
       flat,
       among,
@@ -86,8 +86,8 @@ def make(objective: Objective, *, examples_at_once: int = 8) -> Measure:
 
     count = len(places[0][0])
     return (
-      jax.tree.map(lambda x: back(x[:count], used[0], places[0]), found),
-      jax.tree.map(lambda x: back(x[count:], used[1], places[1]), found),
+      jax.tree.map(lambda x: back(x[:count], used[0], places[0]), results),
+      jax.tree.map(lambda x: back(x[count:], used[1], places[1]), results),
     )
 
   def measure(params, batch, key):
@@ -100,12 +100,12 @@ def make(objective: Objective, *, examples_at_once: int = 8) -> Measure:
     best = jnp.where(choice, best, 0)
     good = jnp.where(choice, jnp.isfinite(log_prob) & (log_prob > best), exact)
     return {
-      'accuracy': _mean(good.astype(jnp.float32), there),
-      'log_prob': _mean(log_prob, there),
-      'margin': _mean(log_prob - best, there),
-      'loss': -jnp.sum(jnp.where(there, log_prob, 0), -1)
-      / jnp.sum(jnp.where(there, tokens, 0), -1),
-      'correct': jnp.where(there, good, -1).astype(jnp.int8),
+      'accuracy': _mean(good.astype(jnp.float32), is_item),
+      'log_prob': _mean(log_prob, is_item),
+      'margin': _mean(log_prob - best, is_item),
+      'loss': -jnp.sum(jnp.where(is_item, log_prob, 0), -1)
+      / jnp.sum(jnp.where(is_item, tokens, 0), -1),
+      'correct': jnp.where(is_item, good, -1).astype(jnp.int8),
     }
 
   return Measure(
@@ -113,7 +113,7 @@ def make(objective: Objective, *, examples_at_once: int = 8) -> Measure:
     coords={
       'task': list(sets.task_names),
       'level': list(sets.level_names),
-      'item': np.arange(sets.there.shape[2]),
+      'item': np.arange(sets.is_item.shape[2]),
     },
     inputs=inputs,
     inputs_per_seed=False,

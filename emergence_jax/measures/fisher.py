@@ -65,18 +65,18 @@ def make(
     del key
 
     def one_task(batch):
-      found = fisher_effective_rank(
+      result = fisher_effective_rank(
         objective.example_loss, params, batch, examples_at_once=examples_at_once
       )
       # There are no more than N that are not zero.
-      top = jnp.pad(found.eigenvalues, (0, _KEPT))[:_KEPT]
+      top = jnp.pad(result.eigenvalues, (0, _KEPT))[:_KEPT]
       return {
-        'fisher_rank': found.effective_rank,
-        'fisher_participation': found.participation_ratio,
+        'fisher_rank': result.effective_rank,
+        'fisher_participation': result.participation_ratio,
         'fisher_eigenvalues': top,
-        'fisher_trace': found.trace,
-        'fisher_top_share': found.top_share,
-        'fisher_status': found.status,
+        'fisher_trace': result.trace,
+        'fisher_top_share': result.top_share,
+        'fisher_status': result.status,
       }
 
     return jax.lax.map(one_task, batch)

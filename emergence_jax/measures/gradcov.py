@@ -64,7 +64,7 @@ def make(
 
   def measure(params, batch, key):
     del key
-    found = gradient_covariance_rank(
+    result = gradient_covariance_rank(
       loss,
       objective.model.ordered(params),
       batch,
@@ -72,10 +72,10 @@ def make(
       batches_at_once=batches_at_once,
     )
     return {
-      'gradcov_rank': found.all.effective_rank,
-      'gradcov_rank_prefix': found.prefix.effective_rank,
-      'gradcov_trace': found.all.trace,
-      'gradcov_status': found.all.status,
+      'gradcov_rank': result.all.effective_rank,
+      'gradcov_rank_prefix': result.prefix.effective_rank,
+      'gradcov_trace': result.all.trace,
+      'gradcov_status': result.all.status,
     }
 
   return Measure(

@@ -46,8 +46,8 @@ FIELDS = {
 def _of_one_end(status, converged_K):
   """The status of one end, from that of both and what has converged of it."""
   of_both = (status == Status.OK) | (status == Status.NOT_CONVERGED)
-  one = jnp.where(jnp.all(converged_K), Status.OK, Status.NOT_CONVERGED)
-  return jnp.where(of_both, one, status).astype(jnp.int8)
+  whole = jnp.where(jnp.all(converged_K), Status.OK, Status.NOT_CONVERGED)
+  return jnp.where(of_both, whole, status).astype(jnp.int8)
 
 
 def make(

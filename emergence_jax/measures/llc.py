@@ -140,36 +140,38 @@ def make(
       batch, key = x
       key_proper, key_paper = jax.random.split(key)
       loss = objective.mean_example_loss
-      found = numerics.estimate_llc(loss, params, batch, key_proper, **settings)
+      result = numerics.estimate_llc(
+        loss, params, batch, key_proper, **settings
+      )
       raw = numerics.estimate_llc(
         loss, params, batch, key_paper, batch_size=minibatch,
         examples_at_once=examples_at_once,
-        curvature=(found.lambda_max, 0.0), **paper,
+        curvature=(result.lambda_max, 0.0), **paper,
       )  # fmt: skip
       return {
-        'llc': found.llc,
-        'llc_stderr': found.stderr,
+        'llc': result.llc,
+        'llc_stderr': result.stderr,
         'llc_elevation': raw.elevation,
         'llc_elevation_stderr': raw.stderr / raw.nbeta,
-        'llc_loss': found.initial_loss,
-        'llc_rhat': found.rhat,
-        'llc_ess': found.ess,
-        'llc_acceptance': found.acceptance,
-        'llc_discretization': found.discretization,
-        'llc_bias': found.bias,
-        'llc_shortfall': found.shortfall,
-        'llc_gradient_norm': found.gradient_norm,
-        'llc_gradient_effect': found.gradient_effect,
-        'llc_status': found.status,
+        'llc_loss': result.initial_loss,
+        'llc_rhat': result.rhat,
+        'llc_ess': result.ess,
+        'llc_acceptance': result.acceptance,
+        'llc_discretization': result.discretization,
+        'llc_bias': result.bias,
+        'llc_shortfall': result.shortfall,
+        'llc_gradient_norm': result.gradient_norm,
+        'llc_gradient_effect': result.gradient_effect,
+        'llc_status': result.status,
       }
 
     # A task's draws do not depend on which others are measured.
     count = len(exams.task_names)
     keys = jax.random.split(key, count)[np.array(places)]
-    found = padding.over(
+    results = padding.over(
       lambda tasks, _: jax.lax.map(one_task, tasks), (batch, keys), among
     )
-    return options.spread(found, places, count)
+    return options.spread(results, places, count)
 
   return Measure(
     fields=FIELDS,

@@ -59,21 +59,21 @@ def chosen(measure: str, exams: Exams, tasks: str) -> list[int]:
   return [i for i, name in enumerate(known) if name in names]
 
 
-def spread(found: dict, places: Sequence[int], count: int) -> dict:
+def spread(results: dict, places: Sequence[int], count: int) -> dict:
   """What was found of some tasks, among all: [k, ...] → [count, ...].
 
   A status says of the others that they were not due; numbers are nan.
   """
 
-  def one(x):
+  def fill(x):
     is_number = jnp.issubdtype(x.dtype, jnp.inexact)
     other = jnp.nan if is_number else int(Status.NOT_REACHED)
     blank = jnp.full((count, *x.shape[1:]), other, x.dtype)
     return blank.at[np.array(places)].set(x)
 
   if len(places) == count:
-    return found
-  return {name: one(x) for name, x in found.items()}
+    return results
+  return {name: fill(x) for name, x in results.items()}
 
 
 # Examples, draws and the like of one measure: more is a slip of the pen.

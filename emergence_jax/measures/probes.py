@@ -68,11 +68,11 @@ def make(
         )  # fmt: skip
 
       by_layer = jax.vmap(decode, (0, None))
-      found = jax.vmap(by_layer, (None, 1))(features, labels)
+      result = jax.vmap(by_layer, (None, 1))(features, labels)
       return {
-        'probe_accuracy': found.accuracy,
-        'probe_chance': found.chance[:, 0],
-        'probe_status': found.status,
+        'probe_accuracy': result.accuracy,
+        'probe_chance': result.chance[:, 0],
+        'probe_status': result.status,
       }
 
     return jax.lax.map(one_task, batch)

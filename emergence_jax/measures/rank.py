@@ -106,12 +106,14 @@ def make(
     del seed
     return exams.fresh(prng.key(prng.Stream.FIXED, prng.Fixed.RANK), examples)
 
-  there = jax.eval_shape(inputs, jnp.int32(0)).query.shape[2]
+  available = jax.eval_shape(inputs, jnp.int32(0)).query.shape[2]
   # Sets of uneven numbers of items say which places hold one.
   masks = exams.mask(examples)
   among = padding.groups(
     exams.length_KxL.max(1),
-    np.full(len(exams.task_names), there) if masks is None else _ends(masks),
+    np.full(len(exams.task_names), available)
+    if masks is None
+    else _ends(masks),
   )
 
   def one_task(params, batch, mask):
@@ -163,13 +165,13 @@ def make(
     }  # fmt: skip
     if levels:
       variants['rankme_level'] = per_level, False, mask
-    found = _together(variants)
+    ranks = _together(variants)
     if levels:
-      found['rankme_level'] = found['rankme_level'].T
-    found['rankme_answer'] = rankme(
+      ranks['rankme_level'] = ranks['rankme_level'].T
+    ranks['rankme_answer'] = rankme(
       every.reshape(len(every), -1, every.shape[-1]), weight_N=weight
     )
-    return found
+    return ranks
 
   def measure(params, batch, key):
     del key

@@ -78,12 +78,12 @@ class Objective:
       nats, right = _against(output.logits, target)
     else:
       # Made again for the gradient, so that no slice outlives its own.
-      one = jax.checkpoint(
+      row_loss = jax.checkpoint(
         lambda row: _against(unembed(params, row[0]), row[1])
       )
       rows = output.final.reshape(target.size, -1), target.ravel()
       at_once = max(1, LOGITS_BYTES // row_bytes)
-      nats, right = jax.lax.map(one, rows, batch_size=at_once)
+      nats, right = jax.lax.map(row_loss, rows, batch_size=at_once)
     nats, right = nats.reshape(target.shape), right.reshape(target.shape)
     return nats, right, batch.scored[:, places]
 
@@ -126,14 +126,14 @@ class Objective:
       examples_at_once: in one forward pass.
     """
 
-    def one(example):
+    def of_example(example):
       hidden, _ = self.features(
         params, jax.tree.map(lambda x: x[None], example)
       )
       return hidden[:, 0, example.query]
 
     at_once = min(examples_at_once, len(batch.query))
-    features = jax.lax.map(one, batch, batch_size=at_once)
+    features = jax.lax.map(of_example, batch, batch_size=at_once)
     return features.swapaxes(0, 1)
 
   def answers(
@@ -151,12 +151,12 @@ class Objective:
     """
     if examples_at_once is not None:
 
-      def one(example):
-        found = self.answers(params, jax.tree.map(lambda x: x[None], example))
-        return jax.tree.map(lambda x: x[0], found)
+      def of_example(example):
+        answers = self.answers(params, jax.tree.map(lambda x: x[None], example))
+        return jax.tree.map(lambda x: x[0], answers)
 
       at_once = min(examples_at_once, len(batch.query))
-      return jax.lax.map(one, batch, batch_size=at_once)
+      return jax.lax.map(of_example, batch, batch_size=at_once)
     nats, right, scored = self._predicted(params, batch)
     return Answers(
       # A model whose output is not finite answers nothing.

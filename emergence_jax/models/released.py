@@ -93,11 +93,11 @@ def weight_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
 
 def fingerprints(folder: str | pathlib.Path) -> dict[str, str]:
   """Name of each file of weights → SHA-256 of its contents."""
-  found = {}
+  digests = {}
   for path in weight_files(folder):
     with path.open('rb') as file:
-      found[path.name] = hashlib.file_digest(file, 'sha256').hexdigest()
-  return found
+      digests[path.name] = hashlib.file_digest(file, 'sha256').hexdigest()
+  return digests
 
 
 def _safetensors(path: pathlib.Path) -> Iterator[tuple[str, tuple, Read]]:
@@ -149,13 +149,13 @@ def _pickled(path: pathlib.Path) -> Iterator[tuple[str, tuple, Read]]:
 
 def _tensors(folder, kind: layouts.Kind) -> dict[str, tuple[tuple, Callable]]:
   """Name → shape and reader, of all files of a folder."""
-  found = {}
+  tensors = {}
   for path in weight_files(folder):
     read = _safetensors if path.suffix == '.safetensors' else _pickled
     for name, shape, reader in read(path):
       if not _BUFFERS.fullmatch(name) and name not in kind.ignored:
-        found[name.removeprefix(kind.prefix)] = shape, reader
-  return found
+        tensors[name.removeprefix(kind.prefix)] = shape, reader
+  return tensors
 
 
 def _is_leaf(value: Any) -> bool:
@@ -229,10 +229,10 @@ def _check(folder, tensors, leaves, shapes) -> None:
       continue
     shape = jax.ShapeDtypeStruct(tensors[name][0], jnp.float32)
     try:
-      found = jax.eval_shape(change, shape).shape
+      got = jax.eval_shape(change, shape).shape
     except (TypeError, ValueError, IndexError):
-      found = ()
-    if found != expected[path].shape:
+      got = ()
+    if got != expected[path].shape:
       problems.append(
         f'{name} has the shape {tensors[name][0]}, and config.json asks for '
         f'{expected[path].shape} here'

@@ -126,20 +126,20 @@ def calibrate_llc(
 
   @jax.jit
   def run(params, data, key):
-    def one(point):
+    def estimate(point):
       return estimator.estimate_llc(
         loss, params, data, key, step_size=point[0], localization=point[1],
         nbeta=point[2], **settings,
       )  # fmt: skip
 
-    return jax.lax.map(one, jnp.asarray(grid))
+    return jax.lax.map(estimate, jnp.asarray(grid))
 
-  found = run(params, data, key)
-  parts = found.stderr, found.bias, found.shortfall, found.gradient_effect
-  relative = jnp.sqrt(sum(x**2 for x in parts)) / jnp.abs(found.llc)
-  error = jnp.where(found.status == Status.OK, relative, jnp.inf)
+  result = run(params, data, key)
+  parts = result.stderr, result.bias, result.shortfall, result.gradient_effect
+  relative = jnp.sqrt(sum(x**2 for x in parts)) / jnp.abs(result.llc)
+  error = jnp.where(result.status == Status.OK, relative, jnp.inf)
   best = jnp.where(jnp.min(error) <= MAX_CALIBRATED, jnp.argmin(error), -1)
   step_G, localization_G, nbeta_G = jnp.asarray(grid).T
   return Calibration(
-    step_G, localization_G, nbeta_G, found, error, best.astype(jnp.int32)
+    step_G, localization_G, nbeta_G, result, error, best.astype(jnp.int32)
   )

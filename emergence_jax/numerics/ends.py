@@ -78,14 +78,14 @@ def _further(num_matvecs: int) -> int:
   return max(_LEAST_FURTHER, int(_FURTHER * num_matvecs))
 
 
-def _both_ends(found: krylov.Ritz, basis_RP: jax.Array, k: int, low: int):
+def _both_ends(pairs: krylov.Ritz, basis_RP: jax.Array, k: int, low: int):
   """The top k and the bottom `low` Ritz pairs, as W vectors."""
-  count = found.values_M.size
+  count = pairs.values_M.size
   places = jnp.concatenate([
     jnp.arange(count - 1, count - 1 - k, -1), jnp.arange(low)
   ])  # fmt: skip
-  vectors_WP = found.vectors_MM[:, places].T @ basis_RP
-  return vectors_WP, found.values_M[places], found.residuals_M[places]
+  vectors_WP = pairs.vectors_MM[:, places].T @ basis_RP
+  return vectors_WP, pairs.values_M[places], pairs.residuals_M[places]
 
 
 @jax.default_matmul_precision('highest')
@@ -172,10 +172,10 @@ def _look(product, kept: _Kept, key, *, k: int, steps: int, tol: float):
   kept = kept._replace(residuals_W=kept.residuals_W.at[worst].set(residual))
   rough_P = rough_P / jnp.where(residual > 0, residual, 1)
   basis_RP, matrix_RR, norm = _sequence(product, kept, rough_P, key, steps)
-  found = _ritz(matrix_RR, kept.residuals_W, norm)
-  slack = tol * found.scale
+  ritz = _ritz(matrix_RR, kept.residuals_W, norm)
+  slack = tol * ritz.scale
   low = kept.values_W.size - k
-  vectors_WP, values_W, residuals_W = _both_ends(found, basis_RP, k, low)
+  vectors_WP, values_W, residuals_W = _both_ends(ritz, basis_RP, k, low)
   shift_W = jnp.abs(values_W - kept.values_W)
   # A converged value has an eigenvalue within the slack, and moves by more
   # only where another one was found before it.
@@ -226,20 +226,20 @@ def ends(
     dtype: of the vectors.
   """
   t = krylov.lanczos(product, size, key, num_matvecs=num_matvecs, dtype=dtype)
-  found = krylov.ritz(t)
+  pairs = krylov.ritz(t)
   low = min(k, num_matvecs - k)
   whole = num_matvecs == size
   nothing = jnp.zeros(k, bool)
   if whole or not low:
     # All of the space, or no more room than for the top: nothing to look for.
-    top, bottom = found.values_M[::-1][:k], found.values_M[:k]
-    residuals = found.residuals_M
+    top, bottom = pairs.values_M[::-1][:k], pairs.values_M[:k]
+    residuals = pairs.residuals_M
     return Ends(
       top, residuals[::-1][:k], bottom, residuals[:k], nothing | whole,
-      nothing | whole, found.scale, t, jnp.int32(1),
+      nothing | whole, pairs.scale, t, jnp.int32(1),
     )  # fmt: skip
   steps = min(_further(num_matvecs), size - k - low)
-  vectors_WP, values_W, residuals_W = _both_ends(found, t.basis_MP, k, low)
+  vectors_WP, values_W, residuals_W = _both_ends(pairs, t.basis_MP, k, low)
   kept = _Kept(
     vectors_WP, values_W, residuals_W, jnp.full(k, jnp.inf, dtype),
     jnp.full(low, jnp.inf, dtype), jnp.int32(1), jnp.int32(0),
@@ -258,7 +258,7 @@ def ends(
   width = jnp.where(kept.sequences > 2, kept.values_W.size, 0)
   residuals_W = jax.lax.fori_loop(0, width, measure, kept.residuals_W)
 
-  scale = jnp.maximum(found.scale, jnp.max(jnp.abs(kept.values_W)))
+  scale = jnp.maximum(pairs.scale, jnp.max(jnp.abs(kept.values_W)))
   settled = tol * scale / 4
 
   def pad(x, fill):

@@ -293,12 +293,12 @@ def _covariance(gram_NN, square, count, power):
     count: number of gradients.
     power: see `scaled`.
   """
-  found = spectrum(gram_NN, count - 1, power)
+  result = spectrum(gram_NN, count - 1, power)
   rounding = (_SAME * jnp.finfo(gram_NN.dtype).eps) ** 2
   same = jnp.trace(gram_NN) / (count - 1) <= rounding * square
-  degenerate = same & (found.status == Status.OK)
-  status = jnp.where(degenerate, Status.DEGENERATE, found.status)
-  return found._replace(status=status.astype(jnp.int8))
+  degenerate = same & (result.status == Status.OK)
+  status = jnp.where(degenerate, Status.DEGENERATE, result.status)
+  return result._replace(status=status.astype(jnp.int8))
 
 
 def gradient_covariance_rank(

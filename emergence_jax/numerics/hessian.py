@@ -119,48 +119,48 @@ def operator_eigenvalues(
     raise ValueError(
       f'num_matvecs={num_matvecs} must be from k={k} to the {size} parameters.'
     )
-  found = ends_lib.ends(
+  result = ends_lib.ends(
     product, size, key, k=k, num_matvecs=num_matvecs, tol=tol, dtype=dtype
   )
-  slack = tol * found.scale
-  converged = found.top_placed_K & (found.top_residuals_K <= slack)
-  smallest_converged = found.bottom_placed_K & (
-    found.bottom_residuals_K <= slack
+  slack = tol * result.scale
+  converged = result.top_placed_K & (result.top_residuals_K <= slack)
+  smallest_converged = result.bottom_placed_K & (
+    result.bottom_residuals_K <= slack
   )
-  by_magnitude, by_residuals = _by_magnitude(found, min(2 * k, size) - k)
-  finite = jnp.all(jnp.isfinite(found.top_K))
+  by_magnitude, by_residuals = _by_magnitude(result, min(2 * k, size) - k)
+  finite = jnp.all(jnp.isfinite(result.top_K))
   all_of_them = jnp.all(converged) & jnp.all(smallest_converged)
   status = jnp.where(all_of_them, Status.OK, Status.NOT_CONVERGED)
   return Eigenvalues(
-    eigenvalues=found.top_K,
-    residuals=found.top_residuals_K,
+    eigenvalues=result.top_K,
+    residuals=result.top_residuals_K,
     converged=converged,
-    smallest=found.bottom_K,
-    smallest_residuals=found.bottom_residuals_K,
+    smallest=result.bottom_K,
+    smallest_residuals=result.bottom_residuals_K,
     smallest_converged=smallest_converged,
     by_magnitude=by_magnitude,
     by_magnitude_residuals=by_residuals,
-    orthogonality_error=krylov.orthogonality_error(found.first.basis_MP),
-    asymmetry=found.first.asymmetry,
-    num_breakdowns=found.first.num_breakdowns,
-    num_sequences=found.num_sequences,
+    orthogonality_error=krylov.orthogonality_error(result.first.basis_MP),
+    asymmetry=result.first.asymmetry,
+    num_breakdowns=result.first.num_breakdowns,
+    num_sequences=result.num_sequences,
     status=jnp.where(finite, status, Status.NON_FINITE).astype(jnp.int8),
   )
 
 
-def _by_magnitude(found: ends_lib.Ends, others: int):
+def _by_magnitude(result: ends_lib.Ends, others: int):
   """The K of largest magnitude of both ends, and their residuals.
 
   Args:
-    found: both ends.
+    result: both ends.
     others: eigenvalues of the bottom that are not among the top.
   """
-  values = jnp.concatenate([found.top_K, found.bottom_K[:others]])
+  values = jnp.concatenate([result.top_K, result.bottom_K[:others]])
   residuals = jnp.concatenate([
-    found.top_residuals_K, found.bottom_residuals_K[:others]
+    result.top_residuals_K, result.bottom_residuals_K[:others]
   ])  # fmt: skip
   magnitude = jnp.nan_to_num(jnp.abs(values), nan=-1.0)
-  order_K = jnp.argsort(-magnitude)[: found.top_K.size]
+  order_K = jnp.argsort(-magnitude)[: result.top_K.size]
   return values[order_K], residuals[order_K]
 
 
@@ -233,15 +233,15 @@ def hessian_eigenvalues(
   product, size, dtype = _operator(
     loss, params, batch, examples_at_once, weight
   )
-  found = operator_eigenvalues(
+  result = operator_eigenvalues(
     product, size, key, k=k, num_matvecs=num_matvecs, tol=tol, dtype=dtype
   )
   saturated = _saturated(
     loss, params, batch, examples_at_once, weight, softmax_floor
   )
-  doubt = saturated & (found.status != Status.NON_FINITE)
+  doubt = saturated & (result.status != Status.NON_FINITE)
   untrusted = jnp.int8(Status.UNTRUSTED)
-  return found._replace(status=jnp.where(doubt, untrusted, found.status))
+  return result._replace(status=jnp.where(doubt, untrusted, result.status))
 
 
 def operator_density(
@@ -263,8 +263,8 @@ def operator_density(
       krylov.lanczos(product, size, key, num_matvecs=num_matvecs, dtype=dtype)
     )
 
-  found = jax.lax.map(direction, jax.random.split(key, num_directions))
-  nodes, weights = found.values_M, found.first_M**2
+  results = jax.lax.map(direction, jax.random.split(key, num_directions))
+  nodes, weights = results.values_M, results.first_M**2
   low, high = jnp.min(nodes), jnp.max(nodes)
   if bandwidth is None:
     width = (high - low) / 100

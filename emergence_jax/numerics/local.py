@@ -112,8 +112,8 @@ def _ritz(target: Target, w_P, batch, start_P, key) -> tuple:
     num_matvecs=min(_LANCZOS_STEPS, w_P.size), dtype=w_P.dtype,
     start_P=jnp.where(square > 0, start_P, target.mask_P),
   )  # fmt: skip
-  found = krylov.ritz(t)
-  return found.values_M, found.first_M**2 * square
+  pairs = krylov.ritz(t)
+  return pairs.values_M, pairs.first_M**2 * square
 
 
 def descend(
@@ -195,11 +195,11 @@ def look(
   def noise_at(args):
     """A batch's noise: the difference of two gradients, of its variance."""
     w_P, key = args
-    one, other = jax.lax.map(
+    first, second = jax.lax.map(
       lambda k: jax.grad(target.loss)(w_P, draw_batch(k)),
       jax.random.split(key),
     )
-    return (one - other) * target.mask_P / jnp.sqrt(2.0)
+    return (first - second) * target.mask_P / jnp.sqrt(2.0)
 
   # Where to look, and along what: random signs, whose sums are traces over
   # what moves; the noise of batches; and the gradient at w*.

@@ -41,7 +41,7 @@ def flat(mask: PyTree | None, params: PyTree) -> jax.Array:
         'False elsewhere.'
       )
 
-    def one(leaf):
+    def fill(leaf):
       try:
         return np.broadcast_to(part, np.shape(leaf))
       except ValueError as error:
@@ -50,7 +50,7 @@ def flat(mask: PyTree | None, params: PyTree) -> jax.Array:
           f'leaf of shape {np.shape(leaf)}.'
         ) from error
 
-    return jax.tree.map(one, below)
+    return jax.tree.map(fill, below)
 
   try:
     chosen = jax.tree_util.tree_map_with_path(spread, _plain(mask), params)

@@ -70,7 +70,7 @@ def _move(target: Target, step_size, scale_P, w_P, slope_P, key):
   return w_P - size_P / 2 * slope_P + jnp.sqrt(size_P) * noise_P
 
 
-def _log_acceptance(target, step_size, scale_P, here, there):
+def _log_acceptance(target, step_size, scale_P, here, proposed):
   """Log of the Metropolis acceptance probability of a move.
 
   Source: Roberts and Tweedie 1996 (MALA).
@@ -80,9 +80,9 @@ def _log_acceptance(target, step_size, scale_P, here, there):
     step_size: ε.
     scale_P: preconditioner.
     here: point [P], loss and slope [P] on one batch.
-    there: the same of the point moved to.
+    proposed: the same of the point moved to.
   """
-  (w_P, loss, slope_P), (next_P, next_loss, next_slope_P) = here, there
+  (w_P, loss, slope_P), (next_P, next_loss, next_slope_P) = here, proposed
   change_P = next_P - w_P
   # Differences are taken before sums, so that float32 keeps them.
   middle_P = (next_P + w_P) / 2 - target.center_P
@@ -147,9 +147,9 @@ def chain(
     w_P = _move(target, step_size, scale_P, w_P, slope_P, key_noise)
     return (w_P, square_P, scale_P), loss
 
-  one = jnp.ones((), target.center_P.dtype)
-  square_P = jnp.zeros_like(target.center_P) if adaptive else one
-  scale_P = jnp.ones_like(target.center_P) if adaptive else one
+  unit = jnp.ones((), target.center_P.dtype)
+  square_P = jnp.zeros_like(target.center_P) if adaptive else unit
+  scale_P = jnp.ones_like(target.center_P) if adaptive else unit
   blocks = num_draws // every
   end = num_burnin + num_draws
   # With the draws that fill no block, so that they need no program of their
@@ -187,8 +187,8 @@ def chain(
     )  # fmt: skip
     point_P = jnp.where(i == 0, here[0], moved_P)
     loss, _, slope_P = _slope(target, point_P, batch)
-    there = point_P, loss, slope_P
-    return there, _log_acceptance(target, step_size, scale_P, here, there)
+    proposed = point_P, loss, slope_P
+    return proposed, _log_acceptance(target, step_size, scale_P, here, proposed)
 
   _, log_accepted = jax.lax.scan(
     propose, (w_P, losses_T[-1], jnp.zeros_like(w_P)),

@@ -72,9 +72,9 @@ def _decompose(features_ND: jax.Array) -> jax.Array:
 
 def _decompose_each(features_ND: jax.Array) -> jax.Array:
   """`_decompose` of one matrix after another."""
-  one = jax.custom_batching.sequential_vmap(_decompose)
+  decompose = jax.custom_batching.sequential_vmap(_decompose)
   flat = features_ND.reshape(-1, *features_ND.shape[-2:])
-  values = jax.lax.map(one, flat)
+  values = jax.lax.map(decompose, flat)
   return values.reshape(*features_ND.shape[:-2], values.shape[-1])
 
 

@@ -119,6 +119,6 @@ def xtrace(
   rank = jnp.sum(kept_K) - full
   stretch_K = (size - rank) / jnp.maximum(length_K, jnp.finfo(dtype).tiny)
   stretch_K = jnp.where(size > rank, stretch_K, 0)
-  found = _mean(power * (captured_K + outside_K * stretch_K))
-  rounding = 8 * jnp.finfo(dtype).eps * jnp.abs(found.trace)
-  return found._replace(stderr=jnp.hypot(_DEPENDENT * found.stderr, rounding))
+  mean = _mean(power * (captured_K + outside_K * stretch_K))
+  rounding = 8 * jnp.finfo(dtype).eps * jnp.abs(mean.trace)
+  return mean._replace(stderr=jnp.hypot(_DEPENDENT * mean.stderr, rounding))

@@ -101,27 +101,30 @@ def curves(data: xr.Dataset, task: str) -> dict[str, list[Curve]]:
     data: a run's timeseries.
     task: its name.
   """
-  one = data.sel(task=task)
+  of_task = data.sel(task=task)
   panels: dict[str, list[Curve]] = {}
   for variable, label in (
     ('accuracy', 'accuracy'), ('log_prob', 'log-probability (nat)'),
   ):  # fmt: skip
     panels[label] = [
-      _curve(f'level {level}', one[variable].sel(level=level))
+      _curve(f'level {level}', of_task[variable].sel(level=level))
       for level in data.level.values
       if variable in data
     ]
   if 'rankme' in data:
     panels[RANK] = [
-      _curve(f'layer {layer}', one.rankme.sel(layer=layer))
+      _curve(f'layer {layer}', of_task.rankme.sel(layer=layer))
       for layer in data.layer.values
     ]
   for source in series.of(data).values():
     if source.variable in _BY_PART:
       continue
-    every = source.take(one)
+    every = source.take(of_task)
     if np.isfinite(every).any():
-      array, error = series.usable(one, source), one.get(source.field.error)
+      array, error = (
+        series.usable(of_task, source),
+        of_task.get(source.field.error),
+      )
       label = style.label(source.field, data.sizes)
       panels[label] = [_curve('median', array, error, every)]
   return {label: lines for label, lines in panels.items() if lines}
@@ -130,21 +133,21 @@ def curves(data: xr.Dataset, task: str) -> dict[str, list[Curve]]:
 def scales(data: xr.Dataset) -> dict[str, str]:
   """Panel → scale of its values, one of `types.SCALES`; the others linear."""
   return {
-    style.label(one.field, data.sizes): one.field.scale
-    for one in series.of(data).values()
+    style.label(item.field, data.sizes): item.field.scale
+    for item in series.of(data).values()
   }
 
 
 def marks(data: xr.Dataset, task: str) -> Marks:
   """Floor, recovery and emergence of one task."""
-  one = data.sel(task=[task])
-  steps = emergence.by_rule(one, emergence.RULE_OF_EVENTS).values[:, 0]
+  of_task = data.sel(task=[task])
+  steps = emergence.by_rule(of_task, emergence.RULE_OF_EVENTS).values[:, 0]
   medians = statistics.lower_median(steps.T).tolist()
   by_level = dict(zip(map(str, data.level.values), medians))
   if 'rankme' not in data:
     return Marks(np.nan, np.nan, by_level)
   floor, recovered = (
-    float(statistics.lower_median(series.event_times(one, name)[:, 0]))
+    float(statistics.lower_median(series.event_times(of_task, name)[:, 0]))
     for name in ('floor', 'recovery magnitude')
   )
   return Marks(floor, recovered, by_level)
@@ -185,7 +188,7 @@ def figure(run: str, data: xr.Dataset, task: str):
 
 def _largest(lines: list[Curve]) -> float:
   """The largest absolute value that is drawn."""
-  return max((np.abs(one.mid).max(initial=0) for one in lines), default=0)
+  return max((np.abs(line.mid).max(initial=0) for line in lines), default=0)
 
 
 def _panel(axis, label: str, lines: list[Curve], at: Marks) -> None:

@@ -38,12 +38,15 @@ def _marks_of_seeds(last: int) -> list[Line2D]:
   ]  # fmt: skip
 
 
-def emergence_of_seeds(found: Study, runs: Runs):
+def emergence_of_seeds(results: Study, runs: Runs):
   """Steps of emergence of every seed of one run, task × level down."""
   (run,) = runs.values()
   each, medians = (
     frame[frame.rule == emergence.RULE_OF_EVENTS]
-    for frame in (found.tables['emergence_by_seed'], found.tables['emergence'])
+    for frame in (
+      results.tables['emergence_by_seed'],
+      results.tables['emergence'],
+    )
   )
   levels = list(dict.fromkeys(each.level))
   colours = dict(zip(levels, style.task_colours(len(levels))))
@@ -53,10 +56,10 @@ def emergence_of_seeds(found: Study, runs: Runs):
   )
   rng = np.random.default_rng(0)
   last = max(int(run.data.step.values[-1]), 1)
-  for i, (((_, level), one), middle) in enumerate(zip(groups, medians.value)):
-    scatter = rng.uniform(-_SCATTER, _SCATTER, len(one))
+  for i, (((_, level), rows), middle) in enumerate(zip(groups, medians.value)):
+    scatter = rng.uniform(-_SCATTER, _SCATTER, len(rows))
     _row_of_seeds(
-      axis, i, one.step.values, middle, last, scatter, color=colours[level]
+      axis, i, rows.step.values, middle, last, scatter, color=colours[level]
     )
   names = [style.short(f'{task} {level}') for (task, level), _ in groups]
   axis.set_yticks(range(len(groups)), names)
@@ -65,9 +68,9 @@ def emergence_of_seeds(found: Study, runs: Runs):
   right.set_yticks(range(len(groups)), counts)
   right.set_ylabel('seeds that got there')
   right.grid(False)
-  for one in (axis, right):
-    one.set_ylim(len(groups) - 0.5, -0.5)
-    one.tick_params(axis='y', length=0)
+  for rows in (axis, right):
+    rows.set_ylim(len(groups) - 0.5, -0.5)
+    rows.tick_params(axis='y', length=0)
   axis.set(xscale='log', xlabel='step of emergence')
   axis.axvline(last, color='grey', lw=1, ls=':')
   figure.legend(
@@ -84,9 +87,9 @@ def emergence_of_seeds(found: Study, runs: Runs):
   return figure
 
 
-def emergence_strip(found: Study, runs: Runs):
+def emergence_strip(results: Study, runs: Runs):
   """Steps of emergence of every seed by every rule, where events are few."""
-  frame = found.tables['emergence_by_seed']
+  frame = results.tables['emergence_by_seed']
   events = frame.run + ', ' + frame.task + ' ' + frame.level
   labels = list(dict.fromkeys(events))
   rules = list(dict.fromkeys(frame.rule))
@@ -97,12 +100,12 @@ def emergence_strip(found: Study, runs: Runs):
   rng = np.random.default_rng(0)
   places = []
   for i, (label, rule) in enumerate(itertools.product(labels, rules)):
-    one = frame[(events == label) & (frame.rule == rule)].step
-    emerged = one[np.isfinite(one)]
+    step = frame[(events == label) & (frame.rule == rule)].step
+    emerged = step[np.isfinite(step)]
     y = i + rng.uniform(-_SCATTER, _SCATTER, len(emerged))
     axis.plot(np.maximum(emerged, 1), y, 'o', color=style.BLUE, ms=5, alpha=0.6)
     name = style.short(label)
-    places.append(f'{name}\n{rule}, {len(emerged)}/{len(one)} seeds')
+    places.append(f'{name}\n{rule}, {len(emerged)}/{len(step)} seeds')
   axis.set_yticks(range(rows), places)
   axis.set_ylim(rows - 0.5, -0.5)
   axis.set(xscale='log', xlabel='step of emergence')
@@ -113,9 +116,9 @@ def emergence_strip(found: Study, runs: Runs):
   return figure
 
 
-def emergence_map(found: Study, runs: Runs):
+def emergence_map(results: Study, runs: Runs):
   """Median steps of emergence: task × level down, runs across."""
-  frame = found.tables['emergence']
+  frame = results.tables['emergence']
   frame = frame[frame.rule == emergence.RULE_OF_EVENTS]
   labels = list(dict.fromkeys(frame.task + ' ' + frame.level))
   names = list(runs)
@@ -165,10 +168,10 @@ def emergence_map(found: Study, runs: Runs):
   return figure
 
 
-def figure(found: Study, runs: Runs):
+def figure(results: Study, runs: Runs):
   """The one of these that shows most of these runs."""
   if max(run.data.chance.size for run in runs.values()) == 1:
-    return emergence_strip(found, runs)
+    return emergence_strip(results, runs)
   if len(runs) == 1:
-    return emergence_of_seeds(found, runs)
-  return emergence_map(found, runs)
+    return emergence_of_seeds(results, runs)
+  return emergence_map(results, runs)

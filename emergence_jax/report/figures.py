@@ -30,8 +30,8 @@ def _accuracy(axis, data: xr.Dataset, task: int) -> None:
     curves(axis, data.accuracy.isel(task=task, level=0), BLUE, 'held-out pairs')
   else:
     for i, level in enumerate(data.level.values):
-      one = data.accuracy.isel(task=task, level=i)
-      curves(axis, one, _LEVEL_COLOURS[i % 3], f'level {level}')
+      accuracy = data.accuracy.isel(task=task, level=i)
+      curves(axis, accuracy, _LEVEL_COLOURS[i % 3], f'level {level}')
   chance = float(data.chance.isel(task=task).max())
   axis.axhline(chance, color='grey', lw=0.8, ls=':', label='chance (highest)')
   axis.set(ylim=(-0.03, 1.03))
@@ -43,8 +43,8 @@ def _rankme(axis, data: xr.Dataset, task: int) -> None:
   if len(layers) == 1:
     colours = [PURPLE]
   for i, layer in enumerate(layers):
-    one = data.rankme.isel(task=task, layer=i)
-    curves(axis, one, colours[i], f'layer {layer}')
+    rank = data.rankme.isel(task=task, layer=i)
+    curves(axis, rank, colours[i], f'layer {layer}')
 
 
 def accuracy_and_rankme(data: xr.Dataset, path: pathlib.Path) -> None:

@@ -14,11 +14,11 @@ def figure(runs: Runs):
   tasks = list(dict.fromkeys(t for run in runs.values() for t in run.tasks))
   colours = style.task_colours(len(tasks))
   for j, run in enumerate(runs.values()):
-    found = tables.floors_of(run.data)
+    floor_SxK = tables.floors_of(run.data)
     for i, (task, colour) in enumerate(zip(tasks, colours)):
       if task in run.tasks:
         x = j + (i - len(tasks) / 2) * 0.06
-        _floor(axis, run, task, found[:, run.tasks.index(task)], x, colour)
+        _floor(axis, run, task, floor_SxK[:, run.tasks.index(task)], x, colour)
   for task, colour in zip(tasks, colours):
     axis.plot([], [], 'o', color=colour, ms=4, label=style.short(task, 20))
   if any(_paper_floors(run) for run in runs.values()):

@@ -26,16 +26,16 @@ def _draw(axis, data: xr.Dataset, panel: Series) -> None:
   groups = {'all tasks': series_}
   if by_task:
     groups = {str(t): series_.sel(task=t) for t in series_.task.values}
-  for colour, (name, one) in zip(
+  for colour, (name, item) in zip(
     style.task_colours(len(groups)), groups.items()
   ):
     if not by_task:
       colour = 'black' if data.sizes.get('task', 1) > 1 else style.BLUE
-    style.curves(axis, one, colour, name, seeds=len(groups) == 1)
+    style.curves(axis, item, colour, name, seeds=len(groups) == 1)
     if len(groups) == 1:
       raw = every.sel(task=name) if by_task else every
-      _flagged(axis, raw.where(np.isnan(one)), colour)
-      _band(axis, data, panel, one, colour)
+      _flagged(axis, raw.where(np.isnan(item)), colour)
+      _band(axis, data, panel, item, colour)
   axis.set_ylabel(style.label(panel.field, data.sizes, wrapped=True))
   style.value_axis(
     axis, panel.field.scale, float(np.nanmax(np.abs(every.values)))
@@ -50,16 +50,16 @@ def _flagged(axis, flagged: xr.DataArray, colour) -> None:
   )
 
 
-def _band(axis, data: xr.Dataset, panel: Series, one, colour) -> None:
+def _band(axis, data: xr.Dataset, panel: Series, item, colour) -> None:
   """The standard error about the median."""
   if panel.field.error not in data:
     return
-  error = data[panel.field.error].sel(step=one.step.values)
+  error = data[panel.field.error].sel(step=item.step.values)
   if 'task' in error.dims:
     error = error.isel(task=0)
-  middle, half = one.median('seed'), error.median('seed')
+  middle, half = item.median('seed'), error.median('seed')
   axis.fill_between(
-    one.step, middle - half, middle + half, color=colour, alpha=0.25, lw=0,
+    item.step, middle - half, middle + half, color=colour, alpha=0.25, lw=0,
     label='± standard error',
   )  # fmt: skip
 
@@ -72,9 +72,9 @@ def _emergence(axis, step: float | None) -> None:
 def panels_of(data: xr.Dataset) -> list[Series]:
   """The series that a run has anything of."""
   return [
-    one
-    for one in series.of(data).values()
-    if _measured(one.take(data)).sizes['step']
+    item
+    for item in series.of(data).values()
+    if _measured(item.take(data)).sizes['step']
   ]
 
 
@@ -126,8 +126,8 @@ def beside_benchmarks(run: Run):
   """Published accuracies of the same model, and its measures, over steps."""
   curves = published.curves_of(run)
   measures = {
-    label: published.over_sets(run.data, one)
-    for label, one in series.tested(run.data).items()
+    label: published.over_sets(run.data, item)
+    for label, item in series.tested(run.data).items()
   }
   measures = {n: x for n, x in measures.items() if x is not None}
   figure, axes = style.subplots(
@@ -145,11 +145,11 @@ def beside_benchmarks(run: Run):
   top.set_ylabel('published accuracy')
   figure.legend(loc='outside right upper', fontsize=8)
   for axis, (name, values) in zip(others, measures.items()):
-    one = series.of(run.data)[name]
+    item = series.of(run.data)[name]
     known = np.isfinite(values.values)
     axis.plot(values.step.values[known], values.values[known], color=style.BLUE)
-    words = style.label(one.field, run.data.sizes, wrapped=True)
-    axis.set_ylabel(f'log of\n{words}' if one.log else words)
+    words = style.label(item.field, run.data.sizes, wrapped=True)
+    axis.set_ylabel(f'log of\n{words}' if item.log else words)
   for axis in axes[:, 0]:
     style.step_axis(axis, run.data)
   axes[-1, 0].set_xlabel('training step')

@@ -45,7 +45,7 @@ def _library() -> list[Markup]:
   scripts = Resources(
     mode='inline', components=['bokeh', 'bokeh-api'], log_level='warn'
   ).js_raw
-  return [Markup(one) for one in scripts]
+  return [Markup(script) for script in scripts]
 
 
 def _figures(figures: Mapping[str, pathlib.Path]) -> list[dict]:
@@ -68,30 +68,32 @@ def _told(timing: pd.DataFrame) -> str:
   if not len(timing):
     return ''
   return ', '.join(
-    f'{window} {(one.verdict == "tells").sum()} of {len(one)}'
-    for window, one in timing.groupby('window', sort=False)
+    f'{window} {(rows.verdict == "tells").sum()} of {len(rows)}'
+    for window, rows in timing.groupby('window', sort=False)
   )
 
 
 def build(
-  found: Study,
+  results: Study,
   runs: Runs,
   figures: Mapping[str, pathlib.Path],
 ) -> str:
   """The page as one string of HTML.
 
   Args:
-    found: the study.
+    results: the study.
     runs: label → run, from `analysis.runs.load`.
     figures: title → PNG file, from `panels.draw`.
   """
-  tables = found.tables
+  tables = results.tables
   prediction, claims = tables['prediction'], tables['claims']
   if len(prediction):
     prediction = prediction[prediction['count'] > 0]
   pictures = _figures(figures)
   problems = run_tables.problems(runs)
-  shown = {one['group'].lower() for one in pictures} & set(_WITH_FIGURES)
+  shown = {picture['group'].lower() for picture in pictures} & set(
+    _WITH_FIGURES
+  )
   shown |= {'anatomy', 'what'}
   shown |= {'claims'} if len(claims) else set()
   shown |= {'problems'} if len(problems) else set()
@@ -101,27 +103,27 @@ def build(
   environment.filters['table'] = _table
   template = environment.from_string(_read('page.html'))
   return template.render(
-    answers=text.answers(found),
+    answers=text.answers(results),
     leads={
-      run: one['id']
-      for one in pictures for run in runs if one['title'] == f'Leads: {run}'
+      run: picture['id'] for picture in pictures for run in runs
+      if picture['title'] == f'Leads: {run}'
     },
     sections=[(id_, name) for id_, name in _SECTIONS.items() if id_ in shown],
     shown=shown,
     figures=pictures,
     rule=emergence.WORDS[emergence.RULE_OF_EVENTS],
     tables=tables,
-    precedence=text.precedence_summary(found),
-    cadences=text.cadences_summary(found),
-    precursors=text.precursors_summary(found),
-    emergence=text.emergence_summary(found),
+    precedence=text.precedence_summary(results),
+    cadences=text.cadences_summary(results),
+    precursors=text.precursors_summary(results),
+    emergence=text.emergence_summary(results),
     timing=_told(tables['timing']),
     prediction=prediction,
     claims=claims.drop(columns='how') if len(claims) else claims,
     decided=len(claims) and (claims.verdict != 'not measured').any(),
     what_was_run=run_tables.what_was_run(runs),
     configs=[(n, json.dumps(run.config, indent=1)) for n, run in runs.items()],
-    notes=found.notes,
+    notes=results.notes,
     problems=problems,
     problem_kinds=run_tables.problem_kinds(problems),
     data=payload.packed(runs),

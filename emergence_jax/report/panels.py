@@ -82,18 +82,18 @@ def _strip(axis, events: Events, row: int, rng) -> None:
     axis.plot([mean.value] * 2, [row - 0.4, row + 0.4], 'k', lw=2)
 
 
-def _why_none(one: Events | int) -> str:
+def _why_none(item: Events | int) -> str:
   """Why a measure has no lead that counts; empty if it has."""
-  if isinstance(one, int):
-    return f'{one} checkpoints; it takes {precedence.LEAST}'
-  if not one.emerged_SKL.any():
+  if isinstance(item, int):
+    return f'{item} checkpoints; it takes {precedence.LEAST}'
+  if not item.emerged_SKL.any():
     return 'no event emerged'
-  return '' if one.known_SKL.any() else 'no change that stands out'
+  return '' if item.known_SKL.any() else 'no change that stands out'
 
 
-def _words(found: Study, run: str, measure: str) -> str:
+def _words(results: Study, run: str, measure: str) -> str:
   """Counts, p-values and verdict of one measure, beside its dots."""
-  table = found.tables['precedence']
+  table = results.tables['precedence']
   table = table[
     (table.run == run) & (table.measure == measure) & (table.tasks == 'all')
   ]
@@ -111,24 +111,24 @@ def _words(found: Study, run: str, measure: str) -> str:
   )
 
 
-def leads(found: Study, run: str):
+def leads(results: Study, run: str):
   """Lead of every event and measure, with the tests beside them."""
-  measures = found.changes[run]
+  measures = results.changes[run]
   figure, (axis, right) = style.subplots(
     1, 2, figsize=(12.5, 1.9 + 0.5 * len(measures)), sharey=True,
     layout='constrained', width_ratios=(6, 5),
   )  # fmt: skip
   rng = np.random.default_rng(0)
   look = dict(family='monospace', fontsize=8, va='center')
-  for i, (name, one) in enumerate(measures.items()):
-    if why := _why_none(one):
+  for i, (name, events) in enumerate(measures.items()):
+    if why := _why_none(events):
       axis.annotate(
         why, (0.02, i), xycoords=('axes fraction', 'data'), va='center',
         fontsize=8, color='#777777',
       )  # fmt: skip
-    if not isinstance(one, int):
-      _strip(axis, one, i, rng)
-      right.text(0, i, _words(found, run, name), **look)
+    if not isinstance(events, int):
+      _strip(axis, events, i, rng)
+      right.text(0, i, _words(results, run, name), **look)
   axis.set_ylim(len(measures) - 0.4, -0.8)
   axis.set_yticks(range(len(measures)), list(measures))
   axis.axvline(0, color='grey', lw=1, ls=':')
@@ -161,10 +161,10 @@ def leads(found: Study, run: str):
   return figure
 
 
-def _floors_and_steps(axis, found: Study, run: str, data: xr.Dataset) -> None:
+def _floors_and_steps(axis, results: Study, run: str, data: xr.Dataset) -> None:
   """A dot for each seed × task × level; hollow where it never emerges."""
   floor = tables.floors_of(data)
-  table = found.tables['emergence_by_seed']
+  table = results.tables['emergence_by_seed']
   table = table[(table.run == run) & (table.rule == emergence.RULE_OF_CLAIMS)]
   tasks = [str(t) for t in data.task.values]
   seeds = list(data.seed.values)
@@ -190,8 +190,8 @@ def _floors_and_steps(axis, found: Study, run: str, data: xr.Dataset) -> None:
   )  # fmt: skip
 
 
-def _concordance(axis, found: Study, run: str) -> None:
-  bars = found.tables['prediction']
+def _concordance(axis, results: Study, run: str) -> None:
+  bars = results.tables['prediction']
   bars = bars[(bars.run == run) & bars.quantity.str.startswith('concordance')]
   bars = bars[np.isfinite(bars.value)]
   names = [q.removeprefix('concordance ') for q in bars.quantity]
@@ -212,23 +212,23 @@ def _concordance(axis, found: Study, run: str) -> None:
     )  # fmt: skip
 
 
-def prediction(found: Study, run: str, data: xr.Dataset):
+def prediction(results: Study, run: str, data: xr.Dataset):
   """Floor against emergence, and concordance of pairs."""
   figure, (left, right) = style.subplots(
     1, 2, figsize=(10, 4), layout='constrained', width_ratios=(3, 2)
   )
-  _floors_and_steps(left, found, run, data)
-  _concordance(right, found, run)
+  _floors_and_steps(left, results, run, data)
+  _concordance(right, results, run)
   handles = left.get_legend_handles_labels()
   figure.legend(*handles, loc='outside lower center', ncols=5, fontsize=8)
   figure.suptitle(f'{run}: does the floor tell when a task emerges?')
   return figure
 
 
-def makers(found: Study, runs: Runs):
+def makers(results: Study, runs: Runs):
   """Title → function that makes the figure."""
   every = {name: run.data for name, run in runs.items()}
-  made = {'Emergence': lambda: capabilities.figure(found, runs)}
+  made = {'Emergence': lambda: capabilities.figure(results, runs)}
   ranked = {n: data for n, data in every.items() if 'rankme' in data}
   if len(ranked) > 1:
     made['Floors across sizes'] = lambda: floors.figure(
@@ -238,17 +238,19 @@ def makers(found: Study, runs: Runs):
     if data.sizes['layer'] > 1:
       made[f'Depth: {run}'] = lambda r=run, d=data: depth_map(r, d)
     if data.sizes['task'] > 1:
-      made[f'Prediction: {run}'] = lambda r=run, d=data: prediction(found, r, d)
+      made[f'Prediction: {run}'] = lambda r=run, d=data: prediction(
+        results, r, d
+      )
   for run in runs.values():
     if published.curves_of(run):
       made[f'Leads: {run.label} and benchmarks'] = lambda r=run: (
         geometry.beside_benchmarks(r)
       )
-  for run in dict.fromkeys(found.tables['timing'].run):
-    made[f'Timing: {run}'] = lambda r=run: timing.figure(found, r, runs[r])
-  for run, measures in found.changes.items():
+  for run in dict.fromkeys(results.tables['timing'].run):
+    made[f'Timing: {run}'] = lambda r=run: timing.figure(results, r, runs[r])
+  for run, measures in results.changes.items():
     if measures:
-      made[f'Leads: {run}'] = lambda r=run: leads(found, r)
+      made[f'Leads: {run}'] = lambda r=run: leads(results, r)
   for run, data in every.items():
     for task in runs[run].tasks:
       made[f'Anatomy: {run}: {task}'] = lambda r=run, d=data, t=task: (
@@ -276,14 +278,14 @@ def file_names(titles: Iterable[str]) -> dict[str, str]:
 def draw(
   makers: Mapping[str, Callable],
   folder: pathlib.Path,
-  say: Callable[[str], None] = lambda title: None,
+  log: Callable[[str], None] = lambda title: None,
 ) -> dict[str, pathlib.Path]:
   """Writes figures as PNG and SVG.
 
   Args:
     makers: title → function that makes the figure.
     folder: made if it is not there.
-    say: told which comes next.
+    log: told which comes next.
 
   Returns:
     Title → PNG.
@@ -291,7 +293,7 @@ def draw(
   names, paths = file_names(makers), {}
   with matplotlib.rc_context(style.RC):
     for title, make in makers.items():
-      say(title)
+      log(title)
       figure = make()
       style.finish(figure)
       # The layout is solved once for both files.

@@ -26,7 +26,7 @@ def _curve(line: anatomy.Curve, colour) -> dict:
     'mid': _numbers(line.mid),
     'low': _numbers(line.low),
     'high': _numbers(line.high),
-    'seeds': [_numbers(one) for one in line.seeds_SxC],
+    'seeds': [_numbers(value_C) for value_C in line.seeds_SxC],
     'flagged': [[int(i), int(s), float(f'{v:.4g}')] for i, s, v in flagged],
   }
 
@@ -59,14 +59,14 @@ def _task(data: xr.Dataset, task: str, scales: dict[str, str]) -> dict:
 
 def of(runs: Runs) -> dict:
   """Run → its seeds, and task → what is drawn of it."""
-  found = {}
+  payload = {}
   for name, run in runs.items():
     scales = anatomy.scales(run.data)
-    found[name] = {
+    payload[name] = {
       'seeds': [int(s) for s in run.data.seed.values],
       'tasks': {task: _task(run.data, task, scales) for task in run.tasks},
     }
-  return found
+  return payload
 
 
 def packed(runs: Runs) -> str:

@@ -75,13 +75,13 @@ def problems(runs: Runs) -> pd.DataFrame:
     for name in (n for n in names if n.endswith('_status')):
       status = data[name].transpose('seed', 'step', ...).values
       status = status.reshape(*status.shape[:2], -1)
-      for s, one in enumerate(status):
-        for value in np.unique(one[one > 0]):
-          here = one == value
+      for s, status_C in enumerate(status):
+        for value in np.unique(status_C[status_C > 0]):
+          here = status_C == value
           rows.append({
             'run': run, 'seed': int(data.seed.values[s]),
             'what': f'{name}: {Status(int(value)).words}',
-            'rows': int(here.sum()), 'of': int((one >= 0).sum()),
+            'rows': int(here.sum()), 'of': int((status_C >= 0).sum()),
             'first step': int(data.step.values[here.any(1).argmax()]),
           })  # fmt: skip
   return pd.DataFrame(rows)
@@ -95,11 +95,12 @@ def problem_kinds(frame: pd.DataFrame) -> pd.DataFrame:
   """
   rows = [
     {
-      'run': run, 'what': what, 'seeds': len(one),
-      'rows that are not ok': int(one['rows'].sum()),
-      'of': int(one['of'].sum()), 'first step': int(one['first step'].min()),
+      'run': run, 'what': what, 'seeds': len(group),
+      'rows that are not ok': int(group['rows'].sum()),
+      'of': int(group['of'].sum()),
+      'first step': int(group['first step'].min()),
     }
-    for (run, what), one in (
+    for (run, what), group in (
       frame.groupby(['run', 'what'], sort=False) if len(frame) else ()
     )
   ]  # fmt: skip

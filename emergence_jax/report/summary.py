@@ -56,11 +56,11 @@ def emergence_table(data: xr.Dataset) -> rich_table.Table:
     table.add_column(head, justify='right' if i else 'left', no_wrap=True)
   for k, task in enumerate(data.task.values):
     for j, level in enumerate(data.level.values):
-      one = {'task': k, 'level': j}
+      place = {'task': k, 'level': j}
       name = f'{task} · {level}'
       if 'train_accuracy' in data:
         steps = emergence.emergence_step(
-          data.train_accuracy.isel(one), np.nextafter(1.0, 0.0)
+          data.train_accuracy.isel(place), np.nextafter(1.0, 0.0)
         )
         table.add_row(*_row(f'{name} (training)', '= 1', steps.values))
       for rule in _RULES:
@@ -68,7 +68,7 @@ def emergence_table(data: xr.Dataset) -> rich_table.Table:
         words = emergence.WORDS[rule]
         table.add_row(*_row(name, words, steps.values.ravel()))
       if 'train_accuracy' in data:
-        steps = emergence.emergence_step(data.accuracy.isel(one), 0.95)
+        steps = emergence.emergence_step(data.accuracy.isel(place), 0.95)
         table.add_row(*_row(name, 'above 0.95', steps.values))
   return table
 

@@ -54,9 +54,9 @@ def _table(title: str, frame: pd.DataFrame, caption: str = ''):
   return out
 
 
-def _tests(found: Study, **where) -> pd.DataFrame:
+def _tests(results: Study, **where) -> pd.DataFrame:
   """Rows of the tests of what moves first."""
-  tests = found.tables['precedence']
+  tests = results.tables['precedence']
   for column, value in where.items():
     tests = tests[tests[column] == value] if len(tests) else tests
   return tests
@@ -124,46 +124,46 @@ class Answer(NamedTuple):
   more: tuple[Clause, ...] = ()
 
 
-def answers(found: Study) -> list[Answer]:
+def answers(results: Study) -> list[Answer]:
   """Did representation geometry move first? An answer for each run."""
-  leads = found.tables['leads']
+  leads = results.tables['leads']
   runs = leads.run.unique() if len(leads) else ()
   if not len(runs):
-    why = ' '.join(align.too_few(found.changes))
+    why = ' '.join(align.too_few(results.changes))
     why = why or 'nothing but behaviour was measured.'
     return [Answer('', f'Whether geometry moved first cannot be said: {why}')]
-  said = [_answer_of(found, run) for run in runs]
+  said = [_answer_of(results, run) for run in runs]
   if len(said) == 1:
     return said
   return [a._replace(rank=f'{a.run}: {a.rank}') for a in said]
 
 
-def answer(found: Study) -> str:
+def answer(results: Study) -> str:
   """The same in one line, as a terminal shows it."""
   return ' '.join(
-    ' '.join([one.rank, *(clause.words for clause in one.more)])
-    for one in answers(found)
+    ' '.join([sentence.rank, *(clause.words for clause in sentence.more)])
+    for sentence in answers(results)
   )
 
 
-def _answer_of(found: Study, run: str) -> Answer:
-  leads = found.tables['leads']
+def _answer_of(results: Study, run: str) -> Answer:
+  leads = results.tables['leads']
   leads = leads[(leads.run == run)]
-  one = leads[leads.measure == leads.measure.iloc[0]]
-  if not one.emerged.any():
+  lead = leads[leads.measure == leads.measure.iloc[0]]
+  if not lead.emerged.any():
     return Answer(run, (
       'Whether geometry moved first cannot be said: no capability emerged in '
-      f'{len(one)} events.'
+      f'{len(lead)} events.'
     ))  # fmt: skip
-  rows = _tests(found, run=run, tasks='all')
+  rows = _tests(results, run=run, tasks='all')
   rank = [sentence(row) for row in rows[rows.measure == 'RankMe'].itertuples()]
   if not rank:
-    few = found.changes.get(run, {}).get('RankMe')
+    few = results.changes.get(run, {}).get('RankMe')
     why = align.too_few({run: {'RankMe': few}}) or ['it was not measured.']
     rank = [f'Whether RankMe moved first cannot be said: {why[0]}']
   more = (
-    *_lengths(found, run), *_others(rows[rows.measure != 'RankMe']),
-    *_axes(found, run), *_cadences(found, run),
+    *_lengths(results, run), *_others(rows[rows.measure != 'RankMe']),
+    *_axes(results, run), *_cadences(results, run),
   )  # fmt: skip
   return Answer(run, ' '.join(rank), more)
 
@@ -177,11 +177,11 @@ def _others(rows: pd.DataFrame) -> list[Clause]:
     for row in rows[rows.verdict == 'precedes'].itertuples()
   )
   if len(rows) == 1:
-    one = rows.iloc[0]
-    ending = f'precedes, by {one.lead:,.0f} steps' if ahead else (
+    first = rows.iloc[0]
+    ending = f'precedes, by {first.lead:,.0f} steps' if ahead else (
       'is not shown to precede'
     )  # fmt: skip
-    words = f'One other measure, {one.measure}, was compared; it {ending}.'
+    words = f'One other measure, {first.measure}, was compared; it {ending}.'
   elif ahead:
     words = f'Of {len(rows)} other measures these precede: {ahead}.'
   else:
@@ -189,9 +189,9 @@ def _others(rows: pd.DataFrame) -> list[Clause]:
   return [Clause(words, 'leads')]
 
 
-def _lengths(found: Study, run: str) -> list[Clause]:
+def _lengths(results: Study, run: str) -> list[Clause]:
   """That what is first depends on how long one looks, where it does."""
-  row = lengths.disagreement(found.tables['lengths'], run, 'RankMe')
+  row = lengths.disagreement(results.tables['lengths'], run, 'RankMe')
   if row is None:
     return []
   then = _share(row.first_then, row.low, row.high)
@@ -217,9 +217,9 @@ def _with_ends(name: str) -> list[str]:
   return [name, f'{name}_low', f'{name}_high']
 
 
-def _axes(found: Study, run: str) -> list[Clause]:
+def _axes(results: Study, run: str) -> list[Clause]:
   """The paper's own rates of RankMe where its two axes disagree."""
-  rates = found.tables['precursors']
+  rates = results.tables['precursors']
   if not len(rates):
     return []
   rates = rates[
@@ -237,9 +237,9 @@ def _axes(found: Study, run: str) -> list[Clause]:
   return [Clause(words, 'precursors')]
 
 
-def _cadences(found: Study, run: str) -> list[Clause]:
+def _cadences(results: Study, run: str) -> list[Clause]:
   """The paper's own rate of RankMe where it depends on the schedule."""
-  rows = cadences.disagreement(found.tables['cadences'], run, 'RankMe')
+  rows = cadences.disagreement(results.tables['cadences'], run, 'RankMe')
   if rows is None:
     return []
   columns = _with_ends('over_checkpoints')
@@ -256,30 +256,30 @@ _COUNTS = ('events', 'first', 'together', 'after', 'unclear')
 _P_VALUES = ('p_order', 'p_seeds', 'p_tasks', 'p_precedes', 'p_holm')
 
 
-def precedence_summary(found: Study) -> pd.DataFrame:
+def precedence_summary(results: Study) -> pd.DataFrame:
   """The tests, without what is only for those who compute with them."""
-  tests = found.tables['precedence']
+  tests = results.tables['precedence']
   columns = ['run', 'measure', 'tasks', *_COUNTS, 'lead', 'lead_low',
              'lead_high', *_P_VALUES, 'verdict']  # fmt: skip
   return tests[columns] if len(tests) else tests
 
 
-def precursors_summary(found: Study) -> pd.DataFrame:
+def precursors_summary(results: Study) -> pd.DataFrame:
   """The paper's rates at a threshold of 0.3, both axes beside each other."""
-  rates = found.tables['precursors']
+  rates = results.tables['precursors']
   if not len(rates):
     return rates
   return rates[rates.threshold == peaks.THRESHOLD].drop(columns='threshold')
 
 
-def cadences_summary(found: Study, cell=_share) -> pd.DataFrame:
+def cadences_summary(results: Study, cell=_share) -> pd.DataFrame:
   """What is first by how often one looks, a cell for each share.
 
   Args:
-    found: the study.
+    results: the study.
     cell: (value, low, high) → text.
   """
-  table = found.tables['cadences']
+  table = results.tables['cadences']
   if not len(table):
     return table
 
@@ -299,9 +299,9 @@ def cadences_summary(found: Study, cell=_share) -> pd.DataFrame:
   })  # fmt: skip
 
 
-def emergence_summary(found: Study) -> pd.DataFrame:
+def emergence_summary(results: Study) -> pd.DataFrame:
   """Median steps with intervals, by the rule of events."""
-  frame = found.tables['emergence']
+  frame = results.tables['emergence']
   frame = frame[frame.rule == emergence.RULE_OF_EVENTS]
   frame = frame.rename(columns={'value': 'median step'})
   columns = ['run', 'task', 'level', 'emerged', 'seeds', 'median step', 'low',
@@ -309,23 +309,23 @@ def emergence_summary(found: Study) -> pd.DataFrame:
   return frame[columns]
 
 
-def study(found: Study, width: int = 170) -> str:
+def study(results: Study, width: int = 170) -> str:
   """The tables that people look at first, as plain text of a width."""
   out = io.StringIO()
   console = rich_console.Console(file=out, width=width)
-  console.print(answer(found), highlight=False, markup=False)
-  for note in found.notes:
+  console.print(answer(results), highlight=False, markup=False)
+  for note in results.notes:
     console.print(f'note: {note}', highlight=False, markup=False)
   console.print(
     _table(
       f'Emergence: first step {emergence.WORDS[emergence.RULE_OF_EVENTS]}, for '
       f'{emergence.PERSISTENCE} checkpoints',
-      emergence_summary(found),
+      emergence_summary(results),
       'median and interval over seeds, with the level that so many seeds allow;'
       ' never: not within the run',
     )  # fmt: skip
   )
-  tests = precedence_summary(found)
+  tests = precedence_summary(results)
   if len(tests):
     tests = tests[tests.tasks == 'all'].drop(columns='tasks')
   console.print(
@@ -337,7 +337,7 @@ def study(found: Study, width: int = 170) -> str:
       'seed, task; p holm: order and a tie, corrected for all measures',
     )
   )
-  rates = precursors_summary(found)
+  rates = precursors_summary(results)
   if len(rates):
     console.print(
       _table(
@@ -348,7 +348,7 @@ def study(found: Study, width: int = 170) -> str:
         'unrelated series that move early have high ones too',
       )
     )
-  table = found.tables['claims']
+  table = results.tables['claims']
   if not len(table):
     console.print('No run is set beside a study (config.reference.name).')
     return out.getvalue()
@@ -361,11 +361,11 @@ def study(found: Study, width: int = 170) -> str:
   return out.getvalue()
 
 
-def write_tables(found: Study, folder: pathlib.Path) -> list[pathlib.Path]:
+def write_tables(results: Study, folder: pathlib.Path) -> list[pathlib.Path]:
   """Writes every table as CSV; returns the files."""
   folder.mkdir(parents=True, exist_ok=True)
   paths = []
-  for name, frame in found.tables.items():
+  for name, frame in results.tables.items():
     paths.append(folder / f'{name}.csv')
     with files.replacing(paths[-1]) as partial:
       frame.to_csv(partial, index=False, errors='replace')

@@ -43,9 +43,9 @@ def _panel(axis, told: timing.Told, row, colours) -> None:
   axis.grid(alpha=0.3)
 
 
-def figure(found: Study, label: str, run: Run):
+def figure(results: Study, label: str, run: Run):
   """The features with the least p in each window, against emergence."""
-  table = found.tables['timing']
+  table = results.tables['timing']
   table = table[table.run == label]
   windows = [w for w in timing.WINDOWS if (table.window == w).any()]
   fig, axes = style.subplots(

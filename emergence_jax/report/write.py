@@ -21,7 +21,7 @@ class Report(NamedTuple):
 def analyse(runs, **options):
   """`study.study` with its options, its progress shown."""
   with progress.Stages('analysing', study.stages(runs)) as stages:
-    return study.study(runs, **options, say=stages)
+    return study.study(runs, **options, log=stages)
 
 
 def report(
@@ -41,12 +41,12 @@ def report(
   """
   folder = files.check_writable(folder, 'give another folder')
   runs = runs_lib.load(workdirs)
-  found = analyse(runs, **options)
-  makers = panels.makers(found, runs)
+  results = analyse(runs, **options)
+  makers = panels.makers(results, runs)
   with progress.Stages('drawing', len(makers)) as stages:
     figures = panels.draw(makers, folder / 'figures', stages)
-  text.write_tables(found, folder / 'tables')
+  text.write_tables(results, folder / 'tables')
   path = folder / 'report.html'
   # Last: where the page is, what it shows is too.
-  files.write_text(path, page.build(found, runs, figures))
-  return Report(path, text.answer(found))
+  files.write_text(path, page.build(results, runs, figures))
+  return Report(path, text.answer(results))

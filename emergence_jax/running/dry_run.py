@@ -81,11 +81,11 @@ class _Rate(NamedTuple):
   """How fast matrix products are here, in operations a second.
 
   Attributes:
-    one: on one device alone.
+    single: on one device alone.
     every: of all used devices together.
   """
 
-  one: float
+  single: float
   every: float
 
 
@@ -147,11 +147,11 @@ def _counted(config: schema.Config, build: Callable) -> float:
   if layers <= 2:
     fn, arguments = build(config)
     return flops.count(fn, *arguments)
-  one, two = (
+  of_one, of_two = (
     flops.count(fn, *arguments)
     for fn, arguments in (build(_with_layers(config, n)) for n in (1, 2))
   )
-  return one + (layers - 1) * (two - one)
+  return of_one + (layers - 1) * (of_two - of_one)
 
 
 def _params(config: schema.Config):
@@ -242,13 +242,13 @@ def _costs(config: schema.Config, member, devices) -> Iterator[str]:
   began = time.monotonic()
   rate = _rate(list(devices))
   # Seeds share the devices, which together are faster than one.
-  shared = config.seeds.count * rate.one / rate.every
+  shared = config.seeds.count * rate.single / rate.every
   yield f'  {"":<12}{"memory":>10}{"seconds":>10}{"times":>10}{"in all":>17}'
   total, largest = 0.0, 0
   works = [_training(config, member), *_measures(config)]
   works.sort(key=lambda work: work.flops)
   for work in works:
-    each, peak = work.flops / (_REACHED * rate.one), None
+    each, peak = work.flops / (_REACHED * rate.single), None
     how = 'by its operations'
     in_time = time.monotonic() - began < _BUDGET
     if each < _LONGEST_CALL and in_time:

@@ -77,7 +77,7 @@ def extend(
   workdir: pathlib.Path,
   old: schema.Config,
   layout: Mapping[str, Any],
-  say: Callable[[str], None],
+  log: Callable[[str], None],
 ) -> None:
   """Copies a whole timeseries into one of the layout of a longer run.
 
@@ -85,9 +85,9 @@ def extend(
     workdir: the run's directory, locked; its timeseries is whole.
     old: the configuration so far.
     layout: arguments of `store.build` for the longer run.
-    say: takes a line on what was done.
+    log: takes a line on what was done.
   """
-  data = timeseries.load(workdir, say).load()
+  data = timeseries.load(workdir, log).load()
   work = workdir / _WORK
   shutil.rmtree(work, ignore_errors=True)
   work.mkdir()
@@ -117,7 +117,7 @@ def extend(
   os.rename(workdir / _LONGER, workdir / store_layout.NAME)
   recover(workdir)
   last = layout['steps'][-1]
-  say(f'{workdir} goes on from step {old.train.steps:,} to {last:,}.')
+  log(f'{workdir} goes on from step {old.train.steps:,} to {last:,}.')
 
 
 def _declare(work, data: xr.Dataset, measure: str, arrays: list[str]) -> None:

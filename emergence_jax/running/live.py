@@ -26,18 +26,18 @@ def scalars(
     fields: what each variable is.
     coords: names of the places along their dimensions.
   """
-  found = {}
+  numbers = {}
   for name, field in fields.items():
     if not field.label or name not in values:
       continue
     at = tuple(field.pick.get(dim, slice(None)) for dim in field.dims)
     series = values[name][(slice(None), *at)]
     if series.ndim == 1:
-      found[name] = series
+      numbers[name] = series
     else:  # what has no index is the task
       for place, task in enumerate(coords['task']):
-        found[f'{name}/{task}'] = series[:, place]
-  return found
+        numbers[f'{name}/{task}'] = series[:, place]
+  return numbers
 
 
 class Nothing:
@@ -120,9 +120,9 @@ class WandB(Nothing):
 
   def row(self, step, values):
     """Sends every scalar of a row that is a number."""
-    found = scalars(values, self._fields, self._coords)
+    numbers = scalars(values, self._fields, self._coords)
     for place, run in enumerate(self._runs):
-      own = {tag: float(value_S[place]) for tag, value_S in found.items()}
+      own = {tag: float(value_S[place]) for tag, value_S in numbers.items()}
       finite = {t: v for t, v in own.items() if np.isfinite(v)}
       run.log(finite, step=step)
 

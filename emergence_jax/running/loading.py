@@ -52,9 +52,11 @@ def load_params(
     steps = saved.steps()
     wanted = steps[-1] if step is None and steps else step
     like = Programs(config).abstract_population
-    found = None if wanted is None else saved.restore(wanted, like, said.append)
-  if found is None:
+    population = (
+      None if wanted is None else saved.restore(wanted, like, said.append)
+    )
+  if population is None:
     why = said[0] if said else f'the saved steps are {steps}.'
     raise UserError(f'{workdir} gives no population of step {wanted}: {why}')
-  params = jax.tree.map(lambda x: x[seed - first], found.params)
+  params = jax.tree.map(lambda x: x[seed - first], population.params)
   return config.objective.model, params

@@ -61,7 +61,7 @@ def bring_in_line(
   workdir: pathlib.Path,
   config: schema.Config,
   saved: list[int],
-  say: Callable[[str], None],
+  log: Callable[[str], None],
 ) -> list[int]:
   """Mends the timeseries of a run; returns the steps of its rows.
 
@@ -70,12 +70,12 @@ def bring_in_line(
     config: its configuration.
     saved: steps of its saved populations; if the timeseries is gone, those can
       be measured again.
-    say: takes a line about each damaged file.
+    log: takes a line about each damaged file.
   """
   if (workdir / store_layout.NAME).is_dir():
-    return rows_lib.mend(workdir, say, **layout(config))
+    return rows_lib.mend(workdir, log, **layout(config))
   if saved:
-    say(
+    log(
       f'{workdir / store_layout.NAME} is gone; what can be measured again '
       'will be.'
     )
@@ -85,9 +85,9 @@ def bring_in_line(
   return timeseries.reached(workdir)
 
 
-def _start(workdir, config, programs, checkpoints, say):
+def _start(workdir, config, programs, checkpoints, log):
   """The population to go on from, its step, and a writer that is in line."""
-  restored = checkpoints.restore_latest(programs.abstract_population, say)
+  restored = checkpoints.restore_latest(programs.abstract_population, log)
   if restored is None:
     rows = processes.agreed(lambda: timeseries.reached(workdir))
     # A kill can leave the rows up to the second save, by which the first is on
@@ -107,16 +107,16 @@ def _start(workdir, config, programs, checkpoints, say):
   writer = processes.lead(lambda: rows_lib.Writer(workdir))
   dropped, lost = writer.drop_after(step)
   again = f'; {dropped} rows past it are computed again' if dropped else ''
-  say(f'going on from the checkpoint of step {step:,}{again}.')
+  log(f'going on from the checkpoint of step {step:,}{again}.')
   if lost:
-    say(
+    log(
       f'{", ".join(lost)} had been measured there later; call '
       'experiments.measure again once the run has come to its end.'
     )
   return restored, step, writer
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
   """Prints at once, also into a pipe or a batch job's log."""
   print(line, flush=True)
 
@@ -131,7 +131,7 @@ def make_again(
   workdir: pathlib.Path,
   checkpoints: checkpoints_lib.Checkpoints,
   lock: files.Lock,
-  say: Callable[[str], None],
+  log: Callable[[str], None],
   programs: programs_lib.Programs | None = None,
 ) -> bool:
   """Measures the damaged rows of a run whose populations are saved.
@@ -141,7 +141,7 @@ def make_again(
     workdir: the run's directory.
     checkpoints: its saved populations.
     lock: of the directory.
-    say: takes lines of text for the user.
+    log: takes lines of text for the user.
     programs: compiled measures; compiled here, if need be, if absent.
 
   Returns:
@@ -160,12 +160,12 @@ def make_again(
     def write(step: int, row: measuring.Row) -> None:
       lock.check()
       writer.write_row(step, row.values, row.status)
-      say(f'step {step:,} was damaged and is measured again.')
+      log(f'step {step:,} was damaged and is measured again.')
 
-    source = Saved(config, programs, checkpoints, writer.finite_until, say)
-    measuring.measure(source, {s: wanted[s] for s in again}, write, say)
+    source = Saved(config, programs, checkpoints, writer.finite_until, log)
+    measuring.measure(source, {s: wanted[s] for s in again}, write, log)
   if lost:
-    say(
+    log(
       f'the rows of these steps stay damaged, since no population is saved: '
       f'{lost}.'
     )
@@ -176,32 +176,32 @@ class _Watched(NamedTuple):
   """Attributes: a profile of some steps, and where scalars are sent."""
 
   profile: profiling.Profile
-  log: str
+  tracker: str
 
 
-def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
+def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
   """`run` with its checkpoints open and its signals handled."""
   saved = checkpoints.steps()
-  reached = processes.agreed(lambda: bring_in_line(workdir, config, saved, say))
+  reached = processes.agreed(lambda: bring_in_line(workdir, config, saved, log))
   # Its populations may be gone, for want of space.
   if reached[-1:] == [config.train.steps]:
-    again = make_again(config, workdir, checkpoints, lock, say)
+    again = make_again(config, workdir, checkpoints, lock, log)
     return Outcome.FINISHED if again else Outcome.ALREADY_FINISHED
   clock = processes.lead(lambda: rundir.Clock(workdir))
   programs = programs_lib.Programs(config)
   seconds = programs.compile()
-  say(
+  log(
     f'{config.seeds.count} seeds on {programs.layout}; compiled in '
     f'{progress_lib.duration(seconds)}.'
   )
-  population, step, writer = _start(workdir, config, programs, checkpoints, say)
+  population, step, writer = _start(workdir, config, programs, checkpoints, log)
   with progress_lib.Progress(
     config.train.steps,
     step,
     config.seeds.count,
     quiet=not processes.leads(),
   ) as progress:
-    make_again(config, workdir, checkpoints, lock, progress.say, programs)
+    make_again(config, workdir, checkpoints, lock, progress.log, programs)
     wanted = measuring.due(config.measures, programs.pairs, config.steps)
     forecast = progress_lib.Forecast(
       {step: [*names, SAVING] for step, names in wanted.items()}
@@ -212,7 +212,10 @@ def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
     )  # fmt: skip
 
     shown = live.open_log(
-      watched.log if processes.leads() else '', workdir, layout(config), step
+      watched.tracker if processes.leads() else '',
+      workdir,
+      layout(config),
+      step,
     )
 
     def write(step: int, row: measuring.Row) -> None:
@@ -223,9 +226,9 @@ def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
 
     work = {s: wanted[s] for s in source.left()}
     try:
-      measuring.measure(source, work, write, progress.say)
+      measuring.measure(source, work, write, progress.log)
       if spent := forecast.spent():
-        progress.say(spent)
+        progress.log(spent)
     finally:
       watched.profile.close()
       shown.close()
@@ -235,11 +238,11 @@ def _run(config, workdir, checkpoints, stop, lock, say, watched) -> Outcome:
   kept = 'and saved'
   if source.step not in checkpoints.steps():
     kept = f'and saved up to step {checkpoints.steps()[-1]:,}'
-  say(f'stopped by {source.stopped_by} {kept}; {_resume_hint(workdir)}')
+  log(f'stopped by {source.stopped_by} {kept}; {_resume_hint(workdir)}')
   return Outcome.STOPPED
 
 
-def _make_room(workdir, config, say) -> None:
+def _make_room(workdir, config, log) -> None:
   """Lengthens the timeseries of a run that is to go on to more steps.
 
   Raises:
@@ -248,20 +251,20 @@ def _make_room(workdir, config, say) -> None:
   extending.recover(workdir)
   if not (workdir / store_layout.NAME).is_dir():
     return
-  kept = rundir.read_config(workdir, say)
+  kept = rundir.read_config(workdir, log)
   if extending.is_longer(kept, config.raw):
     old = schema.from_mapping(kept)
     extending.check(old, config)
-    rows_lib.mend(workdir, say, **layout(old))
-    extending.extend(workdir, old, layout(config), say)
+    rows_lib.mend(workdir, log, **layout(old))
+    extending.extend(workdir, old, layout(config), log)
 
 
-def _ready(workdir, config, overwrite: bool, say) -> None:
+def _ready(workdir, config, overwrite: bool, log) -> None:
   """Readies a run's files, in its locked directory."""
   if overwrite:
     rundir.erase(workdir)
-  _make_room(workdir, config, say)
-  rundir.prepare(workdir, config, say)
+  _make_room(workdir, config, log)
+  rundir.prepare(workdir, config, log)
 
 
 def _explained(error: Exception, workdir, lock) -> UserError | None:
@@ -292,40 +295,40 @@ def _explained(error: Exception, workdir, lock) -> UserError | None:
 def run(
   config: schema.Config,
   workdir: pathlib.Path,
-  say: Callable[[str], None] = _say,
+  log: Callable[[str], None] = _print,
   *,
   overwrite: bool = False,
   profile: str = '',
-  log: str = '',
+  tracker: str = '',
 ) -> Outcome:
   """Runs a configuration in a directory, from where it stands to its end.
 
   Args:
     config: the checked configuration.
     workdir: the run's directory, new or of the same configuration.
-    say: takes lines of text for the user.
+    log: takes lines of text for the user.
     overwrite: whether a run that is there is erased first.
     profile: `START:STOP`, steps of which a trace is written to `profile/`.
-    log: where scalars are sent while the run goes on, of `live.KINDS`; nowhere
-      if empty.
+    tracker: where scalars are sent while the run goes on, of `live.KINDS`;
+      nowhere if empty.
 
   Raises:
     UserError: if the run cannot go on; what was computed is kept.
   """
   schema.check_devices(config)  # first, and before anything is written
-  live.check(log)
+  live.check(tracker)
   traced: profiling.Profile = profiling.NoProfile()
   if profile:
     traced = profiling.parse(profile, workdir, config.train.steps)
   flags = {'workdir': str(workdir), 'overwrite': overwrite, 'profile': profile}
   processes.check_same(
-    {'config': config.raw, **flags, 'log': log}, schema.differences
+    {'config': config.raw, **flags, 'log': tracker}, schema.differences
   )
-  say = processes.of_first(say)
+  log = processes.of_first(log)
   processes.agreed(lambda: rundir.make(workdir))
   stop = stopping.StopRequest()
   with processes.lead(lambda: files.Lock(workdir)) as lock:
-    processes.agreed(lambda: _ready(workdir, config, overwrite, say))
+    processes.agreed(lambda: _ready(workdir, config, overwrite, log))
     try:
       with (
         stop.installed(),
@@ -336,8 +339,8 @@ def run(
           run=schema.digest(config.raw),
         ) as checkpoints,
       ):
-        watched = _Watched(traced, log)
-        return _run(config, workdir, checkpoints, stop, lock, say, watched)
+        watched = _Watched(traced, tracker)
+        return _run(config, workdir, checkpoints, stop, lock, log, watched)
     except Exception as error:
       explained = _explained(error, workdir, lock)
       if explained is None or isinstance(error, UserError):

@@ -19,7 +19,7 @@ from emergence_jax.config import schema
 from emergence_jax.running import rundir
 from emergence_jax.store import files, layout, rows, timeseries
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 # Keys that may differ: they move no number beyond rounding, or are the seeds.
 _FREE = (
   *schema.LAYOUT_KEYS, *schema.FREE_KEYS, 'seeds.first', 'seeds.count'
@@ -34,11 +34,11 @@ class _Part(NamedTuple):
   data: xr.Dataset
 
 
-def _read(workdir: pathlib.Path, say: Say) -> _Part:
-  data = timeseries.load(workdir, say)
+def _read(workdir: pathlib.Path, log: Log) -> _Part:
+  data = timeseries.load(workdir, log)
   if not data.sizes['step']:
     raise UserError(f'{workdir} has no whole checkpoint yet.')
-  return _Part(workdir, rundir.read_config(workdir, say), data)
+  return _Part(workdir, rundir.read_config(workdir, log), data)
 
 
 def _check(parts: Sequence[_Part]) -> None:
@@ -73,23 +73,23 @@ def _coords(parts: Sequence[_Part], names: Sequence[str]) -> dict[str, list]:
   """
   first = parts[0]
   used = {d for n in names for d in first.data[n].dims} | {'task', 'level'}
-  found = {}
+  coords = {}
   for dim in sorted(map(str, used - {'seed', 'step', 'train_step'})):
-    found[dim] = first.data[dim].values.tolist()
+    coords[dim] = first.data[dim].values.tolist()
     for part in parts[1:]:
-      if part.data[dim].values.tolist() != found[dim]:
+      if part.data[dim].values.tolist() != coords[dim]:
         raise UserError(
           f'{first.workdir} and {part.workdir} have other values of {dim}.'
         )
-  return found
+  return coords
 
 
-def _shared(parts: Sequence[_Part], say: Say) -> list[str]:
+def _shared(parts: Sequence[_Part], log: Log) -> list[str]:
   """Variables that all have; the others are named."""
   every = [timeseries.in_rows(part.data) for part in parts]
   shared = [n for n in every[0] if all(n in names for names in every)]
   if left := sorted({n for names in every for n in names} - set(shared)):
-    say(f'left out, since not all of them have it: {", ".join(left)}.')
+    log(f'left out, since not all of them have it: {", ".join(left)}.')
   return shared
 
 
@@ -103,7 +103,7 @@ def _config(parts: Sequence[_Part], seeds: Sequence[int]) -> dict[str, Any]:
 
 
 def merge(
-  workdirs: Sequence[str | pathlib.Path], out: pathlib.Path, say: Say
+  workdirs: Sequence[str | pathlib.Path], out: pathlib.Path, log: Log
 ) -> list[int]:
   """Joins runs of disjoint seeds into a timeseries of their own.
 
@@ -112,7 +112,7 @@ def merge(
   Args:
     workdirs: run directories, at least two.
     out: a new folder for the joined one.
-    say: takes lines of text for the user.
+    log: takes lines of text for the user.
 
   Returns:
     The numbers of all seeds.
@@ -123,16 +123,16 @@ def merge(
   """
   if len(workdirs) < 2:
     raise UserError('give at least two --workdir.')
-  parts = [_read(pathlib.Path(w).expanduser(), say) for w in workdirs]
+  parts = [_read(pathlib.Path(w).expanduser(), log) for w in workdirs]
   parts.sort(key=lambda part: part.data.seed.values[0])
   _check(parts)
   if (out / layout.NAME).exists():
     raise UserError(f'{out} holds a timeseries; give a new folder by --out.')
-  names = _shared(parts, say)
+  names = _shared(parts, log)
   seeds = [s for part in parts for s in part.data.seed.values.tolist()]
   ends = [int(part.data.step.values[-1]) for part in parts]
   if len(set(ends)) > 1:
-    say(f'they have come to the steps {ends}; joined up to {min(ends):,}.')
+    log(f'they have come to the steps {ends}; joined up to {min(ends):,}.')
   raw = _config(parts, seeds)
   files.check_writable(out, 'give another folder by --out')
   with files.Lock(out):
@@ -185,6 +185,6 @@ def _fill(out, parts, names, end: int) -> None:
     if step > end:
       break
     at = [part.data.sel(step=step).transpose('seed', ...) for part in parts]
-    status = np.concatenate([one.status.values for one in at])
-    row = {n: np.concatenate([one[n].values for one in at]) for n in names}
+    status = np.concatenate([run.status.values for run in at])
+    row = {n: np.concatenate([run[n].values for run in at]) for n in names}
     writer.write_row(step, row, status.astype(np.int8))

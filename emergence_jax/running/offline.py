@@ -75,7 +75,7 @@ def _done(own: schema.Config, names, notes) -> dict[str, set[int]]:
   }
 
 
-def _work(config, names, pairs, saved, chosen, done, say) -> measuring.Work:
+def _work(config, names, pairs, saved, chosen, done, log) -> measuring.Work:
   """What is wanted of the chosen steps, not there yet, and possible."""
   steps = config.steps.tolist()
   before = dict(zip(steps[1:], steps))
@@ -93,7 +93,7 @@ def _work(config, names, pairs, saved, chosen, done, say) -> measuring.Work:
     if wanted:
       work[step] = wanted
   if alone:
-    say(
+    log(
       f'{", ".join(sorted(pairs))} needs the checkpoint before as well, which '
       f'is not saved for {len(alone)} of them.'
     )
@@ -101,7 +101,7 @@ def _work(config, names, pairs, saved, chosen, done, say) -> measuring.Work:
 
 
 def _add(
-  workdir, own, config, names, checkpoints, lock, chosen, say
+  workdir, own, config, names, checkpoints, lock, chosen, log
 ) -> Measured:
   """Measures what is left of the chosen steps, and adds it to their rows."""
   writer = processes.lead(lambda: rows_lib.Writer(workdir))
@@ -110,8 +110,8 @@ def _add(
   saved = [s for s in checkpoints.steps() if s in reached]
   chosen = [s for s in chosen if s in reached]
   done = _done(own, names, writer.notes())
-  work = _work(config, names, pairs, saved, chosen, done, say)
-  say(
+  work = _work(config, names, pairs, saved, chosen, done, log)
+  log(
     f'{len(saved)} saved checkpoints of {len(reached)} measured by the run; '
     f'{len(work)} to measure.'
   )
@@ -124,9 +124,9 @@ def _add(
       options = config.measures[name].options
       writer.add_to_row(step, values, name, options)
 
-  source = Saved(config, programs, checkpoints, writer.finite_until, say)
-  left = progress.Left(work, say)
-  failed = measuring.measure(source, work, write, say, left)
+  source = Saved(config, programs, checkpoints, writer.finite_until, log)
+  left = progress.Left(work, log)
+  failed = measuring.measure(source, work, write, log, left)
   left.say_spent()
   return Measured(len(work) - len(failed), failed)
 
@@ -168,7 +168,7 @@ def _make_room(workdir, own, config, names, overwrite: bool) -> None:
 def measure(
   workdir: pathlib.Path,
   names: Sequence[str],
-  say: Callable[[str], None],
+  log: Callable[[str], None],
   *,
   options: Mapping[str, Mapping[str, Any]] | None = None,
   overwrite: bool = False,
@@ -184,7 +184,7 @@ def measure(
   Args:
     workdir: run directory.
     names: of measures.
-    say: takes lines of text for the user.
+    log: takes lines of text for the user.
     options: measure → options that take the place of the configuration's.
     overwrite: whether what earlier calls have measured is measured again.
     wait: whether to wait for a run that is going on, instead of refusing.
@@ -199,20 +199,20 @@ def measure(
   """
   load_config(workdir, names, options)  # raises for what is wrong with them
   agreed = processes.agreed
-  say = processes.of_first(say)
+  log = processes.of_first(log)
 
-  def there():
+  def check_it_exists():
     timeseries.load(workdir, lambda line: None)  # raises if there is none
 
-  agreed(there)
+  agreed(check_it_exists)
   with processes.lead(
-    lambda: files.Lock(workdir, say if wait else None)
+    lambda: files.Lock(workdir, log if wait else None)
   ) as lock:
-    raw = agreed(lambda: rundir.read_config(workdir, say))
+    raw = agreed(lambda: rundir.read_config(workdir, log))
     own = schema.from_mapping(raw)
     here = schema.on_this_machine(raw)
     if here != raw:
-      say('this machine has other devices than the run had, and takes its own.')
+      log('this machine has other devices than the run had, and takes its own.')
     config = _with(here, names, options or {})
     kept = config.checkpoints
     with checkpoints_lib.Checkpoints(
@@ -223,7 +223,7 @@ def measure(
     ) as checkpoints:
       saved = checkpoints.steps()
       chosen = schedule.within(saved, steps)  # before anything is removed
-      agreed(lambda: loop.bring_in_line(workdir, own, saved, say))
-      loop.make_again(own, workdir, checkpoints, lock, say)
+      agreed(lambda: loop.bring_in_line(workdir, own, saved, log))
+      loop.make_again(own, workdir, checkpoints, lock, log)
       agreed(lambda: _make_room(workdir, own, config, names, overwrite))
-      return _add(workdir, own, config, names, checkpoints, lock, chosen, say)
+      return _add(workdir, own, config, names, checkpoints, lock, chosen, log)

@@ -152,7 +152,7 @@ class Programs:
   def _compile_measure(self, name: str, measure: Measure, inputs, at_once):
     """Compiles a measure for inputs of these shapes."""
 
-    def one(params, seed, step, inputs, *previous):
+    def of_seed(params, seed, step, inputs, *previous):
       key = prng.measure_key(name, seed, step)
       with jax.named_scope(name):
         return measure.fn(params, inputs, key, *previous)
@@ -163,7 +163,7 @@ class Programs:
     if measure.pair:
       arguments.append(abstract.params)
       per_seed.append(True)
-    mapped = self._map(one, tuple(per_seed), at_once)
+    mapped = self._map(of_seed, tuple(per_seed), at_once)
     with jax.default_matmul_precision('highest'):
       return jax.jit(mapped).lower(*arguments).compile()
 
@@ -258,7 +258,7 @@ class OneSeed:
       key = prng.measure_key(name, seed, population.step[0])
       before = (previous,) if measure.pair else ()
       with jax.debug_nans(False), jax.default_matmul_precision('highest'):
-        found = program(population.params, made[own], key, *before)
-      return {k: jax.device_get(v)[None] for k, v in found.items()}
+        result = program(population.params, made[own], key, *before)
+      return {k: jax.device_get(v)[None] for k, v in result.items()}
 
     return call

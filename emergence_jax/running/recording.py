@@ -28,7 +28,7 @@ from emergence_jax.models.protocol import Model
 from emergence_jax.running import programs as programs_lib
 from emergence_jax.running import rundir
 from emergence_jax.running.sources import measuring
-from emergence_jax.running.sources.measuring import Say
+from emergence_jax.running.sources.measuring import Log
 from emergence_jax.running.sources.singly import OneByOne
 from emergence_jax.store import files, rows, timeseries
 from emergence_jax.store import layout as store_layout
@@ -73,15 +73,15 @@ def _layout(subject: Subject) -> dict[str, Any]:
   }
 
 
-def _open(workdir: pathlib.Path, subject: Subject, say: Say) -> None:
+def _open(workdir: pathlib.Path, subject: Subject, log: Log) -> None:
   """Makes the timeseries, or mends one that is of the same subject."""
   layout = _layout(subject)
   if not (workdir / store_layout.NAME).is_dir():
     timeseries.create(workdir, **layout)
     files.write_json(workdir / 'config.json', subject.config, checked=False)
     files.write_json(workdir / 'env.json', rundir.environment())
-  elif rundir.read_config(workdir, say) == subject.config:
-    rows.mend(workdir, say, **layout)
+  elif rundir.read_config(workdir, log) == subject.config:
+    rows.mend(workdir, log, **layout)
   else:
     raise UserError(
       f'{workdir} holds measurements of other checkpoints, or by another '
@@ -93,7 +93,7 @@ def record(
   workdir: pathlib.Path,
   subject: Subject,
   source_of: Callable[[programs_lib.OneSeed], measuring.Source],
-  say: Say,
+  log: Log,
 ) -> int:
   """Measures a source into the rows that are not there yet.
 
@@ -101,14 +101,14 @@ def record(
     workdir: where the timeseries is, or is to be.
     subject: what is measured.
     source_of: compiled measures → source.
-    say: takes lines of text for the user.
+    log: takes lines of text for the user.
 
   Returns:
     How many rows were measured now.
   """
   workdir.mkdir(parents=True, exist_ok=True)
   with files.Lock(workdir) as lock:
-    _open(workdir, subject, say)
+    _open(workdir, subject, log)
     writer = rows.Writer(workdir)
     programs = programs_lib.OneSeed(subject.measures)
     done = set(writer.reached()) - set(writer.damaged())
@@ -119,13 +119,13 @@ def record(
       lock.check()
       writer.write_row(step, row.values, row.status)
 
-    clock, left = rundir.Clock(workdir), progress.Left(work, say)
+    clock, left = rundir.Clock(workdir), progress.Left(work, log)
 
     def report(step: int, seconds: Mapping[str, float]) -> None:
       clock.record(step)
       left(step, seconds)
 
-    measuring.measure(source_of(programs), work, write, say, report)
+    measuring.measure(source_of(programs), work, write, log, report)
     left.say_spent()
   return len(work)
 
@@ -169,11 +169,11 @@ def measures_of(
     params: PyTree, step: int = 0, seed: int = 0, previous: PyTree = None
   ) -> dict[str, np.ndarray]:
     at = Population(jnp.array([step]), jnp.array([seed]), params, ())
-    found: dict[str, np.ndarray] = {}
+    results: dict[str, np.ndarray] = {}
     for name, call in programs.measures.items():
       if name not in programs.pairs or previous is not None:
-        found |= {k: v[0] for k, v in call(at, previous).items()}
-    return found
+        results |= {k: v[0] for k, v in call(at, previous).items()}
+    return results
 
   return measure
 
@@ -181,8 +181,8 @@ def measures_of(
 class _Loaded(OneByOne):
   """A `Source` of whatever a function loads: (step, seed) → parameters."""
 
-  def __init__(self, load, seeds, steps, programs, say: Say):
-    super().__init__(seeds, steps, programs, say)
+  def __init__(self, load, seeds, steps, programs, log: Log):
+    super().__init__(seeds, steps, programs, log)
     self._given = load
 
   def _read(self, seed, step):
@@ -204,7 +204,7 @@ def measure_checkpoints(
   steps: Sequence[int],
   seeds: Sequence[int] = (0,),
   name: str = '',
-  say: Say = print,
+  log: Log = print,
 ) -> int:
   """Measures checkpoints of a training of one's own; goes on where it stopped.
 
@@ -217,7 +217,7 @@ def measure_checkpoints(
     steps: of the checkpoints, increasing.
     seeds: numbers of the seeds.
     name: of the model, for tables; that of the folder if empty.
-    say: takes lines of text for the user.
+    log: takes lines of text for the user.
 
   Returns:
     How many rows were measured now.
@@ -242,6 +242,6 @@ def measure_checkpoints(
   return record(
     workdir,
     subject,
-    lambda programs: _Loaded(load, seeds, rows_at, programs, say),
-    say,
+    lambda programs: _Loaded(load, seeds, rows_at, programs, log),
+    log,
   )

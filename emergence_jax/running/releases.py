@@ -22,7 +22,7 @@ from emergence_jax.models.objective import Objective
 from emergence_jax.running import programs as programs_lib
 from emergence_jax.running import recording
 from emergence_jax.running.sources import folders, hub, measuring
-from emergence_jax.running.sources.measuring import Say
+from emergence_jax.running.sources.measuring import Log
 from emergence_jax.running.sources.revisions import Revisions
 from emergence_jax.tasks import probe_sets
 
@@ -74,8 +74,8 @@ def _find(root: str, delete: bool) -> tuple[str, folders.Revisions]:
   """The name that a release has by its place, and its revisions."""
   if root.startswith(hub.PREFIX):
     repositories = root.removeprefix(hub.PREFIX)
-    found = hub.find(repositories, delete=delete)
-    return repositories.partition(',')[0].rpartition('/')[2], found
+    revisions = hub.find(repositories, delete=delete)
+    return repositories.partition(',')[0].rpartition('/')[2], revisions
   return pathlib.Path(root).resolve().name, folders.find(root)
 
 
@@ -118,7 +118,7 @@ def prepare(
   given: Mapping[str, Any],
   root: str | pathlib.Path,
   steps: str = '',
-  say: Say = print,
+  log: Log = print,
 ) -> Release:
   """Checks a configuration against the checkpoints that it is for.
 
@@ -126,7 +126,7 @@ def prepare(
     given: groups `release` (see `ReleaseConfig`) and `measures`.
     root: folder of the checkpoints, or `hub:ORG/NAME,…`.
     steps: range of steps, see `schedule.within`.
-    say: takes lines of text for the user.
+    log: takes lines of text for the user.
 
   Raises:
     UserError: for a wrong value, or if there is nothing to measure.
@@ -160,10 +160,10 @@ def prepare(
   )  # fmt: skip
   built, unavailable = measure_specs.build(objective, specs)
   for sentence in unavailable.values():
-    say(f'left out: {sentence}')
+    log(f'left out: {sentence}')
   if not built:
     raise UserError('config.measures names nothing that can be measured.')
-  there = folders.union(revisions)
+  all_steps = folders.union(revisions)
   kept = {
     **raw,
     'task': {'name': 'probe_sets'},
@@ -171,11 +171,11 @@ def prepare(
       'size': options.name or name,
       'parameters': objective.num_params(),
     },
-    'train': {'steps': there[-1]},
-    'checkpoints': {'steps': there, 'seeds': list(revisions)},
+    'train': {'steps': all_steps[-1]},
+    'checkpoints': {'steps': all_steps, 'seeds': list(revisions)},
   }
   subject = recording.Subject(
-    objective, {name: specs[name] for name in built}, built, there,
+    objective, {name: specs[name] for name in built}, built, all_steps,
     list(revisions), kept,
   )  # fmt: skip
   return Release(
@@ -189,7 +189,7 @@ def measure(
   workdir: pathlib.Path,
   *,
   steps: str = '',
-  say: Say = print,
+  log: Log = print,
 ) -> int:
   """Measures every revision of released checkpoints; goes on where it stopped.
 
@@ -198,7 +198,7 @@ def measure(
     root: folder of the checkpoints, or `hub:ORG/NAME,…`.
     workdir: where the timeseries is to be.
     steps: range of steps, see `schedule.within`.
-    say: takes lines of text for the user.
+    log: takes lines of text for the user.
 
   Returns:
     How many rows were measured now.
@@ -206,16 +206,16 @@ def measure(
   Raises:
     UserError: for what is wrong with the configuration or the folder.
   """
-  release = prepare(given, root, steps, say)
+  release = prepare(given, root, steps, log)
 
   def source_of(programs: programs_lib.OneSeed) -> Revisions:
     return Revisions(
       workdir, release.revisions, release.model, release.dtype,
       release.devices,
-      programs, say,
+      programs, log,
     )  # fmt: skip
 
-  return recording.record(workdir, release.subject, source_of, say)
+  return recording.record(workdir, release.subject, source_of, log)
 
 
 def describe(
@@ -240,13 +240,13 @@ def describe(
   yield from lines
   number = subject.objective.num_params()
   dtype = np.dtype(released.DTYPES[release.dtype])
-  there = sum(map(len, release.revisions.values()))
+  count = sum(map(len, release.revisions.values()))
   items = ', '.join(
     f'{name} {int(n)}'
-    for name, n in zip(exams.task_names, exams.there.sum((1, 2)))
+    for name, n in zip(exams.task_names, exams.is_item.sum((1, 2)))
   )
   yield f'parameters    {number:,}, {progress.size(number * dtype.itemsize)}'
-  yield f'revisions     {there} of {len(subject.seeds)} seeds'
+  yield f'revisions     {count} of {len(subject.seeds)} seeds'
   yield f'items         {items}; {exams.length} tokens'
   if release.devices > 1:
     yield f'memory        of each of {release.devices} devices'

@@ -141,8 +141,8 @@ class Clock:
     self._path = workdir / 'times.json'
     self._began = time.monotonic()
     # A broken file costs the times of before, and nothing else.
-    found = files.read_json(self._path) or {}
-    sessions = found.get('sessions')
+    times = files.read_json(self._path) or {}
+    sessions = times.get('sessions')
     self._sessions = list(sessions) if isinstance(sessions, list) else []
     self._session: dict | None = None
 
@@ -163,8 +163,8 @@ def make(workdir: pathlib.Path) -> None:
     UserError: if that cannot be, or it is a folder of something else.
   """
   try:
-    there = workdir.exists()
-    names = {p.name for p in workdir.iterdir()} if there else set()
+    exists = workdir.exists()
+    names = {p.name for p in workdir.iterdir()} if exists else set()
     workdir.mkdir(parents=True, exist_ok=True)
   except (OSError, ValueError) as error:
     why = getattr(error, 'strerror', None) or error
@@ -187,7 +187,7 @@ def erase(workdir: pathlib.Path) -> None:
 
 
 def read_config(
-  workdir: pathlib.Path, say: Callable[[str], None] = lambda line: None
+  workdir: pathlib.Path, log: Callable[[str], None] = lambda line: None
 ) -> dict:
   """The configuration of a run as it was given, by the names of now.
 
@@ -196,42 +196,42 @@ def read_config(
 
   Args:
     workdir: the run's directory.
-    say: takes a line if the file is damaged, or was changed.
+    log: takes a line if the file is damaged, or was changed.
 
   Raises:
     UserError: if the directory holds no run, or no whole configuration.
   """
   path = workdir / 'config.json'
-  found = files.read_json(path, checked=False)
-  found = None if found is None else older.modern(found)
+  config = files.read_json(path, checked=False)
+  config = None if config is None else older.modern(config)
   group = store_layout.metadata(workdir / store_layout.NAME) or {}
   kept = group.get('attributes', {}).get('config')
   if kept is not None and store_layout.is_sealed(group):
     kept = older.modern(json.loads(kept))
-    if found != kept:
-      say(
+    if config != kept:
+      log(
         f'{path} is damaged or changed; the configuration in '
         f'{store_layout.NAME} is taken.'
       )
     return kept
-  if found is None:
+  if config is None:
     if path.exists():
       raise UserError(f'{path} is damaged and cannot be read.')
     raise UserError(
       f'{workdir} holds no run (no config.json); give the directory of one.'
     )
-  return found
+  return config
 
 
 def prepare(
-  workdir: pathlib.Path, config: schema.Config, say: Callable[[str], None]
+  workdir: pathlib.Path, config: schema.Config, log: Callable[[str], None]
 ) -> None:
   """Writes a new run's files, or checks that a run is of this config.
 
   Args:
     workdir: the directory, which exists and is locked.
     config: the run's configuration.
-    say: takes a line about what has changed.
+    log: takes a line about what has changed.
 
   Raises:
     UserError: if it holds a run of another configuration.
@@ -241,7 +241,7 @@ def prepare(
     files.write_json(workdir / 'env.json', environment())
     files.write_json(path, dict(config.raw), checked=False)
     return
-  kept = read_config(workdir, say)
+  kept = read_config(workdir, log)
   if files.read_json(path, checked=False) != kept:
     files.write_json(path, kept, checked=False)
   changed = schema.differences(kept, config.raw, schema.FREE_KEYS)
@@ -257,20 +257,20 @@ def prepare(
       'experiments.run takes that where --config is left out.'
     )
   if layout:
-    say(
+    log(
       f'layout changed ({", ".join(layout)}): results agree with the run so '
       'far to rounding, not bitwise.'
     )
-  _compare_environment(workdir, say)
+  _compare_environment(workdir, log)
 
 
-def _compare_environment(workdir, say) -> None:
+def _compare_environment(workdir, log) -> None:
   """Says how this environment differs from the last one, and writes it down."""
   path = workdir / 'env.json'
   first = files.read_json(path)
   now = environment()
   if first is None:
-    say(f'{path} is damaged or missing; it is written again, as of now.')
+    log(f'{path} is damaged or missing; it is written again, as of now.')
     files.write_json(path, now)
     return
   later = first.get('later')
@@ -286,7 +286,7 @@ def _compare_environment(workdir, say) -> None:
   said = '; '.join(
     f'{key} was {old!r}, is {new!r}' for key, (old, new) in changed.items()
   )
-  say(
+  log(
     f'the environment has changed ({said}): results agree with the run so far '
     'to rounding, and need not agree bitwise.'
   )

@@ -158,13 +158,13 @@ class Checkpoints:
   def _read(self, step: int, like: Population) -> _Found:
     """A checkpoint, on the devices of `like`, or why it cannot be used."""
     _ignore_closed_loops()
-    found = self._read_here(step, like)
+    population = self._read_here(step, like)
     # What one process cannot use, none does.
-    said = processes.exchange(found[1:], 'reading a checkpoint')
+    said = processes.exchange(population[1:], 'reading a checkpoint')
     for reason, is_damaged in said:
       if reason:
         return _Found(None, reason, is_damaged)
-    return found
+    return population
 
   def _read_here(self, step: int, like: Population) -> _Found:
     word = jax.ShapeDtypeStruct((), jnp.uint32, sharding=_everywhere(like))
@@ -191,24 +191,24 @@ class Checkpoints:
     self,
     step: int,
     like: Population,
-    say: Callable[[str], None] = lambda line: None,
+    log: Callable[[str], None] = lambda line: None,
   ) -> Population | None:
     """The checkpoint of a step; None if it is absent or cannot be used.
 
     Args:
       step: of the checkpoint.
       like: as for `restore_latest`.
-      say: takes a line that says why it cannot be used.
+      log: takes a line that says why it cannot be used.
     """
     if step not in self.steps():
       return None
-    found = self._read(step, like)
-    if found.population is None:
-      say(f'checkpoint {step} {found.reason}.')
-    return found.population
+    population = self._read(step, like)
+    if population.population is None:
+      log(f'checkpoint {step} {population.reason}.')
+    return population.population
 
   def restore_latest(
-    self, like: Population, say: Callable[[str], None]
+    self, like: Population, log: Callable[[str], None]
   ) -> Population | None:
     """The newest whole checkpoint; newer ones are put out of the way, and said.
 
@@ -219,7 +219,7 @@ class Checkpoints:
     Args:
       like: a population of the shapes and shardings to restore, arrays or
         `jax.ShapeDtypeStruct`; any number of devices will do.
-      say: takes a line about each checkpoint that could not be used.
+      log: takes a line about each checkpoint that could not be used.
 
     Returns:
       The population, or None if there is no checkpoint at all.
@@ -230,13 +230,13 @@ class Checkpoints:
     steps = self.steps()
     bad: dict[int, _Found] = {}
     for step in reversed(steps):
-      found = self._read(step, like)
-      if found.population is not None:
+      population = self._read(step, like)
+      if population.population is not None:
         # Only now: if nothing can be read, the fault may lie elsewhere.
         self._clear(bad)
-        return found.population
-      say(f'checkpoint {step} {found.reason}; falling back.')
-      bad[step] = found
+        return population.population
+      log(f'checkpoint {step} {population.reason}; falling back.')
+      bad[step] = population
     if steps:
       raise UserError(
         f'none of the checkpoints {steps} in {self._folder} could be used; '
@@ -247,8 +247,8 @@ class Checkpoints:
 
   def _clear(self, bad: dict[int, _Found]) -> None:
     """Deletes damaged checkpoints, and moves unread ones aside."""
-    for step, found in bad.items():
-      if found.is_damaged:
+    for step, reason in bad.items():
+      if reason.is_damaged:
         self._manager.delete(step)
       else:
         processes.agreed(functools.partial(self._put_aside, step))
@@ -258,8 +258,8 @@ class Checkpoints:
     aside = self._folder.with_name(f'{FOLDER}-unread')
     aside.mkdir(exist_ok=True)
     names = (f'{step}{i}' for i in ('', *(f'-{n}' for n in range(1, 1000))))
-    there = next(n for n in names if not (aside / n).exists())
-    (self._folder / str(step)).rename(aside / there)
+    target = next(n for n in names if not (aside / n).exists())
+    (self._folder / str(step)).rename(aside / target)
 
   def close(self) -> None:
     """Waits for the save under way and frees the manager's threads."""

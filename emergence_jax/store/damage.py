@@ -80,10 +80,10 @@ def root(workdir: files.Path) -> dict:
       f'{workdir} holds no {layout.NAME}; give the directory of a run, '
       'for example runs/2026-01-31-modadd.'
     )
-  found = layout.metadata(path)
-  if found is None:
+  document = layout.metadata(path)
+  if document is None:
     raise UserError(f'{path / "zarr.json"} is damaged or missing; {MENDS}')
-  return found.get('attributes', {})
+  return document.get('attributes', {})
 
 
 def notes(workdir: files.Path) -> dict[str, Any] | None:
@@ -91,27 +91,27 @@ def notes(workdir: files.Path) -> dict[str, Any] | None:
   path = pathlib.Path(workdir) / NOTES
   if not path.exists():
     return {}
-  found = files.read_json(path)
-  if found is None or not all(
+  content = files.read_json(path)
+  if content is None or not all(
     isinstance(note, dict) and isinstance(note.get('steps'), list)
-    for note in found.values()
+    for note in content.values()
   ):
     return None
-  return found
+  return content
 
 
 def _documents(path: pathlib.Path, names, damage: list[Damage]) -> dict:
   """Metadata of every array that should be there or is."""
-  there = {p.name for p in path.iterdir() if p.is_dir()}
-  found = {}
-  for name in sorted(there | set(names)):
+  present = {p.name for p in path.iterdir() if p.is_dir()}
+  documents = {}
+  for name in sorted(present | set(names)):
     document = layout.metadata(path / name)
     if document is None or not layout.is_sealed(document):
       file = f'{layout.NAME}/{name}/zarr.json'
       damage.append(Damage(Kind.METADATA, file, name))
     else:
-      found[name] = document
-  return found
+      documents[name] = document
+  return documents
 
 
 def _is_row(document: dict) -> bool:
@@ -223,11 +223,11 @@ def history_span(document: dict, place: int) -> slice:
   return slice(place * length, (place + 1) * length)
 
 
-def lines(found: Examined) -> list[str]:
+def lines(examined: Examined) -> list[str]:
   """What to tell a person: one line a file, up to five of a kind."""
   said = []
   for kind in Kind:
-    some = [d for d in found.damage if d.kind is kind]
+    some = [d for d in examined.damage if d.kind is kind]
     said += [f'{d.file} is damaged or missing: {_effect(d)}' for d in some[:5]]
     if len(some) > 5:
       said.append(f'… and {len(some) - 5} more files like the last.')

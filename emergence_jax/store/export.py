@@ -60,9 +60,9 @@ def to_parquet(
 
 def _write(workdir, folder, suffix, write) -> list[pathlib.Path]:
   folder = files.check_writable(folder, 'give --folder')
-  found = tables(load(workdir))
+  frames = tables(load(workdir))
   paths = []
-  for name, table in found.items():
+  for name, table in frames.items():
     paths.append(folder / f'{name}.{suffix}')
     with files.replacing(paths[-1]) as partial:
       write(table, partial)

@@ -98,15 +98,15 @@ def read_json(path: Path, *, checked: bool = True) -> dict[str, Any] | None:
       none, and are taken as they are.
   """
   try:
-    found = json.loads(pathlib.Path(path).read_bytes())
+    content = json.loads(pathlib.Path(path).read_bytes())
   except (OSError, ValueError, RecursionError):
     return None
-  if not isinstance(found, dict):
+  if not isinstance(content, dict):
     return None
-  said = found.pop(_CHECKSUM, None)
-  if checked and said is not None and said != checksum(found):
+  said = content.pop(_CHECKSUM, None)
+  if checked and said is not None and said != checksum(content):
     return None
-  return found
+  return content
 
 
 def check_writable(folder: Path, remedy: str) -> pathlib.Path:
@@ -162,11 +162,11 @@ class Lock:
     self._file: IO[str] | None = None
 
   def _holder(self) -> str:
-    found = read_json(self._path, checked=False) or {}
-    words = ' '.join(str(found.get('command', 'another program')).split())
+    holder = read_json(self._path, checked=False) or {}
+    words = ' '.join(str(holder.get('command', 'another program')).split())
     return (
-      f'process {found.get("pid", "?")} on {found.get("host", "?")} since '
-      f'{found.get("since", "?")} ({words[:200]})'
+      f'process {holder.get("pid", "?")} on {holder.get("host", "?")} since '
+      f'{holder.get("since", "?")} ({words[:200]})'
     )
 
   def _take(self) -> None:
@@ -210,9 +210,9 @@ class Lock:
   def check(self) -> None:
     """Raises a UserError if the folder is no longer where it was."""
     try:
-      there = os.stat(self._path)
+      now = os.stat(self._path)
       assert self._file
-      same = os.path.samestat(there, os.fstat(self._file.fileno()))
+      same = os.path.samestat(now, os.fstat(self._file.fileno()))
     except OSError:
       same = False
     if not same:

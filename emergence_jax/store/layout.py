@@ -264,9 +264,11 @@ def extend(
   coords: Mapping[str, Sequence[Any]],
 ) -> None:
   """Adds empty variables; see `timeseries.extend`."""
-  there = {p.name for p in path.iterdir() if metadata(p) is not None}
+  present = {p.name for p in path.iterdir() if metadata(p) is not None}
   for name, values in coords.items():
-    known = zarr.open_array(path / name, mode='r')[:] if name in there else None
+    known = (
+      zarr.open_array(path / name, mode='r')[:] if name in present else None
+    )
     if known is not None and list(known) != list(np.asarray(values)):
       raise UserError(
         f'{path.parent} has {len(known)} values of {name}, and the measure '
@@ -277,10 +279,10 @@ def extend(
   sizes = {k: len(values) for k, values in coords.items()}
   for name in ('seed', 'step'):
     sizes[name] = metadata(path / name)['shape'][0]
-  new = {k: values for k, values in coords.items() if k not in there}
+  new = {k: values for k, values in coords.items() if k not in present}
   for name, values in new.items():
     _add_coord(group, name, values)
-  missing = {k: field for k, field in fields.items() if k not in there}
+  missing = {k: field for k, field in fields.items() if k not in present}
   _add_measured(group, missing, sizes, **{ADDED: measure})
   _seal(part)
   for name in [*new, *missing]:
@@ -303,9 +305,9 @@ def unused_coords(path: pathlib.Path) -> list[str]:
   """Coordinates that came after the run, and that no array has any more."""
   known = {p.name: metadata(p) for p in path.iterdir() if p.is_dir()}
   dims = {
-    name: found.get('dimension_names') or []
-    for name, found in known.items()
-    if found is not None
+    name: value.get('dimension_names') or []
+    for name, value in known.items()
+    if value is not None
   }
   used = {dim for name, own in dims.items() for dim in own if dim != name}
   attributes = (metadata(path) or {}).get('attributes', {})

@@ -65,8 +65,8 @@ def look(workdir: pathlib.Path, now: float | None = None) -> Listed | None:
 def _age(path: pathlib.Path, now: float) -> float:
   """Seconds since the last row was written."""
   rows = path / 'status' / 'c' / '0'
-  there = rows if rows.is_dir() else path
-  return max(0.0, now - there.stat().st_mtime)
+  place = rows if rows.is_dir() else path
+  return max(0.0, now - place.stat().st_mtime)
 
 
 def runs(folder: pathlib.Path) -> list[Listed]:
@@ -78,5 +78,5 @@ def runs(folder: pathlib.Path) -> list[Listed]:
   if not folder.is_dir():
     raise UserError(f'{folder} is no folder; give one that holds runs.')
   paths = [p for p in folder.iterdir() if p.is_dir() and not p.is_symlink()]
-  found = [one for one in map(look, paths) if one is not None]
-  return sorted(found, key=lambda one: -one.age)
+  listed = [run for run in map(look, paths) if run is not None]
+  return sorted(listed, key=lambda run: -run.age)

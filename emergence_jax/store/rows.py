@@ -198,17 +198,17 @@ class Writer:
     if step < end:
       array[:, step:end] = array.fill_value
 
-  def blank(self, found: damage.Damage) -> None:
+  def blank(self, chunk: damage.Damage) -> None:
     """Puts a chunk of blanks in the place of a damaged one."""
-    array = self._arrays[found.variable]
-    self._file(found.variable, found.place).unlink(missing_ok=True)
-    if found.kind is Kind.HISTORY:
+    array = self._arrays[chunk.variable]
+    self._file(chunk.variable, chunk.place).unlink(missing_ok=True)
+    if chunk.kind is Kind.HISTORY:
       length = array.chunks[1]
-      place = found.place * length
+      place = chunk.place * length
       array[:, place : place + length] = array.fill_value
       self._store.sync()
       return
-    step = list(self._row)[found.place]
+    step = list(self._row)[chunk.place]
     measure = array.attrs.get(store_layout.ADDED)
     if measure is not None:
       self.forget(measure, {step})
@@ -217,7 +217,7 @@ class Writer:
 
 
 def mend(
-  workdir: files.Path, say: Callable[[str], None], **layout
+  workdir: files.Path, log: Callable[[str], None], **layout
 ) -> list[int]:
   """Makes a damaged store whole, with blanks where values are lost.
 
@@ -227,7 +227,7 @@ def mend(
 
   Args:
     workdir: run directory.
-    say: takes lines about what was damaged.
+    log: takes lines about what was damaged.
     **layout: arguments of `store.build` by which the store was made.
 
   Returns:
@@ -237,53 +237,55 @@ def mend(
     UserError: if there is no store, or it is of an older format.
   """
   path = pathlib.Path(workdir) / STORE
-  _mend_root(path, workdir, say, layout)
-  found = damage.examine(workdir)
-  for line in damage.lines(found):
-    say(line)
-  if any(d.kind in (Kind.METADATA, Kind.COORDINATE) for d in found.damage):
-    _mend_layout(path, workdir, found, layout)
-    found = damage.examine(workdir)
-  if any(d.kind is Kind.NOTES for d in found.damage):
+  _mend_root(path, workdir, log, layout)
+  examined = damage.examine(workdir)
+  for line in damage.lines(examined):
+    log(line)
+  if any(d.kind in (Kind.METADATA, Kind.COORDINATE) for d in examined.damage):
+    _mend_layout(path, workdir, examined, layout)
+    examined = damage.examine(workdir)
+  if any(d.kind is Kind.NOTES for d in examined.damage):
     (path.parent / damage.NOTES).unlink()
   writer = Writer(workdir)
-  for one in found.damage:
-    if one.kind in (Kind.ROW, Kind.HISTORY):
-      writer.blank(one)
-  return found.step_C[: found.rows].tolist()
+  for chunk in examined.damage:
+    if chunk.kind in (Kind.ROW, Kind.HISTORY):
+      writer.blank(chunk)
+  return examined.step_C[: examined.rows].tolist()
 
 
-def _mend_root(path, workdir, say, layout) -> None:
+def _mend_root(path, workdir, log, layout) -> None:
   """Makes the group's own metadata again, if they are damaged."""
   if store_layout.metadata(path) is not None or not path.is_dir():
     return
-  found = map(store_layout.metadata, (p for p in path.iterdir() if p.is_dir()))
+  documents = map(
+    store_layout.metadata, (p for p in path.iterdir() if p.is_dir())
+  )
   if not any(
-    store_layout.is_sealed(document) for document in found if document
+    store_layout.is_sealed(document) for document in documents if document
   ):
     raise UserError(
       f'{path / "zarr.json"} is damaged, and nothing else says that this store '
       'is of a format that can be mended; give another --workdir.'
     )
-  say(f'{path / "zarr.json"} is damaged or missing, and is made again.')
+  log(f'{path / "zarr.json"} is damaged or missing, and is made again.')
   partial = timeseries.build_beside(workdir, **layout)
   os.replace(partial / 'zarr.json', path / 'zarr.json')
   shutil.rmtree(partial)
 
 
-def _mend_layout(path, workdir, found, layout) -> None:
+def _mend_layout(path, workdir, examined, layout) -> None:
   """Makes metadata and coordinates again; deletes what is nowhere declared."""
   partial = timeseries.build_beside(workdir, **layout)
-  for one in found.damage:
-    if one.kind not in (Kind.METADATA, Kind.COORDINATE):
+  for item in examined.damage:
+    if item.kind not in (Kind.METADATA, Kind.COORDINATE):
       continue
-    file = pathlib.Path(one.file).relative_to(STORE)
+    file = pathlib.Path(item.file).relative_to(STORE)
     if (partial / file).exists():
       (path / file).parent.mkdir(parents=True, exist_ok=True)
       os.replace(partial / file, path / file)
     else:
       # Added after the run; the measure that did can add it again.
-      shutil.rmtree(path / one.variable, ignore_errors=True)
+      shutil.rmtree(path / item.variable, ignore_errors=True)
   shutil.rmtree(partial)
 
 

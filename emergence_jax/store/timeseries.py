@@ -82,11 +82,11 @@ def reached(workdir: files.Path) -> list[int]:
   """Steps of the whole rows of a run; none where it has no timeseries."""
   if not (pathlib.Path(workdir) / STORE).is_dir():
     return []
-  found = damage.examine(workdir)
-  return found.step_C[: found.rows].tolist()
+  examined = damage.examine(workdir)
+  return examined.step_C[: examined.rows].tolist()
 
 
-def load(workdir: files.Path, say: Callable[[str], None] = _warn) -> xr.Dataset:
+def load(workdir: files.Path, log: Callable[[str], None] = _warn) -> xr.Dataset:
   """The timeseries of a run, finished or not, up to its last whole row.
 
   Variables that a measure writes have dimensions (seed, step, ...);
@@ -101,7 +101,7 @@ def load(workdir: files.Path, say: Callable[[str], None] = _warn) -> xr.Dataset:
 
   Args:
     workdir: run directory (the one that holds `timeseries.zarr`).
-    say: takes a line about each damaged file; a `DamageWarning` if absent.
+    log: takes a line about each damaged file; a `DamageWarning` if absent.
 
   Raises:
     UserError: if there is no timeseries, or what it rests on is damaged.
@@ -118,23 +118,23 @@ def load(workdir: files.Path, say: Callable[[str], None] = _warn) -> xr.Dataset:
     )
   if version < store_layout.FORMAT:
     return _load_old(path, version)
-  found = damage.examine(workdir)
-  for line in damage.lines(found):
-    say(line)
+  examined = damage.examine(workdir)
+  for line in damage.lines(examined):
+    log(line)
   left_out = Kind.METADATA, Kind.COORDINATE
-  lost = {d.variable for d in found.damage if d.kind in left_out}
+  lost = {d.variable for d in examined.damage if d.kind in left_out}
   vital = sorted(lost & {'seed', 'step', 'train_step', 'status'})
   if vital:
     raise UserError(
       f'{path / vital[0]} is damaged or missing, on which all else rests; '
       f'{damage.MENDS}'
     )
-  if found.damage:
-    data = _assemble(path, found, lost)
+  if examined.damage:
+    data = _assemble(path, examined, lost)
   else:
     data = xr.open_zarr(path, consolidated=False, chunks=None)
-  data['status'] = data.status.copy(data=found.status_SxC)
-  return _first(_without_bookkeeping(data), found.rows)
+  data['status'] = data.status.copy(data=examined.status_SxC)
+  return _first(_without_bookkeeping(data), examined.rows)
 
 
 def _load_packed(path: pathlib.Path) -> xr.Dataset:
@@ -168,14 +168,14 @@ def _without_bookkeeping(data: xr.Dataset) -> xr.Dataset:
   return data
 
 
-def _assemble(path, found: damage.Examined, lost: set[str]) -> xr.Dataset:
+def _assemble(path, examined: damage.Examined, lost: set[str]) -> xr.Dataset:
   """A damaged store in memory, without what is lost."""
   group = zarr.open_group(path, mode='r', use_consolidated=False)
   bad: dict[str, list[damage.Damage]] = {}
-  for one in found.damage:
-    bad.setdefault(one.variable, []).append(one)
+  for item in examined.damage:
+    bad.setdefault(item.variable, []).append(item)
   variables = {}
-  for name, document in found.documents.items():
+  for name, document in examined.documents.items():
     dims = document['dimension_names']
     if name in lost or lost & set(dims):
       continue

@@ -138,16 +138,16 @@ def _operands(key: jax.Array, task_B: jax.Array, level_B: jax.Array):
 def _answers(task_B, digit_Bx8, count_B, a_B, b_B):
   """Tokens [B, 15] of the answers, and their lengths [B]."""
   place = jnp.arange(8)
-  there = place < count_B[:, None]
+  is_digit = place < count_B[:, None]
   # COPY and REV by index; SORT with the absent digits behind all others.
   backward = jnp.clip(count_B[:, None] - 1 - place, 0)
   reversed_Bx8 = jnp.take_along_axis(digit_Bx8, backward, 1)
-  sorted_Bx8 = jnp.sort(jnp.where(there, digit_Bx8, 10), 1)
+  sorted_Bx8 = jnp.sort(jnp.where(is_digit, digit_Bx8, 10), 1)
   listed = jnp.where(_is(task_B, 'REV'), reversed_Bx8, digit_Bx8)
   listed = jnp.where(_is(task_B, 'SORT'), sorted_Bx8, listed)
   list_Bx15, list_length_B = _items(listed, count_B)
 
-  odd_B = jnp.sum(digit_Bx8 * there, 1) % 2
+  odd_B = jnp.sum(digit_Bx8 * is_digit, 1) % 2
   compared_B = jnp.sign(a_B - b_B) + 1  # 0 LESS, 1 EQUAL, 2 GREATER
   word_B = jnp.where(_is(task_B, 'PAR')[:, 0], 4 - odd_B, compared_B)
   words, word_lengths = map(jnp.array, _text_table(_WORDS))

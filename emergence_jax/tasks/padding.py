@@ -44,7 +44,7 @@ class Group(NamedTuple):
       every = self.rows == tuple(range(len(x)))
       return x if every else x[np.array(self.rows)]
 
-    def one(x):
+    def trim(x):
       x = jax.tree.map(taken, x)
       if not isinstance(x, Batch):
         return x
@@ -52,14 +52,14 @@ class Group(NamedTuple):
         tokens=x.tokens[..., : self.length], scored=x.scored[..., : self.length]
       )
 
-    return jax.tree.map(one, tree, is_leaf=lambda x: isinstance(x, Batch))
+    return jax.tree.map(trim, tree, is_leaf=lambda x: isinstance(x, Batch))
 
 
-def _joined(one: Group, other: Group) -> Group:
+def _joined(first: Group, second: Group) -> Group:
   return Group(
-    tuple(sorted(one.rows + other.rows)),
-    max(one.length, other.length),
-    max(one.items, other.items),
+    tuple(sorted(first.rows + second.rows)),
+    max(first.length, second.length),
+    max(first.items, second.items),
   )
 
 
@@ -86,19 +86,19 @@ def groups(
   alike: dict[tuple[int, int], list[int]] = {}
   for row, size in enumerate(zip(length_K, count_K, strict=True)):
     alike.setdefault((int(size[0]), int(size[1])), []).append(row)
-  found = [Group(tuple(rows), *size) for size, rows in alike.items()]
-  while len(found) > 1:
-    now = sum(group.cost for group in found)
-    one, other = min(
-      itertools.combinations(found, 2),
+  merged = [Group(tuple(rows), *size) for size, rows in alike.items()]
+  while len(merged) > 1:
+    now = sum(group.cost for group in merged)
+    first, second = min(
+      itertools.combinations(merged, 2),
       key=lambda pair: _joined(*pair).cost - pair[0].cost - pair[1].cost,
     )
-    new = _joined(one, other)
-    more = new.cost - one.cost - other.cost
+    new = _joined(first, second)
+    more = new.cost - first.cost - second.cost
     if more > _WORTH * (now + more):
       break
-    found = [g for g in found if g is not one and g is not other] + [new]
-  return sorted(found)
+    merged = [g for g in merged if g is not first and g is not second] + [new]
+  return sorted(merged)
 
 
 def over(

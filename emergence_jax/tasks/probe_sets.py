@@ -124,8 +124,8 @@ def read(path: str | pathlib.Path) -> list[Item]:
 
 def built_in() -> dict[str, list[Item]]:
   """Name → items of the sets that come with the package."""
-  found = {name: read(_FOLDER / f'{name}.jsonl') for name in _FILES}
-  return {**found, 'arithmetic': arithmetic(), 'logic': logic()}
+  sets = {name: read(_FOLDER / f'{name}.jsonl') for name in _FILES}
+  return {**sets, 'arithmetic': arithmetic(), 'logic': logic()}
 
 
 def _own(name: str) -> list[Item]:
@@ -133,7 +133,7 @@ def _own(name: str) -> list[Item]:
   made = names_lib.find('config.release.sets', name, {})
   items = made() if callable(made) else made
   try:
-    found = [
+    read_items = [
       Item(prompt, right, tuple(wrong)) for prompt, right, wrong in items
     ]
   except (TypeError, ValueError) as error:
@@ -141,9 +141,9 @@ def _own(name: str) -> list[Item]:
       f'config.release.sets={name!r} gives no items ({error}); an item is '
       '(prompt, correct, wrong).'
     ) from error
-  if not found:
+  if not read_items:
     raise UserError(f'config.release.sets={name!r} gives no items.')
-  return found
+  return read_items
 
 
 def choose(names: Sequence[str]) -> dict[str, list[Item]]:
@@ -152,20 +152,20 @@ def choose(names: Sequence[str]) -> dict[str, list[Item]]:
   Raises:
     UserError: for a name that is neither.
   """
-  known, found = built_in(), {}
+  known, chosen = built_in(), {}
   for name in names or known:
     if name in known:
-      found[name] = known[name]
+      chosen[name] = known[name]
     elif name.endswith('.jsonl'):
-      found[pathlib.Path(name).stem] = read(name)
+      chosen[pathlib.Path(name).stem] = read(name)
     elif ':' in name:
-      found[name.partition(':')[2]] = _own(name)
+      chosen[name.partition(':')[2]] = _own(name)
     else:
       raise UserError(
         f'the set {name!r} is unknown; known: {", ".join(known)}, or the path '
         'of a file that ends in .jsonl, or module.path:Name.'
       )
-  return found
+  return chosen
 
 
 def ends(batch: Batch) -> np.ndarray:
@@ -187,7 +187,7 @@ class ProbeSets(Exams):
     vocab_size: rows of the model's embedding.
     length: tokens in every sequence, padding included.
     right: prompts with their right continuations, [K, 1, N, ...].
-    there: bool [K, 1, N], which are items.
+    is_item: bool [K, 1, N], which are items.
     wrong: prompts with wrong continuations, [K, 1, N, A, ...].
     has_wrong: bool [K, 1, N, A], which are.
   """
@@ -196,7 +196,7 @@ class ProbeSets(Exams):
   vocab_size: int
   length: int
   right: Batch
-  there: np.ndarray
+  is_item: np.ndarray
   wrong: Batch
   has_wrong: np.ndarray
 
@@ -206,7 +206,7 @@ class ProbeSets(Exams):
   def chance_KxL(self) -> np.ndarray:
     """Share that a guess among an item's continuations gets right."""
     choices = 1 + self.has_wrong.sum(-1)
-    weight = self.there & (choices > 1)
+    weight = self.is_item & (choices > 1)
     total = (weight / choices).sum(-1)
     return total / np.maximum(weight.sum(-1), 1)
 
@@ -216,7 +216,7 @@ class ProbeSets(Exams):
     return ends(self.right).max(-1)
 
   def _alike(self, count: int) -> int:
-    return min(count, int(self.there.sum((1, 2)).min()))
+    return min(count, int(self.is_item.sum((1, 2)).min()))
 
   def fresh(self, key, count):
     """The first `count` places of every set, [K, 1, count, ...]."""
@@ -225,7 +225,7 @@ class ProbeSets(Exams):
 
   def mask(self, count):
     """Which of the places of `fresh` hold items, bool [K, 1, count]."""
-    return jnp.asarray(self.there[:, :, :count])
+    return jnp.asarray(self.is_item[:, :, :count])
 
   def by_task(self, seed, key, count):
     """As many items of each set, [K, N, ...]."""
@@ -249,7 +249,7 @@ class ProbeSets(Exams):
     del seed
     key_set, key_item = jax.random.split(key)
     sets = jax.random.randint(key_set, (count,), 0, len(self.task_names))
-    sizes = jnp.asarray(self.there.sum((1, 2)))[sets]
+    sizes = jnp.asarray(self.is_item.sum((1, 2)))[sets]
     items = (jax.random.uniform(key_item, (count,)) * sizes).astype(jnp.int32)
     return jax.tree.map(lambda x: jnp.asarray(x)[sets, 0, items], self.right)
 
@@ -260,14 +260,14 @@ Encode = Callable[[str], Sequence[int]]
 def _ids(name: str, item: Item, encode: Encode) -> list[tuple[list, list]]:
   """Tokens of the prompt and of each continuation, the right one first."""
   prompt = list(encode(item.prompt))
-  found = [(prompt, list(encode(t))) for t in (item.correct, *item.wrong)]
+  pieces = [(prompt, list(encode(t))) for t in (item.correct, *item.wrong)]
   where = f'the set {name!r}, {item.prompt!r}'
-  if not prompt or any(not tail for _, tail in found):
+  if not prompt or any(not tail for _, tail in pieces):
     raise UserError(f'{where}: a text has no tokens.')
-  tails = [tuple(tail) for _, tail in found]
+  tails = [tuple(tail) for _, tail in pieces]
   if len(set(tails)) < len(tails):
     raise UserError(f'{where}: two continuations have the same tokens.')
-  return found
+  return pieces
 
 
 def _place(batch: Batch, at: tuple, prompt, tail, task: int) -> None:
@@ -322,14 +322,14 @@ def tokenise(
 
   shape = len(ids), 1, most
   right, others = empty(*shape), empty(*shape, wrong)
-  there, has_wrong = np.zeros(shape, bool), np.zeros((*shape, wrong), bool)
+  is_item, has_wrong = np.zeros(shape, bool), np.zeros((*shape, wrong), bool)
   for k, items in enumerate(ids.values()):
     for n, (first, *rest) in enumerate(items):
-      there[k, 0, n] = True
+      is_item[k, 0, n] = True
       _place(right, (k, 0, n), *first, k)
       for a, (prompt, tail) in enumerate(rest):
         has_wrong[k, 0, n, a] = True
         _place(others, (k, 0, n, a), prompt, tail, k)
   return ProbeSets(
-    tuple(ids), vocab_size, length, right, there, others, has_wrong
+    tuple(ids), vocab_size, length, right, is_item, others, has_wrong
   )

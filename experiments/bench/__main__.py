@@ -53,13 +53,13 @@ def _tables(name: str) -> None:
   began = time.monotonic()
   module = importlib.import_module(f'experiments.bench.{name}')
   more = {'budget': _BUDGET.value} if name == 'accelerator' else {}
-  found = module.run(
+  tables = module.run(
     _PEERS.value, _SEEDS.value, with_peers=not _OURS.value, **more
   )
-  for one in found:
-    formatting.show(one)
+  for table in tables:
+    formatting.show(table)
   paths = formatting.write(
-    pathlib.Path(_OUT.value).expanduser(), name, found, formatting.machine()
+    pathlib.Path(_OUT.value).expanduser(), name, tables, formatting.machine()
   )
   minutes = (time.monotonic() - began) / 60
   print(f'{minutes:.1f} minutes; wrote {" and ".join(map(str, paths))}')
@@ -78,8 +78,8 @@ def main(argv):
     else:
       module.run(_TRIALS.value)
     return
-  for one in _ALL if name == 'all' else (name,):
-    _tables(one)
+  for part in _ALL if name == 'all' else (name,):
+    _tables(part)
 
 
 if __name__ == '__main__':

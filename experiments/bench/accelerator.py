@@ -45,7 +45,7 @@ def _rate(config, seeds: int, at_once: int, steps: int, precision: str) -> dict:
 
 def _seeds(clock: _Clock, nano, counts, steps: int, precisions) -> Table:
   """Nano, by seeds at once: all of them (vmap), or one (map)."""
-  rows, one = [], {}
+  rows, single = [], {}
   for seeds in counts:
     for precision in precisions:
       for way, at_once in (('vmap', 0), ('map', 1)):
@@ -54,7 +54,7 @@ def _seeds(clock: _Clock, nano, counts, steps: int, precisions) -> Table:
         if not clock.has_time(f'{seeds} seeds, {way}, {precision}'):
           continue
         rate = _rate(nano, seeds, at_once, steps, precision)['rate']
-        beside = rate / one.setdefault(precision, rate)
+        beside = rate / single.setdefault(precision, rate)
         rows.append([seeds, way, precision, rate, beside])
   return Table(
     'nano on one device: seeds at once (vmap) or one after the other (map)',
@@ -70,9 +70,9 @@ def _peak(clock: _Clock, large, side: int, steps: int, precisions) -> Table:
     if not clock.has_time(f'large, {precision}'):
       continue
     peak = train.matmul_peak(side, precision)
-    found = _rate(large, 1, 1, steps, precision)
-    done = found['rate'] * found['flops']
-    rows.append([precision, found['rate'], done / 1e12, peak / 1e12,
+    measured = _rate(large, 1, 1, steps, precision)
+    done = measured['rate'] * measured['flops']
+    rows.append([precision, measured['rate'], done / 1e12, peak / 1e12,
                  f'{done / peak:.0%}'])  # fmt: skip
   return Table(
     'large, one seed, one device',
@@ -92,11 +92,11 @@ def _measures(clock: _Clock, nano, seeds: int, steps: int) -> Table:
   if not clock.has_time('measures'):
     return Table(title, header, [])
   request = dict(what='population', config=nano, seeds=seeds, steps=steps)
-  found = peers.last_json(
+  result = peers.last_json(
     sys.executable, '-m', 'experiments.bench.ours_measures', json.dumps(request)
   )
-  training = [steps * found['step'] for steps in _BETWEEN]
-  each = found['measures']
+  training = [steps * result['step'] for steps in _BETWEEN]
+  each = result['measures']
   rows = [
     [name, seconds, *(f'{seconds / between:.0%}' for between in training)]
     for name, seconds in [*each.items(), ('all', sum(each.values()))]

@@ -23,14 +23,14 @@ _SHIFTED = 40
 
 def _p_values(make: Callable[..., Made], studies: int, **options):
   """p-values [N, 4] of order, ties, and of all together."""
-  found = np.empty((studies, 4))
+  p_values = np.empty((studies, 4))
   for i in range(studies):
     made = make(np.random.default_rng(i), **options)
     tests = precedence.tests(*made, draws=_DRAWS, seed=i)
-    found[i] = (
+    p_values[i] = (
       tests.p_order, tests.p_seeds, tests.p_tasks, precedence.p_precedes(tests)
     )  # fmt: skip
-  return found
+  return p_values
 
 
 def _shift_rate(make: Callable[..., Made]) -> float:
@@ -40,9 +40,9 @@ def _shift_rate(make: Callable[..., Made]) -> float:
     made = make(np.random.default_rng(i))
     y = made.behaviour_SKLC
     x = np.broadcast_to(made.measure_SKC[:, :, None], y.shape)
-    found = peaks.peaks(x, y)
-    is_first = peaks.classify(found.lag, found.correlation) == peaks.PRECURSOR
-    rate = is_first[np.isfinite(found.correlation)].mean()
+    result = peaks.peaks(x, y)
+    is_first = peaks.classify(result.lag, result.correlation) == peaks.PRECURSOR
+    rate = is_first[np.isfinite(result.correlation)].mean()
     null = peaks.stationary_shift_rates(x, y, draws=60, seed=i)
     hits += (1 + (null >= rate).sum()) / (1 + null.size) < precedence.MAX_P
   return hits / _SHIFTED
@@ -92,8 +92,8 @@ def _power(show) -> table.Table:
     rows.add_column(name, justify='left' if not rows.columns else 'right')
   for name, sizes in show(_PLANTED.items()):
     p = _p_values(made_up_studies.planted, _STUDIES // 2, sizes=sizes)
-    found, possible = (p < precedence.MAX_P).mean(0), np.isfinite(p).any(0)
-    rows.add_row(name, *map(_percent, found, possible))
+    power, possible = (p < precedence.MAX_P).mean(0), np.isfinite(p).any(0)
+    rows.add_row(name, *map(_percent, power, possible))
   return rows
 
 
@@ -177,9 +177,9 @@ def _coverage(show) -> table.Table:
       rng = np.random.default_rng(0)
       hits = 0
       for _ in range(_SAMPLES):
-        found, truth = make(rng, seeds)
-        hits += found.low <= truth <= found.high
-      level = f' ({found.level:.0%})' if found.level < 0.95 else ''
+        estimate, truth = make(rng, seeds)
+        hits += estimate.low <= truth <= estimate.high
+      level = f' ({estimate.level:.0%})' if estimate.level < 0.95 else ''
       cells.append(_percent(hits / _SAMPLES) + level)
     rows.add_row(name, *cells)
   return rows
@@ -218,8 +218,8 @@ def run(folder, seeds: int, with_peers: bool) -> None:
   def show(items):
     return progress.track(list(items), transient=True, console=out)
 
-  for one in (_false_alarms(show), _power(show), _coverage(show)):
-    out.print(one)
+  for shown in (_false_alarms(show), _power(show), _coverage(show)):
+    out.print(shown)
   out.print(_invariance())
   least = stats.binom.ppf(0.99, _STUDIES, precedence.MAX_P) / _STUDIES
   out.print(f'Of {_STUDIES} with a true rate of 5%, 1% exceed {least:.1%}.')

@@ -100,19 +100,19 @@ def _same_or_blank(name: str, new: np.ndarray, old: np.ndarray) -> None:
   assert equal.all(), f'{name} has other numbers'
 
 
-def compare(found: xr.Dataset, wanted: xr.Dataset) -> None:
+def compare(data: xr.Dataset, wanted: xr.Dataset) -> None:
   """Raises where a number is neither what it was nor blank."""
-  for dim, size in found.sizes.items():
+  for dim, size in data.sizes.items():
     assert size <= wanted.sizes[dim], f'{dim} is longer'
-  for name, variable in found.variables.items():
+  for name, variable in data.variables.items():
     if name == 'status':
       continue
     old = wanted[name]
     if 'step' in variable.dims:
-      assert set(found.step.values) <= set(wanted.step.values)
-      old = old.sel(step=found.step.values)
+      assert set(data.step.values) <= set(wanted.step.values)
+      old = old.sel(step=data.step.values)
     if 'train_step' in variable.dims:
-      old = old.isel(train_step=slice(found.sizes['train_step']))
+      old = old.isel(train_step=slice(data.sizes['train_step']))
     _same_or_blank(str(name), variable.values, old.values)
 
 
@@ -162,7 +162,7 @@ def subject(raw: dict, root: pathlib.Path) -> Subject:
   return Subject(whole, half, raw, timeseries.load(whole).load())
 
 
-def one(trial: Trial, of: Subject, rng: random.Random) -> str:
+def run_trial(trial: Trial, of: Subject, rng: random.Random) -> str:
   """Tries one kind of damage; returns how it ended, in a word.
 
   Raises:
@@ -185,10 +185,10 @@ def one(trial: Trial, of: Subject, rng: random.Random) -> str:
       if said and ended == 'went on':
         ended = 'left out'
       try:
-        found = timeseries.load(workdir, lambda line: None).load()
+        data = timeseries.load(workdir, lambda line: None).load()
       except UserError:
         return ended
-    compare(found, of.data)
+    compare(data, of.data)
     return ended
 
 
@@ -223,7 +223,7 @@ def run(count: int, seed: int = 0) -> None:
     of = subject(small_config(), pathlib.Path(root))
     for trial in itertools.islice(itertools.cycle(trials), count):
       try:
-        end = one(trial, of, rng)
+        end = run_trial(trial, of, rng)
       except Exception as error:
         end = 'FAILED'
         print(f'{trial}: {type(error).__name__}: {error}', flush=True)

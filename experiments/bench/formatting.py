@@ -73,25 +73,25 @@ def markdown(tables: Iterable[Table]) -> str:
   <BLANKLINE>
   """
   lines = []
-  for one in tables:
-    lines += [f'**{one.title}**', '']
-    lines += grid(one.columns, [list(map(text, row)) for row in one.rows])
-    lines += ['', *(f'{note}\n' for note in one.notes)]
+  for item in tables:
+    lines += [f'**{item.title}**', '']
+    lines += grid(item.columns, [list(map(text, row)) for row in item.rows])
+    lines += ['', *(f'{note}\n' for note in item.notes)]
   return '\n'.join(lines)
 
 
-def show(one: Table) -> None:
+def show(item: Table) -> None:
   """Prints a table on the terminal."""
   screen = console.Console()
   shown = table.Table(
-    title=markup.escape(one.title), box=box.SIMPLE_HEAD, title_justify='left'
+    title=markup.escape(item.title), box=box.SIMPLE_HEAD, title_justify='left'
   )
-  for place, name in enumerate(one.columns):
+  for place, name in enumerate(item.columns):
     shown.add_column(name, justify='right' if place else 'left')
-  for row in one.rows:
+  for row in item.rows:
     shown.add_row(*(markup.escape(text(cell)) for cell in row))
   screen.print(shown)
-  for note in one.notes:
+  for note in item.notes:
     screen.print(note, highlight=False, markup=False)
 
 
@@ -110,17 +110,17 @@ def machine() -> dict[str, Any]:
   from emergence_jax.machine import mesh
   from emergence_jax.running import rundir
 
-  found = rundir.environment()
+  facts = rundir.environment()
   packages = ('jax', 'jaxlib', 'flax', 'numpy', 'scipy')
   return {
     'processor': _processor(),
     'cores': mesh.available_cores(),
-    'backend': found['backend'],
-    'devices': found['devices'],
+    'backend': facts['backend'],
+    'devices': facts['devices'],
     'python': platform.python_version(),
     'versions': {name: metadata.version(name) for name in packages},
-    'commit': found['git_commit'],
-    'dirty': found['git_dirty'],
+    'commit': facts['git_commit'],
+    'dirty': facts['git_dirty'],
     'command': ' '.join(['python -m experiments.bench', *sys.argv[1:]]),
     'environment': {
       name: os.environ[name]
@@ -143,11 +143,11 @@ def write(
   files.check_writable(folder, 'give another --out')
   rows = [
     {
-      'title': one.title,
-      'rows': [dict(zip(one.columns, row, strict=True)) for row in one.rows],
-      'notes': list(one.notes),
+      'title': item.title,
+      'rows': [dict(zip(item.columns, row, strict=True)) for row in item.rows],
+      'notes': list(item.notes),
     }
-    for one in tables
+    for item in tables
   ]
   head = (
     f'# {name}\n\n`{on["command"]}`, {on["date"]}, commit '

@@ -71,15 +71,15 @@ def _kill(command: list[str], environment, seconds: float) -> bool:
   return False
 
 
-def _same_files(one: pathlib.Path, other: pathlib.Path) -> int:
+def _same_files(first: pathlib.Path, other: pathlib.Path) -> int:
   """Compares tables and figures byte by byte; returns how many there are."""
   names = sorted(
-    p.relative_to(one)
+    p.relative_to(first)
     for pattern in ('report/tables/*.csv', 'report/figures/*.png')
-    for p in one.glob(pattern)
+    for p in first.glob(pattern)
   )
   for name in names:
-    if (one / name).read_bytes() != (other / name).read_bytes():
+    if (first / name).read_bytes() != (other / name).read_bytes():
       raise AssertionError(f'{name} differs')
   assert names
   return len(names)

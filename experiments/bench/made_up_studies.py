@@ -86,25 +86,25 @@ def onsets_log_uniform(rng, sizes=FULL) -> Made:
 def onset_of_the_task(rng, sizes=FULL) -> Made:
   """Onsets a property of the task; seeds differ by 10%."""
   shape = sizes[:3]
-  one = _log_uniform(rng, 1, shape[1]) * np.exp(
+  width = _log_uniform(rng, 1, shape[1]) * np.exp(
     0.1 * rng.normal(size=shape[:2])
   )
   other = _log_uniform(rng, 1, *shape[1:]) * np.exp(
     0.1 * rng.normal(size=shape)
   )
-  return _study(rng, sizes.step_C, one, other)
+  return _study(rng, sizes.step_C, width, other)
 
 
 def onset_of_the_seed(rng, sizes=FULL) -> Made:
   """Onsets a property of the seed, shared by its tasks, which differ by 10%."""
   shape = sizes[:3]
-  one = _log_uniform(rng, shape[0], 1) * np.exp(
+  width = _log_uniform(rng, shape[0], 1) * np.exp(
     0.1 * rng.normal(size=shape[:2])
   )
   other = _log_uniform(rng, shape[0], 1, 1) * np.exp(
     0.1 * rng.normal(size=shape)
   )
-  return _study(rng, sizes.step_C, one, other)
+  return _study(rng, sizes.step_C, width, other)
 
 
 def onsets_uniform_over_checkpoints(rng, sizes=FULL) -> Made:
@@ -166,10 +166,10 @@ def autocorrelated_noise(rng, sizes=FULL) -> Made:
   made = onsets_log_uniform(rng, sizes)
 
   def noise(shape):
-    white, found = rng.normal(size=shape), np.zeros(shape)
+    white, walk = rng.normal(size=shape), np.zeros(shape)
     for c in range(1, shape[-1]):
-      found[..., c] = 0.9 * found[..., c - 1] + 0.44 * white[..., c]
-    return found
+      walk[..., c] = 0.9 * walk[..., c - 1] + 0.44 * white[..., c]
+    return walk
 
   return made._replace(
     measure_SKC=made.measure_SKC + 3 * noise(made.measure_SKC.shape),

@@ -76,16 +76,16 @@ def _lanczos(python):
 
 def _nano() -> Table:
   """Seconds of every measure at nano, one checkpoint, one seed."""
-  found = peers.last_json(
+  result = peers.last_json(
     sys.executable, '-m', 'experiments.bench.ours_measures',
     json.dumps(dict(what='nano')),
   )  # fmt: skip
-  rows = [[name, seconds] for name, seconds in found.items()]
+  rows = [[name, seconds] for name, seconds in result.items()]
   return Table(
     'all measures at nano, one checkpoint of one seed, with the options of '
     'configs/algorithmic.py:nano',
     ['measure', 'seconds'],
-    [*rows, ['all', sum(found.values())]],
+    [*rows, ['all', sum(result.values())]],
     [
       'The paper: 142 s for five of them, on an RTX 3090 Ti. Our LLC is two '
       'estimates of each task.'

@@ -117,8 +117,8 @@ def _flops(config) -> dict[str, float]:
 def main(request: dict) -> None:
   """Prints what was measured."""
   with _joined(request):
-    found = measure(request)
-  print(json.dumps(found))
+    result = measure(request)
+  print(json.dumps(result))
 
 
 if __name__ == '__main__':

@@ -108,11 +108,11 @@ def lanczos(request: dict) -> float:
   size = leaves.ravel(params)[0].size
 
   def eigsh():
-    one = sparse.LinearOperator(
+    operator = sparse.LinearOperator(
       (size, size), lambda v: np.asarray(product(np.float32(v).ravel())),
       dtype=np.float32,
     )  # fmt: skip
-    return sparse.eigsh(one, 5, which='LA', ncv=30, tol=1e-3)
+    return sparse.eigsh(operator, 5, which='LA', ncv=30, tol=1e-3)
 
   calls = {
     'counted': lambda: counted(params, batch, key),
@@ -137,7 +137,7 @@ def nano(request: dict) -> dict:
   given = importlib.import_module(module).get_config(argument)
   config = schema.from_mapping(given)
   params = jax.jit(config.objective.init)(jax.random.key(0))
-  found = {}
+  seconds = {}
   for name, spec in config.measures.items():
     measure = measure_specs.make(config.objective, name, spec)
     probe = jax.jit(measure.inputs)(jnp.int32(0))
@@ -148,8 +148,8 @@ def nano(request: dict) -> dict:
     compiled = jax.jit(measure.fn).lower(*arguments).compile()
     began = time.perf_counter()
     jax.block_until_ready(compiled(*arguments))
-    found[name] = time.perf_counter() - began
-  return found
+    seconds[name] = time.perf_counter() - began
+  return seconds
 
 
 def population(request: dict) -> dict:
@@ -175,12 +175,12 @@ def population(request: dict) -> dict:
   steps = request['steps']
   began = time.perf_counter()
   state, _ = jax.block_until_ready(built.segment(state, steps))
-  found = {'step': (time.perf_counter() - began) / steps, 'measures': {}}
+  times = {'step': (time.perf_counter() - began) / steps, 'measures': {}}
   for name, measure in built.measures.items():
     seconds = _best(lambda m=measure: m(state, state.params), 1)
-    found['measures'][name] = seconds
+    times['measures'][name] = seconds
     print(f'{name}: {seconds:.3f} s', file=sys.stderr, flush=True)
-  return found
+  return times
 
 
 def main():

@@ -46,8 +46,8 @@ def compared(whole: xr.Dataset, fewer: xr.Dataset, steps) -> list[list]:
     steps: at which to compare.
   """
   rows = []
-  for name, one in series.of(whole).items():
-    values = [series.usable(data, one) for data in (whole, fewer)]
+  for name, item in series.of(whole).items():
+    values = [series.usable(data, item) for data in (whole, fewer)]
     if any(v is None for v in values):
       continue
     row = [name]

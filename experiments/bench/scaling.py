@@ -23,17 +23,17 @@ def _of_seeds(peak: float) -> list[Table]:
     ('mod-31 (default job)', ('configs.modadd', '31'), 100),
     ('nano', _NANO, 4),
   ):
-    rows, one = [], None
+    rows, single = [], None
     for seeds in _SEEDS:
-      found = train.ours(
+      result = train.ours(
         config=config, overrides={}, seeds=seeds, devices=1, at_once=1,
         steps=max(1, 2 * steps // seeds), repeats=2,
       )  # fmt: skip
-      one = one or found['rate']
-      share = found['rate'] * found['flops'] / peak
+      single = single or result['rate']
+      share = result['rate'] * result['flops'] / peak
       rows.append([
-        seeds, found['rate'], one / found['rate'], f'{share:.0%}',
-        found['bytes'] / 2**20 / seeds,
+        seeds, result['rate'], single / result['rate'], f'{share:.0%}',
+        result['bytes'] / 2**20 / seeds,
       ])  # fmt: skip
     tables.append(
       Table(
@@ -50,13 +50,13 @@ def _of_sizes(peak: float, cores: int) -> Table:
   """A seed on each core, at every size."""
   rows = []
   for size, steps in _SIZES.items():
-    found = train.ours(
+    result = train.ours(
       config=('configs.algorithmic', size), overrides={}, seeds=cores,
       devices=cores, at_once=1, steps=steps, repeats=2,
     )  # fmt: skip
     rows.append([
-      size, found['parameters'], found['rate'],
-      f'{found["rate"] * found["flops"] / peak:.0%}', found['compile'],
+      size, result['parameters'], result['rate'],
+      f'{result["rate"] * result["flops"] / peak:.0%}', result['compile'],
     ])  # fmt: skip
   return Table(
     f'sizes: {cores} seeds on {cores} devices',
@@ -90,11 +90,11 @@ def _together(count: int, cores: int, config=_NANO) -> float:
 
 
 def _of_processes(cores: int) -> Table:
-  rows, one = [], None
+  rows, single = [], None
   for count in _PROCESSES:
     rate = _together(count, cores)
-    one = one or rate
-    rows.append([count, max(count, cores), rate, rate / one])
+    single = single or rate
+    rows.append([count, max(count, cores), rate, rate / single])
   return Table(
     'nano, 4 seeds: processes on this machine, which meet after each segment',
     ['processes', 'devices', 'seed-steps/s', 'beside one process'],

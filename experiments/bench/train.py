@@ -91,23 +91,23 @@ def _peer(python, mode: list[str], name: str, seeds: int, cores: int) -> float:
 
 def _measure(name: str, seeds: int, python, cores: int):
   """Rates of one workload: name → best of the repeats; and what was counted."""
-  rates, found = {}, {}
+  rates, result = {}, {}
   for layout, (devices, at_once) in _layouts(cores, seeds).items():
-    found = ours(
+    result = ours(
       **_WORKLOADS[name], seeds=seeds, devices=devices, at_once=at_once,
       repeats=_REPEATS,
     )  # fmt: skip
-    rates[layout] = found['rate']
+    rates[layout] = result['rate']
   if python and name in _PEER:
     for mode, options in _peer_modes().items():
       # Twice, so that no side has the better moment of a noisy machine.
       pair = [_peer(python, options, name, seeds, cores) for _ in range(2)]
       rates[mode] = max(pair)
-  return rates, found
+  return rates, result
 
 
-def _table(name: str, rates: dict, found: dict, peak: float) -> Table:
-  flops, plain = found['flops'], found['plain_flops']
+def _table(name: str, rates: dict, results: dict, peak: float) -> Table:
+  flops, plain = results['flops'], results['plain_flops']
   limit = peak / flops
   best = max(v for k, v in rates.items() if not k.startswith('torch'))
   rows = [
@@ -137,8 +137,8 @@ def run(folder: str | None, seeds: int, *, with_peers: bool) -> list[Table]:
   peak = matmul_peak()
   tables = []
   for name in _WORKLOADS:
-    rates, found = _measure(name, seeds, python, cores)
-    tables.append(_table(name, rates, found, peak))
+    rates, results = _measure(name, seeds, python, cores)
+    tables.append(_table(name, rates, results, peak))
   note = (
     f'{seeds} seeds, warm, best of {_REPEATS}. A limit is the rate at which a '
     f'large matrix product would do the operations that XLA counts in a step: '

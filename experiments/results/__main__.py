@@ -54,13 +54,13 @@ def filled(page: str, studies: Studies) -> str:
 
   def table(match: re.Match) -> str:
     head, name, folders, end = match.groups()
-    loaded, found = studies.of(folders.split())
-    if name in found.tables and found.tables[name].empty:
+    loaded, study = studies.of(folders.split())
+    if name in study.tables and study.tables[name].empty:
       raise UserError(
         f"the table '{name}' of{folders} has no row, as where too few "
         'checkpoints have both measures; take it out of RESULTS.md.'
       )
-    frame = frames.TABLES[name](loaded, found)
+    frame = frames.TABLES[name](loaded, study)
     return f'{head}{frames.markdown(frame)}\n{end}'
 
   return _TABLE.sub(table, page)
@@ -74,8 +74,8 @@ def _draw(page: str, studies: Studies) -> None:
   for group, folders in _GROUP.findall(page):
     target = HERE / 'figures' / group
     shown = set(re.findall(rf'\(figures/{group}/([\w.-]+)\.png\)', page))
-    loaded, found = studies.of(folders.split())
-    makers = panels.makers(found, loaded)
+    loaded, study = studies.of(folders.split())
+    makers = panels.makers(study, loaded)
     names = panels.file_names(makers)
     if unknown := shown - set(names.values()):
       known = ', '.join(sorted(names.values()))

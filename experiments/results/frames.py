@@ -44,9 +44,9 @@ def _interval(frame: pd.DataFrame, value: str = 'value') -> pd.Series:
   return frame.apply(lambda row: _estimate(*row[columns]), axis=1)
 
 
-def runs(loaded, found) -> pd.DataFrame:
+def runs(loaded, study) -> pd.DataFrame:
   """What was run, where, and for how long."""
-  del found
+  del study
   rows = []
   for name, run in loaded.items():
     env = files.read_json(run.workdir / 'env.json') or {}
@@ -64,12 +64,12 @@ def runs(loaded, found) -> pd.DataFrame:
   return pd.DataFrame(rows)
 
 
-def emergence(loaded, found) -> pd.DataFrame:
+def emergence(loaded, study) -> pd.DataFrame:
   """Steps of emergence by the one rule, medians over seeds."""
   from emergence_jax.report import text
 
   del loaded
-  table = text.emergence_summary(found)
+  table = text.emergence_summary(study)
   level = table.level_of_interval
   return pd.DataFrame({
     'run': table.run, 'task': table.task, 'level': table['level'],
@@ -80,21 +80,21 @@ def emergence(loaded, found) -> pd.DataFrame:
   })  # fmt: skip
 
 
-def floors(loaded, found) -> pd.DataFrame:
+def floors(loaded, study) -> pd.DataFrame:
   """Floors of the last layer, beside the first look from step 1,000 on.
 
   A collapse that is not over in every seed may still go lower.
   """
   from emergence_jax.analysis import tables
 
-  collapse = found.tables['collapse']
-  paper = found.tables['numbers']
+  collapse = study.tables['collapse']
+  paper = study.tables['numbers']
   rows = []
   for name, run in loaded.items():
     last = int(run.data.layer.values[-1])
-    one = collapse[(collapse.run == name) & (collapse.layer == last)]
+    of_run = collapse[(collapse.run == name) & (collapse.layer == last)]
     for task in FLOORS:
-      cells = one[one.task == task].set_index('quantity')
+      cells = of_run[of_run.task == task].set_index('quantity')
       text = _interval(cells)
       theirs = paper[
         (paper.run == name) & (paper.task == task)
@@ -110,27 +110,27 @@ def floors(loaded, found) -> pd.DataFrame:
   return pd.DataFrame(rows)
 
 
-def invariance(loaded, found) -> pd.DataFrame:
+def invariance(loaded, study) -> pd.DataFrame:
   """Floors over sizes, beside the spread between seeds.
 
   At the checkpoints of each run, even where they differ.
   """
   del loaded
-  table = found.tables['invariance']
+  table = study.tables['invariance']
   table = table[table.checkpoints == 'own']
   return table.drop(columns=['runs', 'checkpoints'])
 
 
-def variants(loaded, found) -> pd.DataFrame:
+def variants(loaded, study) -> pd.DataFrame:
   """Every convention of RankMe beside the paper's numbers."""
   del loaded
-  return found.tables['variants']
+  return study.tables['variants']
 
 
-def top_down(loaded, found) -> pd.DataFrame:
+def top_down(loaded, study) -> pd.DataFrame:
   """Depth and time."""
   del loaded
-  table = found.tables['top_down']
+  table = study.tables['top_down']
   words = {
     'gradient': 'at the minimum the last layer has less rank than the first',
     'order': 'rank correlation of depth with the step of the fall by half',
@@ -142,10 +142,10 @@ def top_down(loaded, found) -> pd.DataFrame:
   })  # fmt: skip
 
 
-def phases(loaded, found) -> pd.DataFrame:
+def phases(loaded, study) -> pd.DataFrame:
   """Collapse, recovery, behaviour, and probes: which order events take."""
   del loaded
-  table = found.tables['phases']
+  table = study.tables['phases']
   return pd.DataFrame({
     'run': table.run, 'order': table.order,
     'share of events': _interval(table, 'share'), 'events': table.events,
@@ -154,10 +154,10 @@ def phases(loaded, found) -> pd.DataFrame:
   })  # fmt: skip
 
 
-def precedence(loaded, found) -> pd.DataFrame:
+def precedence(loaded, study) -> pd.DataFrame:
   """The tests of what moves first."""
   del loaded
-  table = found.tables['precedence']
+  table = study.tables['precedence']
   lead = table.rename(columns={'lead_low': 'low', 'lead_high': 'high'})
   return pd.DataFrame({
     'run': table.run, 'measure': table.measure, 'tasks': table.tasks,
@@ -169,10 +169,10 @@ def precedence(loaded, found) -> pd.DataFrame:
   })  # fmt: skip
 
 
-def lengths(loaded, found) -> pd.DataFrame:
+def lengths(loaded, study) -> pd.DataFrame:
   """The same events, up to a step and to the end."""
   del loaded
-  table = found.tables['lengths']
+  table = study.tables['lengths']
   end = pd.DataFrame({
     'value': table.first_at_the_end, 'low': table.low_at_the_end,
     'high': table.high_at_the_end,
@@ -184,12 +184,12 @@ def lengths(loaded, found) -> pd.DataFrame:
   })  # fmt: skip
 
 
-def cadences(loaded, found) -> pd.DataFrame:
+def cadences(loaded, study) -> pd.DataFrame:
   """RankMe as it would look at fewer checkpoints, on the same runs."""
   from emergence_jax.report import text
 
   del loaded
-  table = text.cadences_summary(found, _estimate)
+  table = text.cadences_summary(study, _estimate)
   table = table[table.measure == 'RankMe'].rename(
     columns={'looked at': 'RankMe at', 'precursors over steps': 'over steps'}
   )
@@ -198,10 +198,10 @@ def cadences(loaded, found) -> pd.DataFrame:
                 'first by the largest change']]  # fmt: skip
 
 
-def precursors(loaded, found) -> pd.DataFrame:
+def precursors(loaded, study) -> pd.DataFrame:
   """The paper's own rates of precursors, on both axes of time."""
   del loaded
-  table = found.tables['precursors']
+  table = study.tables['precursors']
   table = table[(table.threshold == 0.3) & (table.tasks == 'all')]
   return pd.DataFrame({
     'run': table.run, 'measure': table.measure, 'axis': table.axis,
@@ -211,10 +211,10 @@ def precursors(loaded, found) -> pd.DataFrame:
   })  # fmt: skip
 
 
-def prediction(loaded, found) -> pd.DataFrame:
+def prediction(loaded, study) -> pd.DataFrame:
   """Floors against the order in which tasks emerge."""
   del loaded
-  table = found.tables['prediction']
+  table = study.tables['prediction']
   table = table[table['count'] > 0]
   return pd.DataFrame({
     'run': table.run, 'quantity': table.quantity, 'value': _interval(table),
@@ -222,12 +222,12 @@ def prediction(loaded, found) -> pd.DataFrame:
   })  # fmt: skip
 
 
-def timing(loaded, found) -> pd.DataFrame:
+def timing(loaded, study) -> pd.DataFrame:
   """The features with the least p in each window."""
   from emergence_jax.analysis import timing as analysis
 
   del loaded
-  table = found.tables['timing']
+  table = study.tables['timing']
   tested = table.groupby(['run', 'window'], sort=False).size()
   parts = [
     analysis.telling(part, _SHOWN).assign(
@@ -238,27 +238,27 @@ def timing(loaded, found) -> pd.DataFrame:
   return pd.concat(parts).drop(columns=['events'])
 
 
-def claims(loaded, found) -> pd.DataFrame:
+def claims(loaded, study) -> pd.DataFrame:
   """Every claim of the paper, and the verdict."""
   del loaded
-  table = found.tables['claims']
+  table = study.tables['claims']
   return table[['claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'seeds',
                 'verdict', 'why']]  # fmt: skip
 
 
-def decided(loaded, found) -> pd.DataFrame:
+def decided(loaded, study) -> pd.DataFrame:
   """The claims that have a verdict, with the range that decides."""
   del loaded
-  table = found.tables['claims']
+  table = study.tables['claims']
   table = table[table.verdict.isin(['reproduced', 'not reproduced'])]
   return table[['claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'range',
                 'verdict']]  # fmt: skip
 
 
-def numbers(loaded, found) -> pd.DataFrame:
+def numbers(loaded, study) -> pd.DataFrame:
   """Every number that the paper gives for a size, beside ours."""
   del loaded
-  table = found.tables['numbers']
+  table = study.tables['numbers']
   ends = table[['one more seed, low', 'one more seed, high']]
   return pd.DataFrame({
     'run': table.run, 'quantity': table.quantity, 'task': table.task,
@@ -269,8 +269,8 @@ def numbers(loaded, found) -> pd.DataFrame:
 
 
 TABLES: Mapping[str, Callable] = {
-  one.__name__: one
-  for one in (
+  frame_of.__name__: frame_of
+  for frame_of in (
     runs, emergence, floors, invariance, variants, top_down, phases, precedence,
     lengths, cadences, precursors, prediction, timing, claims, decided, numbers,
   )

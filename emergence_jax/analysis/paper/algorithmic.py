@@ -146,7 +146,7 @@ def deviations(config: Mapping) -> list[str]:
     return [f'model.size is {size}, none of the paper']
   steps, rate = _STEPS_AND_RATE[size]
   wanted = {'train.steps': steps, 'optimizer.rate': rate, **_PROTOCOL}
-  found = []
+  texts = []
   for key, value in wanted.items():
     group, name = key.split('.')
     ours = config.get(group, {}).get(name, _DEFAULTS[key])
@@ -154,8 +154,8 @@ def deviations(config: Mapping) -> list[str]:
       shown = (
         f'{v:,}' if isinstance(v, int) else f'{v}' for v in (ours, value)
       )
-      found.append('{} is {}, not {}'.format(key, *shown))
-  return found
+      texts.append('{} is {}, not {}'.format(key, *shown))
+  return texts
 
 
 def _floor(task: str, mean: float, std: float) -> Claim:

@@ -23,11 +23,11 @@ from emergence_jax.analysis.statistics import Estimate
 APART = 2, 5, 10
 
 
-def _thinned(run: Run, one: series.Series, step_C: np.ndarray) -> Run:
+def _thinned(run: Run, item: series.Series, step_C: np.ndarray) -> Run:
   """A run whose measure was taken at some of its checkpoints alone."""
-  variable = run.data[one.variable].where(run.data.step.isin(step_C))
+  variable = run.data[item.variable].where(run.data.step.isin(step_C))
   return dataclasses.replace(
-    run, data=run.data.assign({one.variable: variable})
+    run, data=run.data.assign({item.variable: variable})
   )
 
 
@@ -38,15 +38,15 @@ def _cells(name: str, estimate: Estimate) -> dict[str, float]:
   }  # fmt: skip
 
 
-def _row(events: Events, found: Precursors) -> dict[str, float]:
+def _row(events: Events, precursors: Precursors) -> dict[str, float]:
   """What two ways of telling what is first say of one cadence."""
   row = {'checkpoints': len(events.step_C)}
   row |= _cells('first', lengths.first(events, events.emerged_SKL))
   for axis, peaks_ in (
-    ('checkpoints', found.checkpoints),
-    ('steps', found.steps),
+    ('checkpoints', precursors.checkpoints),
+    ('steps', precursors.steps),
   ):
-    hits, totals = rates.counts(rates.only(peaks_, found.emerged))
+    hits, totals = rates.counts(rates.only(peaks_, precursors.emerged))
     row |= _cells(f'over_{axis}', statistics.shares([hits], [totals]))
   return row
 
@@ -67,17 +67,17 @@ def _rows(
     for apart in APART:
       part = _thinned(run, known[name], events.step_C[::apart])
       thinned = order.events_of(part.data, known[name])
-      found = rates.precursors_of(
+      fewer = rates.precursors_of(
         part.data, known[name],
         interpolation=interpolation or rates.interpolation_of(run),
       )  # fmt: skip
-      if isinstance(thinned, Events) and found is not None:
-        yield {'measure': name, 'one_in': apart, **_row(thinned, found)}
+      if isinstance(thinned, Events) and fewer is not None:
+        yield {'measure': name, 'one_in': apart, **_row(thinned, fewer)}
 
 
 def cadences_table(
   runs: Runs,
-  changes: order.Found,
+  changes: order.Changes,
   precursors: Mapping[str, Mapping[str, Precursors]],
   *,
   interpolation: str = '',
@@ -117,8 +117,8 @@ def disagreement(table: pd.DataFrame, run: str, measure: str):
   """
   if not len(table):
     return None
-  one = table[(table.run == run) & (table.measure == measure)]
-  at_all, fewer = one[one.one_in == 1], one[one.one_in > 1]
+  rows = table[(table.run == run) & (table.measure == measure)]
+  at_all, fewer = rows[rows.one_in == 1], rows[rows.one_in > 1]
   if not len(at_all) or not len(fewer):
     return None
   whole = at_all.iloc[0]

@@ -54,7 +54,7 @@ def finding(
   seeds = min(run.data.sizes['seed'] for run in runs.values())
   # It has to hold in every run: the largest counts, and nan is the largest.
   p_value, least = (
-    float(np.max([of(one) for one in tests])) if tests else np.nan
+    float(np.max([of(test) for test in tests])) if tests else np.nan
     for of in (precedence.p_precedes, precedence.least_p)
   )
   return Finding(estimate, p_value, least, seeds, caveat)
@@ -77,7 +77,7 @@ def having(runs: Runs, *variables: str) -> dict[str, Run]:
 
 def algorithmic(
   runs: Runs,
-  changes: order.Found,
+  changes: order.Changes,
   precursors: Mapping[str, Mapping[str, rates.Precursors]],
   *,
   draws: int = precedence.DRAWS,
@@ -97,11 +97,11 @@ def algorithmic(
   eight = {n: run for n, run in runs.items() if set(HARD) <= set(run.tasks)}
   if not eight:
     return {}
-  found = {'emerged': _emerged(eight)}
-  found |= _floors(eight) | _top_down(eight)
+  findings = {'emerged': _emerged(eight)}
+  findings |= _floors(eight) | _top_down(eight)
   ours = _Precursors(eight, changes, precursors, draws)
-  found |= ours.findings() | _prediction(eight) | _phases(eight, draws)
-  return found | _llc_and_fisher(having(eight, 'llc', 'fisher_rank'))
+  findings |= ours.findings() | _prediction(eight) | _phases(eight, draws)
+  return findings | _llc_and_fisher(having(eight, 'llc', 'fisher_rank'))
 
 
 def _emerged(runs: Runs) -> Finding:
@@ -131,18 +131,18 @@ def _floors(runs: Runs) -> dict[str, Finding]:
   if align.schedules_differ(ranked):
     alike = align.at_shared_steps(ranked)
   own, shared = tables.floors_by_task(ranked), tables.floors_by_task(alike)
-  found = {}
+  findings = {}
   for task in HARD:
-    found[f'floor {task}'] = finding(
+    findings[f'floor {task}'] = finding(
       statistics.over_runs(list(own.get(task, {}).values())), ranked,
       is_final=_collapsed(task),
     )  # fmt: skip
     if len(shared.get(task, ())) > 1:
-      found[f'variation {task}'] = finding(
+      findings[f'variation {task}'] = finding(
         statistics.over_runs(list(shared[task].values()), variation), ranked,
         is_final=_collapsed(task),
       )  # fmt: skip
-  return found
+  return findings
 
 
 def _top_down(runs: Runs) -> dict[str, Finding]:
@@ -151,7 +151,7 @@ def _top_down(runs: Runs) -> dict[str, Finding]:
     for n, run in having(runs, 'rankme').items()
     if run.data.sizes['layer'] >= _DEEP
   }
-  found = {}
+  findings = {}
   for key, field in (
     ('depth gradient', 'gradient'),
     ('time order', 'last_before_first'),
@@ -161,10 +161,10 @@ def _top_down(runs: Runs) -> dict[str, Finding]:
       for run in deep.values()
     ]
     if both:
-      found[key] = finding(
+      findings[key] = finding(
         statistics.shares(*zip(*both)), deep, is_final=_collapsed()
       )
-  return found
+  return findings
 
 
 @dataclasses.dataclass
@@ -175,35 +175,37 @@ class _Precursors:
   """
 
   runs: Runs
-  changes: order.Found
+  changes: order.Changes
   precursors: Mapping[str, Mapping[str, rates.Precursors]]
   draws: int
 
   def findings(self) -> dict[str, Finding]:
     """All of them."""
-    found = {'precursor RankMe hard': self._rate(self.runs, 'RankMe', 'hard')}
+    results = {'precursor RankMe hard': self._rate(self.runs, 'RankMe', 'hard')}
     for size in ('nano', 'micro', 'small', 'medium'):
       # Those claims are of one size.
-      one = {n: run for n, run in self.runs.items() if run.size == size}
-      if one:
-        found[f'precursor RankMe {size}'] = self._rate(one, 'RankMe')
+      of_size = {n: run for n, run in self.runs.items() if run.size == size}
+      if of_size:
+        results[f'precursor RankMe {size}'] = self._rate(of_size, 'RankMe')
     for measure in _OTHERS:
-      found[f'precursor {measure}'] = self._rate(self.runs, measure)
-    found['synchronous loss elevation'] = self._rate(
+      results[f'precursor {measure}'] = self._rate(self.runs, measure)
+    results['synchronous loss elevation'] = self._rate(
       self.runs, 'loss elevation', kind=peaks.SYNCHRONOUS
     )
-    found['only RankMe'] = self._margin()
-    return found
+    results['only RankMe'] = self._margin()
+    return results
 
   def _peaks(self, runs: Runs, measure: str, group: str):
     """Run → peaks of the events of a group that emerge."""
-    found = {}
-    for run, one_run in runs.items():
-      one = self.precursors.get(run, {}).get(measure)
-      if one is not None:
-        inside = order.in_group(one_run, group)[:, None]
-        found[run] = rates.only(one.checkpoints, one.emerged & inside)
-    return found
+    by_run = {}
+    for label, run in runs.items():
+      precursors = self.precursors.get(label, {}).get(measure)
+      if precursors is not None:
+        inside = order.in_group(run, group)[:, None]
+        by_run[label] = rates.only(
+          precursors.checkpoints, precursors.emerged & inside
+        )
+    return by_run
 
   def _tests(self, run: str, measure: str, group: str) -> precedence.Tests:
     inside = order.in_group(self.runs[run], group)
@@ -212,13 +214,13 @@ class _Precursors:
 
   def _rate(self, runs, measure, group='all', kind=peaks.PRECURSOR) -> Finding:
     """Share of a class among emerging events, with the tests of the runs."""
-    found = self._peaks(runs, measure, group)
-    if not found:
+    by_run = self._peaks(runs, measure, group)
+    if not by_run:
       return Finding()
-    hits, totals = zip(*(rates.counts(p, kind=kind) for p in found.values()))
-    tests = [self._tests(run, measure, group) for run in found]
+    hits, totals = zip(*(rates.counts(p, kind=kind) for p in by_run.values()))
+    tests = [self._tests(run, measure, group) for run in by_run]
     return finding(
-      statistics.shares(hits, totals), {n: runs[n] for n in found}, tests
+      statistics.shares(hits, totals), {n: runs[n] for n in by_run}, tests
     )
 
   def _margin(self) -> Finding:
@@ -257,32 +259,33 @@ class _Precursors:
     )
 
 
-def _has(found: peaks.Peaks) -> np.ndarray:
+def _has(result: peaks.Peaks) -> np.ndarray:
   """Tasks [K] of which any event has a peak."""
-  return np.isfinite(found.correlation).any((0, 2))
+  return np.isfinite(result.correlation).any((0, 2))
 
 
 def _phases(runs: Runs, draws: int) -> dict[str, Finding]:
   """The two claims of version 4 on what comes before behaviour."""
-  found = {}
+  findings = {}
   for key, shares_of in (
     ('phases', phases.in_order),
     ('probes first', phases.probes_first),
   ):
     each = {n: shares_of(run.data) for n, run in runs.items()}
-    each = {n: one for n, one in each.items() if one is not None}
+    each = {n: shares for n, shares in each.items() if shares is not None}
     if each:
       tests = [
-        precedence.test_events(one.events, draws=draws) for one in each.values()
+        precedence.test_events(shares.events, draws=draws)
+        for shares in each.values()
       ]
-      found[key] = finding(
+      findings[key] = finding(
         statistics.shares(
-          [one.hits_S for one in each.values()],
-          [one.totals_S for one in each.values()],
+          [shares.hits_S for shares in each.values()],
+          [shares.totals_S for shares in each.values()],
         ),
         {n: runs[n] for n in each}, tests,
       )  # fmt: skip
-  return found
+  return findings
 
 
 def _prediction(runs: Runs) -> dict[str, Finding]:
@@ -290,7 +293,7 @@ def _prediction(runs: Runs) -> dict[str, Finding]:
   if not ranked:
     return {}
   events = [prediction.predicted(run) for run in ranked.values()]
-  found = {
+  findings = {
     'spearman': finding(
       statistics.over_runs([prediction.spearman_of(e) for e in events]),
       ranked,
@@ -299,15 +302,15 @@ def _prediction(runs: Runs) -> dict[str, Finding]:
   }
   for name in prediction.PAIRS:
     both = [prediction.concordance_of(e, name)[:2] for e in events]
-    found[f'concordance {name}'] = finding(
+    findings[f'concordance {name}'] = finding(
       statistics.shares(*zip(*both)), ranked, is_final=_ordered
     )
   if len(events) > 1:
     both = [prediction.swaps_of(a, b) for a, b in zip(events, events[1:])]
-    found['swap'] = finding(
+    findings['swap'] = finding(
       statistics.shares(*zip(*both)), ranked, is_final=_ordered
     )
-  return found
+  return findings
 
 
 def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
@@ -317,8 +320,8 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
     data, dims = run.data, ('seed', 'task', 'step')
     finite = np.isfinite(data.llc * data.fisher_rank).transpose(*dims)
     # Of the tasks that have both; others may have been left out.
-    there = finite.any(('seed', 'step')).values
-    data, finite = data.isel(task=there), finite.isel(task=there)
+    has_both = finite.any(('seed', 'step')).values
+    data, finite = data.isel(task=has_both), finite.isel(task=has_both)
     known = finite.any(('seed', 'task'))
     # A seed that failed on the way has no part in it; one with estimates that
     # are not ok has its others.
@@ -339,9 +342,11 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
     )
     rho = xr.corr(*ranks, 'step').where(both.sum('step') >= precedence.LEAST)
     correlations.append(rho.mean('task').values)
-  found = {}
+  findings = {}
   if ratios:
-    found['llc over fisher'] = finding(statistics.over_runs(ratios), runs)
+    findings['llc over fisher'] = finding(statistics.over_runs(ratios), runs)
   if correlations:
-    found['llc with fisher'] = finding(statistics.over_runs(correlations), runs)
-  return found
+    findings['llc with fisher'] = finding(
+      statistics.over_runs(correlations), runs
+    )
+  return findings

@@ -20,7 +20,7 @@ from emergence_jax.analysis.runs import Run, Runs
 
 def pythia(
   runs: Runs,
-  changes: order.Found,
+  changes: order.Changes,
   precursors: Mapping[str, Mapping[str, rates.Precursors]],
   *,
   draws: int = precedence.DRAWS,
@@ -38,10 +38,10 @@ def pythia(
   """
   del changes  # those of all steps are those of the early collapse
   ranked = having(runs, 'rankme')
-  found = {}
+  findings = {}
   if ranked:
-    found |= _collapse(ranked) | _order(ranked)
-  return found | _precursor(runs, precursors) | _lead(runs, draws)
+    findings |= _collapse(ranked) | _order(ranked)
+  return findings | _precursor(runs, precursors) | _lead(runs, draws)
 
 
 def _rank(run: Run) -> tuple[np.ndarray, np.ndarray]:
@@ -60,8 +60,8 @@ def _collapse(runs: Runs) -> dict[str, Finding]:
     rank, step = _rank(run)
     if not rank.size:
       continue
-    found = collapse.collapse(step, rank)
-    falls.append(np.nanmean(1 - found.floor / found.initial, 1))
+    collapsed = collapse.collapse(step, rank)
+    falls.append(np.nanmean(1 - collapsed.floor / collapsed.initial, 1))
     when = np.full(rank.shape[:2], np.nan)
     for place in np.ndindex(*when.shape):
       known = np.isfinite(rank[place])
@@ -86,7 +86,7 @@ def _order(runs: Runs) -> dict[str, Finding]:
     rank, _ = _rank(run)
     if rank.size and rank.shape[1] > 2:
       wanted = -np.arange(rank.shape[1], dtype=float)
-      last = [_last(one) for one in rank]
+      last = [_last(rank_SxC) for rank_SxC in rank]
       each.append(np.array([concordance.spearman(x, wanted) for x in last]))
   if not each:
     return {}
@@ -108,8 +108,8 @@ def _precursor(runs: Runs, precursors) -> dict[str, Finding]:
     return {}
 
   def counts(name, measure):
-    one = precursors[name][measure]
-    return rates.counts(rates.only(one.checkpoints, one.emerged))
+    result = precursors[name][measure]
+    return rates.counts(rates.only(result.checkpoints, result.emerged))
 
   every = [[counts(n, m) for n in names] for m in measures]
   if not sum(totals.sum() for of_runs in every for _, totals in of_runs):

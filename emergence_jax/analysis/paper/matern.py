@@ -77,7 +77,7 @@ def fit(step_C: np.ndarray, series: np.ndarray) -> Fit:
   grid = [Fit(float(a), b) for a in lengths for b in _NOISES]
   if not len(rows):
     return grid[-1]
-  return max(grid, key=lambda one: evidence(step_C, rows, one))
+  return max(grid, key=lambda λ: evidence(step_C, rows, λ))
 
 
 def interpolate(

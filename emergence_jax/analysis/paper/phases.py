@@ -98,18 +98,18 @@ def probes_first(data: xr.Dataset) -> Shares | None:
 def phases_table(runs: Runs, *, draws: int = precedence.DRAWS) -> pd.DataFrame:
   """Share, interval and tests of each order, per run."""
   rows = []
-  for run, one_run in runs.items():
-    found = pairs(one_run.data)
-    probes = probes_first(one_run.data)
+  for label, run in runs.items():
+    results = pairs(run.data)
+    probes = probes_first(run.data)
     if probes is not None:
-      found['probe of the answer, then emergence'] = probes
-    for name, one in found.items():
-      share = statistics.shares([one.hits_S], [one.totals_S])
+      results['probe of the answer, then emergence'] = probes
+    for name, result in results.items():
+      share = statistics.shares([result.hits_S], [result.totals_S])
       if not share.count:
         continue
-      tests = precedence.test_events(one.events, draws=draws)
+      tests = precedence.test_events(result.events, draws=draws)
       rows.append({
-        'run': run, 'order': name, 'share': share.value, 'low': share.low,
+        'run': label, 'order': name, 'share': share.value, 'low': share.low,
         'high': share.high, 'events': share.count, **{
           k: v for k, v in tests._asdict().items() if k.startswith(
             ('lead', 'p_'))},

@@ -43,29 +43,29 @@ def spearman_of(events: xr.Dataset) -> np.ndarray:
 
 def concordance_of(events: xr.Dataset, name: str):
   """Agreeing, decided and tied pairs of each seed, [S] each."""
-  found = [
+  counts = [
     concordance.pairs(f, t, events.group.values, *PAIRS[name])
     for f, t in zip(events.floor.values, events.step.values)
   ]
-  agree, disagree, ties = np.array(found).T
+  agree, disagree, ties = np.array(counts).T
   return agree, agree + disagree, ties
 
 
-def swaps_of(one: xr.Dataset, other: xr.Dataset):
+def swaps_of(first: xr.Dataset, second: xr.Dataset):
   """Predicted reversals, and reversals, of seed i of one run and of another.
 
   Only events that both have; seeds beyond the fewer of both are left out.
   """
-  one, other = xr.align(one, other, join='inner', exclude=['seed'])
-  seeds = range(min(one.sizes['seed'], other.sizes['seed']))
-  found = [
+  first, second = xr.align(first, second, join='inner', exclude=['seed'])
+  seeds = range(min(first.sizes['seed'], second.sizes['seed']))
+  counts = [
     concordance.swaps(
-      (one.floor.values[s], other.floor.values[s]),
-      (one.step.values[s], other.step.values[s]),
+      (first.floor.values[s], second.floor.values[s]),
+      (first.step.values[s], second.step.values[s]),
     )
     for s in seeds
   ]
-  reversals, predicted = np.array(found).T
+  reversals, predicted = np.array(counts).T
   return predicted, reversals
 
 

@@ -61,16 +61,16 @@ def deviations(config: Mapping) -> list[str]:
   name = config.get('model', {}).get('size')
   if not size:
     return [f'the model is {name}, none of the paper']
-  found = []
+  texts = []
   ours = config.get('model', {}).get('parameters')
   if ours != num_parameters(size):
-    found.append(
+    texts.append(
       f'{name} has {ours} parameters, and Pythia {num_parameters(size)}'
     )
   sets = [s for s in config.get('release', {}).get('sets', '').split(',') if s]
   if missing := set(FINAL_ORDER) - set(sets or FINAL_ORDER):
-    found.append(f'without the sets {", ".join(sorted(missing))}')
-  return found
+    texts.append(f'without the sets {", ".join(sorted(missing))}')
+  return texts
 
 
 @functools.cache

@@ -44,11 +44,11 @@ class Precursors(NamedTuple):
 
   def axes(self) -> dict[str, Peaks]:
     """Name of an axis → peaks over it."""
-    found = {'checkpoints': self.checkpoints, 'steps': self.steps}
+    peaks_of = {'checkpoints': self.checkpoints, 'steps': self.steps}
     if self.even is not None:
       first, last = self.even_span
-      found[f'checkpoints {first:,} to {last:,}'] = self.even
-    return found
+      peaks_of[f'checkpoints {first:,} to {last:,}'] = self.even
+    return peaks_of
 
 
 def even_part(step_C: np.ndarray) -> slice:
@@ -80,7 +80,7 @@ def _reach(data: xr.Dataset, stride: float) -> int:
 
 def precursors_of(
   data: xr.Dataset,
-  one: series.Series,
+  item: series.Series,
   *,
   interpolation: str = 'linear',
   stationary_draws: int = 0,
@@ -89,11 +89,11 @@ def precursors_of(
 
   Args:
     data: a run's timeseries.
-    one: of `series.tested`.
+    item: of `series.tested`.
     interpolation: to even steps, one of `INTERPOLATIONS`.
     stationary_draws: shifts of a null that supposes stationary series.
   """
-  taken = series.take(data, one)
+  taken = series.take(data, item)
   if taken is None or len(taken.step_C) <= peaks.LEAST:
     return None
   step, y = taken.step_C, taken.behaviour_SKLC
@@ -122,19 +122,19 @@ def precursors_of(
   )
 
 
-def only(found: Peaks, keep: np.ndarray) -> Peaks:
+def only(result: Peaks, keep: np.ndarray) -> Peaks:
   """The same with all events but those of `keep` [S, K, L] unusable."""
-  return found._replace(correlation=np.where(keep, found.correlation, np.nan))
+  return result._replace(correlation=np.where(keep, result.correlation, np.nan))
 
 
 def counts(
-  found: Peaks,
+  result: Peaks,
   threshold: float = peaks.THRESHOLD,
   kind: int = peaks.PRECURSOR,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Events of a class, and usable ones, of each seed: [S] and [S]."""
-  usable = np.isfinite(found.correlation)
-  classes = peaks.classify(found.lag, found.correlation, threshold)
+  usable = np.isfinite(result.correlation)
+  classes = peaks.classify(result.lag, result.correlation, threshold)
   return ((classes == kind) & usable).sum((1, 2)), usable.sum((1, 2))
 
 
@@ -170,38 +170,38 @@ def find(
 
   An empty interpolation is that of the study that a run is set beside.
   """
-  found: dict[str, dict[str, Precursors]] = {}
-  for run, one_run in runs.items():
-    found[run] = {}
-    for name, one in series.tested(one_run.data).items():
+  by_run: dict[str, dict[str, Precursors]] = {}
+  for label, run in runs.items():
+    by_run[label] = {}
+    for name, item in series.tested(run.data).items():
       precursors = precursors_of(
-        one_run.data, one,
-        interpolation=interpolation or interpolation_of(one_run),
+        run.data, item,
+        interpolation=interpolation or interpolation_of(run),
         stationary_draws=stationary_draws,
       )  # fmt: skip
       if precursors is not None:
-        found[run][name] = precursors
-  return found
+        by_run[label][name] = precursors
+  return by_run
 
 
 def precursors_table(
   runs: Runs,
-  found: Mapping[str, Mapping[str, Precursors]],
+  precursors: Mapping[str, Mapping[str, Precursors]],
 ) -> pd.DataFrame:
   """Shares of precursors of the events that emerge, and mean lags."""
   rows = []
-  for run, measures in found.items():
-    for name, one in measures.items():
+  for run, measures in precursors.items():
+    for name, result in measures.items():
       for group in runs[run].groups:
         inside = order.in_group(runs[run], group)[:, None]
-        for axis, found_ in one.axes().items():
-          kept = only(found_, one.emerged & inside)
+        for axis, found_ in result.axes().items():
+          kept = only(found_, result.emerged & inside)
           head = {'run': run, 'measure': name, 'axis': axis, 'tasks': group}
           rows += [
             head | {'threshold': t} | _cells(kept, t) for t in peaks.THRESHOLDS
           ]
           if group == 'all' and axis == 'checkpoints':
-            _add_shifts(rows, one)
+            _add_shifts(rows, result)
   return pd.DataFrame([row for row in rows if row['total']])
 
 
@@ -219,11 +219,11 @@ def _cells(kept: Peaks, threshold: float) -> dict:
   return cells
 
 
-def _add_shifts(rows: list[dict], one: Precursors) -> None:
+def _add_shifts(rows: list[dict], result: Precursors) -> None:
   """The rate of shifted measures, on the row of the usual threshold."""
-  if not one.stationary_shifts.size:
+  if not result.stationary_shifts.size:
     return
   row = next(r for r in rows[::-1] if r['threshold'] == peaks.THRESHOLD)
-  as_large = (one.stationary_shifts >= row['rate'] - 1e-12).sum()
-  row['rate_if_stationary'] = one.stationary_shifts.mean()
-  row['p_if_stationary'] = (1 + as_large) / (1 + one.stationary_shifts.size)
+  as_large = (result.stationary_shifts >= row['rate'] - 1e-12).sum()
+  row['rate_if_stationary'] = result.stationary_shifts.mean()
+  row['p_if_stationary'] = (1 + as_large) / (1 + result.stationary_shifts.size)

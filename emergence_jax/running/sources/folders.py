@@ -82,33 +82,33 @@ def seed_of(name: str) -> int:
 
 def _steps(folder: pathlib.Path) -> dict[int, pathlib.Path]:
   """Step → folder of the revisions right in a folder."""
-  found: dict[int, pathlib.Path] = {}
+  by_step: dict[int, pathlib.Path] = {}
   for path in sorted(folder.iterdir()):
     step = step_of(path.name)
     if step is None or not path.is_dir():
       continue
-    if step in found:
+    if step in by_step:
       raise UserError(
-        f'{found[step]} and {path} are both of step {step:,}; keep one.'
+        f'{by_step[step]} and {path} are both of step {step:,}; keep one.'
       )
-    found[step] = path
-  return found
+    by_step[step] = path
+  return by_step
 
 
 def _snapshots(folder: pathlib.Path) -> dict[int, pathlib.Path]:
   """The same in the layout of the hub's cache: refs name snapshots."""
-  found = {}
+  by_step = {}
   for ref in sorted((folder / 'refs').glob('*')):
     step = step_of(ref.name)
     if step is not None and ref.is_file():
       commit = ref.read_text(encoding='utf-8', errors='replace').strip()
-      found[step] = folder / 'snapshots' / commit
-  return found
+      by_step[step] = folder / 'snapshots' / commit
+  return by_step
 
 
 def _of_one_seed(folder: pathlib.Path) -> dict[int, Place]:
-  found = _steps(folder) or _snapshots(folder)
-  return {step: Local(path) for step, path in found.items()}
+  by_step = _steps(folder) or _snapshots(folder)
+  return {step: Local(path) for step, path in by_step.items()}
 
 
 def find(root: str | pathlib.Path) -> Revisions:
@@ -128,25 +128,25 @@ def find(root: str | pathlib.Path) -> Revisions:
   own = _of_one_seed(root)
   if own:
     return {0: own}
-  found: Revisions = {}
+  by_seed: Revisions = {}
   names: dict[int, pathlib.Path] = {}
   for folder in sorted(p for p in root.iterdir() if p.is_dir()):
     steps = _of_one_seed(folder)
     if not steps:
       continue
     seed = seed_of(folder.name)
-    if seed in found:
+    if seed in by_seed:
       raise UserError(
         f'{names[seed]} and {folder} are both of seed {seed}; name them by '
         'their seeds, as in pythia-160m-seed3.'
       )
-    found[seed], names[seed] = steps, folder
-  if not found:
+    by_seed[seed], names[seed] = steps, folder
+  if not by_seed:
     raise UserError(
       f'{root} holds no checkpoints; their folders are named by their step '
       f'({PATTERNS}), and may lie in one folder a seed.'
     )
-  return dict(sorted(found.items()))
+  return dict(sorted(by_seed.items()))
 
 
 def select(revisions: Revisions, steps: str) -> Revisions:
@@ -157,8 +157,8 @@ def select(revisions: Revisions, steps: str) -> Revisions:
   """
   kept = set(schedule.within(union(revisions), steps))
   return {
-    seed: {step: place for step, place in found.items() if step in kept}
-    for seed, found in revisions.items()
+    seed: {step: place for step, place in by_step.items() if step in kept}
+    for seed, by_step in revisions.items()
   }
 
 
@@ -185,9 +185,9 @@ def repeated(
   for step in sorted(shards):
     for name, mark in shards[step].items():
       last[name, mark] = step
-  found: dict[int, tuple[int, str]] = {}
+  first_seen: dict[int, tuple[int, str]] = {}
   for step in sorted(shards):
     for name, mark in shards[step].items():
       if last[name, mark] != step:
-        found.setdefault(step, (last[name, mark], name))
-  return found
+        first_seen.setdefault(step, (last[name, mark], name))
+  return first_seen

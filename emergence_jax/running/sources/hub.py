@@ -85,9 +85,9 @@ class Remote:
     except Exception as error:
       raise self._error(error) from error
     for suffix in _WEIGHTS:
-      found = {n: m for n, m in marks.items() if n.endswith(suffix)}
-      if found:
-        return suffix, found
+      matching = {n: m for n, m in marks.items() if n.endswith(suffix)}
+      if matching:
+        return suffix, matching
     raise UserError(f'{self} holds no weights.')
 
   def describe(self) -> pathlib.Path:
@@ -131,7 +131,7 @@ def find(text: str, *, delete: bool = False) -> folders.Revisions:
     UserError: if a repository cannot be had, or has no revision of a step.
   """
   library = _library()
-  found: folders.Revisions = {}
+  by_seed: folders.Revisions = {}
   for repo in filter(None, (r.strip() for r in text.split(','))):
     try:
       refs = library.HfApi().list_repo_refs(repo)
@@ -148,9 +148,9 @@ def find(text: str, *, delete: bool = False) -> folders.Revisions:
         f'({folders.PATTERNS}).'
       )
     seed = folders.seed_of(repo.rpartition('/')[2])
-    if seed in found:
+    if seed in by_seed:
       raise UserError(f'two of {text} are of seed {seed}; give each once.')
-    found[seed] = dict(sorted(steps.items()))
-  if not found:
+    by_seed[seed] = dict(sorted(steps.items()))
+  if not by_seed:
     raise UserError(f'--checkpoints={PREFIX} names no repository.')
-  return dict(sorted(found.items()))
+  return dict(sorted(by_seed.items()))

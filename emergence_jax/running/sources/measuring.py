@@ -12,7 +12,7 @@ from emergence_jax.base.types import MeasureSpec, Population, PyTree, Status
 from emergence_jax.machine import processes
 from emergence_jax.store import layout, rows
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 # Step → names of the measures that are wanted there.
 Work = Mapping[int, Sequence[str]]
 
@@ -145,7 +145,7 @@ def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
   if snapshots is None:
     return None
   count, programs = len(source.seeds), source.programs
-  found: dict[str, dict[str, np.ndarray]] = {}
+  by_measure: dict[str, dict[str, np.ndarray]] = {}
   finite: dict[str, np.ndarray] = {}
   seconds: dict[str, float] = {}
   for snapshot in snapshots:
@@ -160,7 +160,7 @@ def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
         measured = program(snapshot.population, snapshot.previous)
         measured = processes.to_host(measured)
       seconds[name] = seconds.get(name, 0.0) + time.monotonic() - began
-      own = found.setdefault(name, {})
+      own = by_measure.setdefault(name, {})
       for key, value in measured.items():
         own.setdefault(key, _blank(value, count))[snapshot.places] = value
       good = finite.setdefault(name, np.ones(count, bool))
@@ -175,8 +175,8 @@ def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
       bad[seed].append(name)
       if status[seed] == Status.OK:
         status[seed] = Status.NON_FINITE
-  values = {k: v for own in found.values() for k, v in own.items()}
-  return Row(values, status, found, bad, seconds)
+  values = {k: v for own in by_measure.values() for k, v in own.items()}
+  return Row(values, status, by_measure, bad, seconds)
 
 
 @dataclasses.dataclass
@@ -184,14 +184,14 @@ class _Said:
   """Says once for each seed that something is not finite."""
 
   seeds: Sequence[int]
-  say: Say
+  log: Log
   known: set[int] = dataclasses.field(default_factory=set)
 
   def __call__(self, step: int, row: Row) -> None:
     for place, what in enumerate(row.bad):
       if what and place not in self.known:
         self.known.add(place)
-        self.say(
+        self.log(
           f'seed {self.seeds[place]} has non-finite values at step {step:,} '
           f'({", ".join(what)}); the row says so and the other seeds go on.'
         )
@@ -201,7 +201,7 @@ def measure(
   source: Source,
   work: Work,
   write: Callable[[int, Row], None],
-  say: Say,
+  log: Log,
   report: Callable[[int, Mapping[str, float]], None] = lambda *_: None,
 ) -> list[int]:
   """Measures a source into rows, until it ends or is stopped.
@@ -213,13 +213,13 @@ def measure(
     source: gives the parameters.
     work: the steps, in increasing order, and what is wanted at each.
     write: writes a row.
-    say: takes lines of text for the user.
+    log: takes lines of text for the user.
     report: told each step when it is done, and what its measures took.
 
   Returns:
     The steps at which something that was wanted could not be measured.
   """
-  failed, said = [], _Said(source.seeds, say)
+  failed, said = [], _Said(source.seeds, log)
   for step, names in work.items():
     row = take(source, step, names)
     if row is not None:

@@ -11,7 +11,7 @@ from emergence_jax.models import released
 from emergence_jax.models.protocol import FlaxModel
 from emergence_jax.running import programs as programs_lib
 from emergence_jax.running.sources import folders, hub
-from emergence_jax.running.sources.measuring import Say
+from emergence_jax.running.sources.measuring import Log
 from emergence_jax.running.sources.singly import OneByOne
 from emergence_jax.store import files
 
@@ -29,21 +29,21 @@ class Revisions(OneByOne):
     dtype: of the parameters.
     devices: that share a model.
     programs: compiled measures.
-    say: takes lines of text for the user.
+    log: takes lines of text for the user.
   """
 
   def __init__(
     self,
     workdir: pathlib.Path,
-    there: folders.Revisions,
+    revisions: folders.Revisions,
     model: FlaxModel,
     dtype: str,
     devices: int,
     programs: programs_lib.OneSeed,
-    say: Say,
+    log: Log,
   ):
-    super().__init__(list(there), folders.union(there), programs, say)
-    self._there, self._model, self._dtype = there, model, dtype
+    super().__init__(list(revisions), folders.union(revisions), programs, log)
+    self._there, self._model, self._dtype = revisions, model, dtype
     self._devices = devices
     self._held: dict[int, int] = {}
     self._mark_repeats(workdir / FINGERPRINTS)

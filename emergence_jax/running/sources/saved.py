@@ -7,7 +7,7 @@ import numpy as np
 from emergence_jax.base.types import Status
 from emergence_jax.config import schema
 from emergence_jax.running import programs as programs_lib
-from emergence_jax.running.sources.measuring import Say, Snapshot
+from emergence_jax.running.sources.measuring import Log, Snapshot
 from emergence_jax.store import checkpoints as checkpoints_lib
 
 
@@ -20,7 +20,7 @@ class Saved:
     checkpoints: the run's.
     finite_until: step → bool [S], whether the training loss was finite since
       the row before.
-    say: takes lines of text for the user.
+    log: takes lines of text for the user.
   """
 
   def __init__(
@@ -29,11 +29,11 @@ class Saved:
     programs: programs_lib.Programs,
     checkpoints: checkpoints_lib.Checkpoints,
     finite_until: Callable[[int], np.ndarray],
-    say: Say,
+    log: Log,
   ):
     steps = config.steps.tolist()
     self.programs = programs
-    self._seeds, self._checkpoints, self._say = config.seeds, checkpoints, say
+    self._seeds, self._checkpoints, self._log = config.seeds, checkpoints, log
     self._finite_until = finite_until
     self._before = dict(zip(steps[1:], steps))
 
@@ -46,7 +46,7 @@ class Saved:
     if step not in self._checkpoints.steps():
       return None
     like = self.programs.abstract_population
-    return self._checkpoints.restore(step, like, self._say)
+    return self._checkpoints.restore(step, like, self._log)
 
   def at(self, step, names):
     """All seeds at a saved step; None if they cannot be read."""
@@ -54,8 +54,8 @@ class Saved:
     if population is None:
       return None
     if self.programs.pairs & set(names):
-      found = self._restore(self._before.get(step))
-      previous = None if found is None else found.params
+      restored = self._restore(self._before.get(step))
+      previous = None if restored is None else restored.params
     everyone = np.arange(self._seeds.count)
     return iter([Snapshot(everyone, population, previous)])
 

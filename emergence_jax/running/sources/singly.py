@@ -8,7 +8,7 @@ import numpy as np
 
 from emergence_jax.base.types import Population, PyTree, Status
 from emergence_jax.running import programs as programs_lib
-from emergence_jax.running.sources.measuring import Say, Snapshot
+from emergence_jax.running.sources.measuring import Log, Snapshot
 
 
 class OneByOne(abc.ABC):
@@ -20,7 +20,7 @@ class OneByOne(abc.ABC):
     seeds: their numbers.
     steps: of all rows, increasing.
     programs: compiled measures.
-    say: takes lines of text for the user.
+    log: takes lines of text for the user.
   """
 
   def __init__(
@@ -28,10 +28,10 @@ class OneByOne(abc.ABC):
     seeds: Sequence[int],
     steps: Sequence[int],
     programs: programs_lib.OneSeed,
-    say: Say,
+    log: Log,
   ):
     self.seeds, self.programs = list(seeds), programs
-    self._steps, self._say = list(steps), say
+    self._steps, self._log = list(steps), log
     # (step, seed) → why there is nothing to measure.
     self._marks: dict[tuple[int, int], Status] = {}
 
@@ -41,7 +41,7 @@ class OneByOne(abc.ABC):
 
   def _leave_out(self, seed: int, step: int, mark: Status, why) -> None:
     self._marks[step, seed] = mark
-    self._say(f'seed {seed}, step {step:,} is left out: {why}')
+    self._log(f'seed {seed}, step {step:,} is left out: {why}')
 
   def _load(self, seed: int, step: int) -> PyTree | None:
     """Parameters of a seed at a step; None, with a mark, if there are none."""

@@ -113,11 +113,11 @@ class Training:
       return None
     if row == self.step:
       return self.programs.copy(self.population.params)
-    found = self.checkpoints.restore(row, self.programs.abstract_population)
-    if found is not None:
-      return found.params
+    previous = self.checkpoints.restore(row, self.programs.abstract_population)
+    if previous is not None:
+      return previous.params
     names = ', '.join(sorted(self.programs.pairs))
-    self.progress.say(
+    self.progress.log(
       f'the checkpoint of step {row:,} is gone, so {names} cannot be measured '
       'at the next one; keep at least two (config.checkpoints.keep).'
     )
@@ -183,11 +183,11 @@ class Training:
 
   def _is_to_be_saved(self) -> bool:
     """Whether the population as it stands is to be saved."""
-    there = self.checkpoints.steps()
-    if self.step in there:  # stopped before its first step
+    saved = self.checkpoints.steps()
+    if self.step in saved:  # stopped before its first step
       return False
     row = self._last_row()
-    if self.programs.pairs and row not in (None, self.step, *there):
+    if self.programs.pairs and row not in (None, self.step, *saved):
       # The next row would lack its partner: better to go on from before both.
       return False
     return bool(self.stopped_by) or self.step in self._saved
