@@ -46,7 +46,7 @@ def test_the_second_process_compiles_nothing(tmp_path):
   count = int(first.split()[1])
   assert count >= 5
   assert list((tmp_path / 'emergence_jax' / 'compiled').iterdir())
-  again = f'compiled 0 programs, and had {count} from the cache'
+  again = f'compiled 0 programs, and read {count} from the cache'
   assert run(**home).startswith(again)
   assert 'from the cache' not in run('off', **home)
   # Of one's own, by the flag or by JAX's own setting.

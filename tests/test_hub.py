@@ -56,7 +56,9 @@ def test_fetched_one_by_one_and_let_go(root, tmp_path):
   assert far.status.sel(seed=1, step=1) == Status.REPEATED
   # Nothing is marked where the hub does not answer.
   lost = measure(both, tmp_path / 'lost', 'http://127.0.0.1:9', cache)
-  assert lost.returncode == 1 and 'cannot be had from the hub' in lost.stderr
+  assert (
+    lost.returncode == 1 and 'could not be fetched from the hub' in lost.stderr
+  )
   assert 'Traceback' not in lost.stderr and not (tmp_path / 'lost').exists()
 
 

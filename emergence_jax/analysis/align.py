@@ -1,4 +1,4 @@
-"""What several runs have in common, and what is left out for lack of it."""
+"""Aligns several runs: shared checkpoints, tasks and caveats."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -97,7 +97,7 @@ def _notes_of(name: str, run: Run) -> list[str]:
 
 
 def _names(runs: Runs) -> list[str]:
-  """Tasks and levels that not all runs have."""
+  """Notes on tasks and levels that not all runs have."""
   labels = []
   for dimension in ('task', 'level'):
     of_run = {

@@ -21,7 +21,7 @@ VERDICTS = ('reproduced', 'not reproduced', 'undecided', 'not measured')
 
 
 class Finding(NamedTuple):
-  """Our side of a claim.
+  """Our value of a claim.
 
   Attributes:
     estimate: our value.

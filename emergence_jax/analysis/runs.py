@@ -19,7 +19,7 @@ _LONGEST = 60
 
 
 def name_of(workdir: pathlib.Path) -> str:
-  """A path as text; bytes that are no text become a mark."""
+  """A path as text; undecodable bytes become a replacement character."""
   return os.fsencode(workdir).decode('utf-8', 'replace')
 
 

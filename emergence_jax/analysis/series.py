@@ -150,7 +150,7 @@ EVENT_METRICS = (*EVENT_SERIES, *EVENT_TIMES)
 
 
 def usable(data: xr.Dataset, item: Series) -> xr.DataArray | None:
-  """A series, nan where its status is not ok; None if it is not to be had."""
+  """A series, nan where its status is not ok; None if not measured."""
   if item.variable not in data:
     return None
   array = item.take(data)

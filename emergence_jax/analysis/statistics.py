@@ -18,7 +18,7 @@ class Estimate:
     low: lower end of the interval over seeds; nan for fewer than two.
     high: upper end.
     count: seeds, or events.
-    level: how often such an interval covers; 95% where that can be had.
+    level: how often such an interval covers; 95% where that is possible.
   """
 
   value: float

@@ -1,4 +1,4 @@
-"""Everything that is computed from the timeseries of one or several runs."""
+"""Runs every analysis on the timeseries of one or several runs."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
@@ -31,7 +31,7 @@ _COLUMNS = (
 
 @dataclasses.dataclass
 class Study:
-  """What was found.
+  """Results of an analysis.
 
   Attributes:
     tables: name → table, for people and for CSV.
@@ -88,7 +88,7 @@ def claims_table(
 
 
 def stages(runs: Runs) -> int:
-  """How many stages `study` tells of."""
+  """Number of stages that `study` logs."""
   return sum(len(series.tested(run.data)) for run in runs.values()) + 6
 
 

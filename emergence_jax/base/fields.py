@@ -1,4 +1,4 @@
-"""What a variable says of itself in the file: `Field` to attributes and back.
+"""Converts a `Field` to attributes of a variable and back.
 
 Attributes are texts and whole numbers, so that other formats (netCDF, for
 example) take them too.
@@ -36,7 +36,7 @@ def attributes(field: Field) -> dict[str, Any]:
 
 
 def read(dims: tuple[str, ...], attrs: Mapping[str, Any]) -> Field | None:
-  """The field of a variable with a label; None for any other.
+  """Reads the field of a variable with a label; None for any other.
 
   >>> field = Field(
   ...   ('task', 'layer'), '', 'a rank', '1', label='rank', pick={'layer': -1}

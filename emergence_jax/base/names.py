@@ -1,4 +1,4 @@
-"""Looking names up, with a hint where one is wrong."""
+"""Looks names up, with a hint where one is wrong."""
 
 import difflib
 import importlib
@@ -26,7 +26,7 @@ def choose(key: str, word: str, known: Mapping[str, Any]) -> Any:
 
 
 def find(key: str, word: str, known: Mapping[str, Any]) -> Any:
-  """`known[word]`, or what `module.path:Name` means, from anyone's module.
+  """`known[word]`, or the object that `module.path:Name` names.
 
   Raises:
     UserError: if it is neither.
@@ -41,6 +41,7 @@ def find(key: str, word: str, known: Mapping[str, Any]) -> Any:
     return getattr(importlib.import_module(module), name)
   except Exception as error:  # whatever the module raises
     raise UserError(
-      f'{key}={word!r} cannot be had ({type(error).__name__}: {error}); write '
-      'module.path:Name, as it is imported from the current folder.'
+      f'{key}={word!r} could not be imported ({type(error).__name__}: '
+      f'{error}); write module.path:Name, as it is imported from the current '
+      'folder.'
     ) from error

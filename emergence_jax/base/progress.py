@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar, or plain lines."""
+"""Progress of a run: a bar on a terminal, plain lines elsewhere."""
 
 import math
 import time
@@ -79,7 +79,7 @@ class _Shown:
 
 
 class _Recent:
-  """What work has cost of late: what lies longer ago fades away.
+  """Recent cost of work: an exponentially decaying mean.
 
   A machine that had something else to do for a while is soon forgotten.
   """
@@ -90,7 +90,7 @@ class _Recent:
     self._at = time.monotonic()
 
   def add(self, units: float, seconds: float) -> None:
-    """Learns of work that has just been done."""
+    """Adds finished work."""
     now = time.monotonic()
     fade = 0.5 ** ((now - self._at) / _HALF_LIFE)
     self._at = now
@@ -125,11 +125,11 @@ class Forecast:
     self._others: dict[str, _Recent] = {}
 
   def trained(self, steps: int, seconds: float) -> None:
-    """Learns what steps have cost."""
+    """Adds the time of trained steps."""
     self._training.add(steps, seconds)
 
   def done(self, name: str, seconds: float) -> None:
-    """Learns what something at a checkpoint has cost."""
+    """Adds the time of a measure or a save."""
     self._others.setdefault(name, _Recent()).add(1, seconds)
 
   def left(self, step: int, last: int) -> float:
@@ -137,7 +137,7 @@ class Forecast:
     return (last - step) * self._training.cost + self.due(step)
 
   def due(self, step: int) -> float:
-    """Seconds of what is to be done at the checkpoints behind a step."""
+    """Seconds of the work that is due at the checkpoints after a step."""
     each = {name: measure.cost for name, measure in self._others.items()}
     known = sum(each.values()) / len(each) if each else 0.0
     return sum(
@@ -148,7 +148,7 @@ class Forecast:
     )
 
   def spent(self) -> str:
-    """What the time went to, the dearest first; empty before anything did."""
+    """Time by kind of work, the largest first; empty before any."""
     parts = {'training': self._training, **self._others}
     total = sum(part.total for part in parts.values())
     if not total:
@@ -223,7 +223,7 @@ class Left:
     self._at = time.monotonic()
 
   def __call__(self, step: int, seconds: Mapping[str, float]) -> None:
-    """Says that a step is done.
+    """Logs that a step is done.
 
     Args:
       step: which.
@@ -239,7 +239,7 @@ class Left:
     self._log(f'step {step:,}: {self._done} of {self._total}, {left} left')
 
   def say_spent(self) -> None:
-    """Says what the time went to, if anything was done."""
+    """Logs the time by kind of work, if there was any."""
     if spent := self._forecast.spent():
       self._log(spent)
 
@@ -261,7 +261,7 @@ class Stages(_Shown):
     super().__init__(console, title, total, transient=True)
 
   def __call__(self, label: str) -> None:
-    """Says that the stage before is done and that this one begins."""
+    """Shows that a stage begins."""
     self._done += 1
     left = '?'
     if self._done:

@@ -1,4 +1,4 @@
-"""The values that travel between the floors of the package."""
+"""Values that the rooms of the package exchange."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ SCALES = ('linear', 'log', 'symlog')
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-  """One variable of the timeseries, and all that is said of it anywhere.
+  """Description of one variable of the timeseries.
 
   A variable with a `label` has a panel in figures and page, and what moves
   first is asked of it: its attributes go into the file, and whoever reads that
@@ -152,12 +152,12 @@ class MeasureSpec:
     return row % self.every == 0 and step >= self.from_step
 
   def due(self, steps: Iterable[int]) -> list[int]:
-    """Those of a schedule's steps at which it runs."""
+    """The steps of a schedule at which it runs."""
     return [int(s) for row, s in enumerate(steps) if self.is_due(row, s)]
 
 
 class Status(enum.IntEnum):
-  """What a row or an estimate says about itself; only OK is to be taken.
+  """Status of a row or an estimate; only OK is to be used.
 
   One list of words and numbers for both, so that none means two things.
   """
@@ -199,4 +199,4 @@ BAD_ROWS = (
 
 
 class UserError(Exception):
-  """A problem that the user can mend; its text is all they need to see."""
+  """An error that the user can fix; its text is shown without a traceback."""

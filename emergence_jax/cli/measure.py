@@ -154,7 +154,7 @@ def _of_release(arguments: list[str]) -> None:
 
 
 def main(argv):
-  """Measures, and says what was added; exits with 1 on a user's error."""
+  """Measures and prints what was added; exits with 1 on a user's error."""
   from emergence_jax.machine import stopping
 
   of_run = _CONFIG.value is None and _CHECKPOINTS.value is None

@@ -19,7 +19,7 @@ _OUT = flags.DEFINE_string(
 
 
 def main(argv):
-  """Joins, and says what came of it."""
+  """Merges, and prints the seeds."""
   del argv
   with apps.errors():
     from emergence_jax.running import merging

@@ -83,7 +83,7 @@ def check(possible: bool) -> None:
 
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
-  """Inside, this is one of several processes, if the flags say so."""
+  """Context in which this is one of several processes, if the flags say so."""
   options = _options()
   if options is None:
     yield

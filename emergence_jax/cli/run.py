@@ -68,7 +68,7 @@ def _name(config) -> str:
 
 
 def _base() -> dict:
-  """What --config gives, or the configuration of the run in --workdir."""
+  """The configuration of --config, or of the run in --workdir."""
   from emergence_jax.base.types import UserError
   from emergence_jax.cli import config_flag
   from emergence_jax.running import rundir
@@ -158,7 +158,7 @@ def _finish(config, workdir: pathlib.Path) -> None:
 
 
 def _say(line: str) -> None:
-  """Prints, if this process is the one that speaks."""
+  """Prints on the first process only."""
   from emergence_jax.machine import processes
 
   processes.of_first(apps.say)(line)

@@ -30,13 +30,13 @@ def check_keys(path: str, given: Mapping[str, Any], known) -> None:
 
 
 def place(name: str) -> int:
-  """Where a measure stands among all; one's own come last."""
+  """Rank of a measure among all; custom measures come last."""
   known = list(MEASURES)
   return known.index(name) if name in MEASURES else len(known)
 
 
 def parse(given: Mapping[str, Any]):
-  """Name → spec: of those that are on, and of those switched off.
+  """Specs of the measures that are on, and of those switched off.
 
   Both are in the order of `MEASURES`, whatever that of the configuration is.
   """

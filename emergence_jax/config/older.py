@@ -1,4 +1,4 @@
-"""Configurations that older versions of this package have stored."""
+"""Reads configurations that older versions of this package stored."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ _ZERO_WAS_NONE = ('at_once', 'devices', 'seeds_at_once', 'nbeta')
 
 
 def modern(raw: Mapping[str, Any]) -> dict[str, Any]:
-  """A run's stored configuration, by the names that its keys have now.
+  """A stored configuration with the current names of its keys.
 
   >>> modern({'seeds': {'count': 8, 'chunk': 0}})
   {'seeds': {'count': 8, 'at_once': None}}

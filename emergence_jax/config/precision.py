@@ -1,4 +1,4 @@
-"""In which numbers training computes."""
+"""Number formats of training."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 
 class Precision(NamedTuple):
-  """In which numbers training computes.
+  """A number format of training.
 
   Attributes:
     dtype: of products and the residual stream.

@@ -1,4 +1,4 @@
-"""When to measure: checkpoint schedules, and durations in several units."""
+"""Checkpoint schedules, and durations in several units."""
 
 import re
 from collections.abc import Iterable
@@ -47,7 +47,7 @@ def parse_duration(
 
 
 def within(steps: Iterable[int], text: str) -> list[int]:
-  """Those of `steps` that a range names; all for an empty text.
+  """The steps within a range; all for an empty text.
 
   `FIRST:LAST` is from and to, both included, and either may be left out;
   `FIRST:LAST:EVERY` takes of those the ones that lie a multiple of EVERY

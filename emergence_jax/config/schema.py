@@ -1,4 +1,4 @@
-"""A run's configuration: its schema, checked once, and what it builds."""
+"""The schema of a run's configuration, and its checks."""
 
 import dataclasses
 import functools
@@ -204,7 +204,7 @@ def build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class ReferenceConfig:
-  """Attributes: name: what the run is set beside, of `REFERENCES`; or none."""
+  """Attributes: name: the published study to compare with; none if empty."""
 
   name: str = ''
 
@@ -307,7 +307,7 @@ def _check_ranges(config: Config) -> None:
 
 
 def start_devices(given: Mapping[str, Any]) -> None:
-  """Readies the devices that a configuration asks for; before all else of JAX.
+  """Prepares the devices of a configuration; call it before JAX starts.
 
   Raises:
     UserError: if `config.seeds` is wrong.
@@ -342,7 +342,7 @@ def check_devices(config: Config) -> None:
 
 
 def on_this_machine(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-  """A run's configuration, on such devices as there are here.
+  """A run's configuration, adapted to the devices of this machine.
 
   What was run on eight devices can be read and measured on a laptop.
   """
@@ -372,7 +372,7 @@ def flatten(raw: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
 
 
 def digest(raw: Mapping[str, Any]) -> int:
-  """A uint32 of all that a training's populations depend on."""
+  """Checksum (uint32) of all keys that the populations depend on."""
   kept = {
     key: value
     for key, value in flatten(raw).items()
@@ -386,7 +386,7 @@ def differences(
   new: Mapping[str, Any],
   free: Collection[str] = (),
 ) -> dict[str, tuple[Any, Any]]:
-  """Flat keys whose values differ → (old, new); None where absent.
+  """Keys whose values differ → (old, new); None where absent.
 
   Keys of `free` may differ.
   """

@@ -77,7 +77,7 @@ class Compiles:
       self.hits += 1
 
   def text(self) -> str:
-    """A sentence on how many there were, and how long they took."""
+    """A sentence on how many programs were compiled, and for how long."""
     fresh = self.count - self.hits
-    kept = f', and had {self.hits} from the cache' if self.hits else ''
+    kept = f', and read {self.hits} from the cache' if self.hits else ''
     return f'compiled {fresh} programs{kept}, in {self.seconds:.0f} s.'

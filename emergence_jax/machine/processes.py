@@ -1,4 +1,4 @@
-"""Several processes of one run: who leads, what all agree on, how they end.
+"""Several processes of one run: leadership, agreement and shutdown.
 
 Every process computes its own seeds. What touches files is done by the first
 one, and all know its result (`agreed`), so that they take the same way
@@ -97,7 +97,7 @@ class Options:
 
 
 class _LastWords:
-  """Says why a process has ended, also where that ends without a word.
+  """Reports the reason if JAX kills this process.
 
   JAX ends a process from within when it loses the others, and no handler of
   Python is called. Another small process holds the sentence until then.
@@ -110,13 +110,13 @@ class _LastWords:
     )  # fmt: skip
 
   def say(self, line: str) -> None:
-    """The sentence from now on; none if empty."""
+    """Sets the sentence to report; none if empty."""
     with contextlib.suppress(BrokenPipeError, ValueError):
       self._child.stdin.write(line.replace('\n', ' ') + '\n')
       self._child.stdin.flush()
 
   def close(self) -> None:
-    """Ends without a word."""
+    """Ends without a report."""
     self.say('')
     with contextlib.suppress(BrokenPipeError):
       self._child.stdin.close()
@@ -132,12 +132,12 @@ def several() -> bool:
 
 
 def leads() -> bool:
-  """Whether this process writes files and speaks to the user."""
+  """Whether this process writes files and logs to the user."""
   return not several() or jax.process_index() == 0
 
 
 def of_first(log: Callable[[str], None]) -> Callable[[str], None]:
-  """Takes lines for the user, of the first process alone."""
+  """A log function that only the first process prints from."""
   return log if leads() else lambda line: None
 
 
@@ -179,7 +179,7 @@ def exchange(value: Any, what: str = 'exchange') -> list[Any]:
 
 
 def agreed(fn: Callable[[], Any], what: str = 'the first process') -> Any:
-  """What a function gives on the first process, on all of them.
+  """Calls a function on the first process; returns its result on all.
 
   It is called there only, and must not meet the others itself. What it raises
   is raised everywhere.
@@ -315,7 +315,7 @@ def _join(options: Options, words: _LastWords) -> None:
 
 @contextlib.contextmanager
 def joined(options: Options | None) -> Iterator[None]:
-  """Inside, this is one of several processes; alone, nothing happens.
+  """Context in which this is one of several processes.
 
   An error in one process ends all of them, at the latest when its heartbeats
   are missed: they may wait for one another where it does not come any more.

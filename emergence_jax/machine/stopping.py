@@ -1,4 +1,4 @@
-"""Signals as requests to stop at the next good moment."""
+"""Turns signals into requests to stop at the next checkpoint or segment."""
 
 import contextlib
 import os

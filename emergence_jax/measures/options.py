@@ -20,7 +20,7 @@ def status_field(dims: tuple[str, ...], of: str, *words: Status) -> Field:
 
 
 class NotOffered(UserError):
-  """A measure cannot be had of these exams."""
+  """The exams do not have what a measure needs."""
 
 
 def needs(measure: str, exams: Exams, offer: str) -> Any:
@@ -60,7 +60,7 @@ def chosen(measure: str, exams: Exams, tasks: str) -> list[int]:
 
 
 def spread(results: dict, places: Sequence[int], count: int) -> dict:
-  """What was found of some tasks, among all: [k, ...] → [count, ...].
+  """Results of some tasks, placed among all: [k, ...] → [count, ...].
 
   A status says of the others that they were not due; numbers are nan.
   """

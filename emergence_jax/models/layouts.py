@@ -1,4 +1,4 @@
-"""Names and shapes of released models' tensors, and which of ours they become.
+"""Maps names and shapes of released models' tensors to our parameters.
 
 Facts about the tensors are those of the models' own releases: GPT-NeoX stores
 kernels [out, in] and one fused kernel whose rows go by head, then query, key

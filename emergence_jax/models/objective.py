@@ -1,4 +1,4 @@
-"""What a model is trained on and examined by: losses, answers, features."""
+"""Losses, answers and features of a model under exams."""
 
 import dataclasses
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What a model is to the measures, and how a Flax module becomes one."""
+"""Protocol of models, and an adapter for Flax modules."""
 
 import abc
 import dataclasses

@@ -218,7 +218,7 @@ def load_checkpoint(
 
 
 def _check(folder, tensors, leaves, shapes) -> None:
-  """Compares what is there with what the configuration asks for."""
+  """Checks names and shapes of the tensors against the configuration."""
   wanted, problems = set(), []
   flat = jax.tree_util.tree_leaves_with_path(leaves, is_leaf=_is_leaf)
   expected = dict(jax.tree_util.tree_leaves_with_path(shapes))

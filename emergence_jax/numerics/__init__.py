@@ -1,1 +1,1 @@
-"""Numerics: functions of arrays and operators, which know no models."""
+"""Numerics: functions of arrays and operators, independent of models."""

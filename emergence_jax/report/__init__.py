@@ -1,1 +1,1 @@
-"""What people look at: figures and tables, made from timeseries alone."""
+"""Figures, tables and the page, made from timeseries alone."""

@@ -1,4 +1,4 @@
-"""How all figures look."""
+"""Style of all figures."""
 
 import copy
 import pathlib

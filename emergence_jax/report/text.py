@@ -1,4 +1,4 @@
-"""A study in words and tables, for a terminal and for CSV."""
+"""Results in words and tables, for a terminal and for CSV."""
 
 import io
 import pathlib
@@ -111,7 +111,7 @@ class Clause(NamedTuple):
 
 
 class Answer(NamedTuple):
-  """What is said of a run at first sight.
+  """The answer for one run.
 
   Attributes:
     run: its label; empty if nothing can be said of any.
@@ -139,7 +139,7 @@ def answers(results: Study) -> list[Answer]:
 
 
 def answer(results: Study) -> str:
-  """The same in one line, as a terminal shows it."""
+  """The answers in one line, for a terminal."""
   return ' '.join(
     ' '.join([sentence.rank, *(clause.words for clause in sentence.more)])
     for sentence in answers(results)

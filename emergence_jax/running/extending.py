@@ -1,4 +1,4 @@
-"""Making room in a run's timeseries for more steps than it was to have.
+"""Extends a finished run to more steps.
 
 A run goes on to more steps where nothing of what it has done would have been
 otherwise: its learning rate does not depend on the number of steps, and its
@@ -25,7 +25,7 @@ _KEYS = {'train.steps', 'checkpoints.schedule'}
 
 
 def recover(workdir: pathlib.Path) -> None:
-  """Ends an exchange of stores that a kill has interrupted."""
+  """Completes an exchange of stores that a kill interrupted."""
   path, longer = workdir / store_layout.NAME, workdir / _LONGER
   if longer.exists() and not path.exists():
     os.rename(longer, path)
@@ -66,7 +66,7 @@ def check(old: schema.Config, new: schema.Config) -> None:
 
 
 def _continued(old: schema.Config) -> str:
-  """A schedule that has the run's checkpoints, and goes on as they did."""
+  """Checks that the longer schedule keeps the run's checkpoints."""
   head, comma, item = old.checkpoints.schedule.rpartition(',')
   stride = item.partition(':')[0]
   last, end = old.steps[-2:].tolist()
@@ -121,7 +121,7 @@ def extend(
 
 
 def _declare(work, data: xr.Dataset, measure: str, arrays: list[str]) -> None:
-  """Makes room for what a measure has added."""
+  """Declares the variables that a measure has added after the run."""
   declared = {n: fields.of_array(data[n]) for n in arrays}
   dims = {d for field in declared.values() for d in field.dims}
   coords = {d: data[d].values.tolist() for d in dims}

@@ -1,4 +1,4 @@
-"""Scalars sent to a viewer while a run goes on; nothing unless asked for."""
+"""Sends scalars to TensorBoard or Weights & Biases during a run."""
 
 import importlib.util
 import json
@@ -141,7 +141,7 @@ _LIBRARIES = {'tensorboard': 'tensorboardX', 'wandb': 'wandb'}
 
 
 def check(kind: str) -> None:
-  """Raises a UserError for a kind that is not known, or whose library lacks.
+  """Raises a UserError for an unknown kind, or a missing library.
 
   To be asked before anything is begun.
   """
@@ -159,7 +159,7 @@ def check(kind: str) -> None:
 def open_log(
   kind: str, workdir: pathlib.Path, layout: Mapping[str, Any], step: int
 ) -> Nothing:
-  """What `--log` asks for; nothing if it is empty.
+  """The writer for `--log`; one that sends nothing if it is empty.
 
   Raises:
     UserError: for a kind that is not known, or whose library lacks.

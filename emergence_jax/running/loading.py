@@ -1,4 +1,4 @@
-"""A trained seed of a run, for whoever wants to look at it."""
+"""Loads a trained seed of a run."""
 
 import pathlib
 

@@ -1,4 +1,4 @@
-"""A run from its beginning to its end, and on again after a kill.
+"""The loop of a run: train, measure, write, save; resume after a kill.
 
 The order within a checkpoint makes a kill harmless: the row is written, then
 the population is saved. Whatever lies past the newest whole checkpoint is
@@ -38,7 +38,7 @@ class Outcome(enum.Enum):
 
 
 def layout(config: schema.Config) -> dict:
-  """What the timeseries of a run is made with: arguments of `store.build`."""
+  """Arguments of `layout.build` for the timeseries of a run."""
   task = config.task
   seeds = config.seeds
   return {
@@ -57,13 +57,13 @@ def layout(config: schema.Config) -> dict:
   }
 
 
-def bring_in_line(
+def repair_timeseries(
   workdir: pathlib.Path,
   config: schema.Config,
   saved: list[int],
   log: Callable[[str], None],
 ) -> list[int]:
-  """Mends the timeseries of a run; returns the steps of its rows.
+  """Repairs the timeseries of a run; returns the steps of its rows.
 
   Args:
     workdir: the run's directory, locked.
@@ -86,7 +86,7 @@ def bring_in_line(
 
 
 def _start(workdir, config, programs, checkpoints, log):
-  """The population to go on from, its step, and a writer that is in line."""
+  """The population to resume from, its step, and the writer."""
   restored = checkpoints.restore_latest(programs.abstract_population, log)
   if restored is None:
     rows = processes.agreed(lambda: timeseries.reached(workdir))
@@ -126,7 +126,7 @@ def _resume_hint(workdir: pathlib.Path) -> str:
   return f'run the same command with --workdir={where} to go on.'
 
 
-def make_again(
+def remeasure_damaged_rows(
   config: schema.Config,
   workdir: pathlib.Path,
   checkpoints: checkpoints_lib.Checkpoints,
@@ -134,7 +134,7 @@ def make_again(
   log: Callable[[str], None],
   programs: programs_lib.Programs | None = None,
 ) -> bool:
-  """Measures the damaged rows of a run whose populations are saved.
+  """Measures damaged rows again where their populations are saved.
 
   Args:
     config: of the run.
@@ -182,10 +182,12 @@ class _Watched(NamedTuple):
 def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
   """`run` with its checkpoints open and its signals handled."""
   saved = checkpoints.steps()
-  reached = processes.agreed(lambda: bring_in_line(workdir, config, saved, log))
+  reached = processes.agreed(
+    lambda: repair_timeseries(workdir, config, saved, log)
+  )
   # Its populations may be gone, for want of space.
   if reached[-1:] == [config.train.steps]:
-    again = make_again(config, workdir, checkpoints, lock, log)
+    again = remeasure_damaged_rows(config, workdir, checkpoints, lock, log)
     return Outcome.FINISHED if again else Outcome.ALREADY_FINISHED
   clock = processes.lead(lambda: rundir.Clock(workdir))
   programs = programs_lib.Programs(config)
@@ -201,7 +203,9 @@ def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
     config.seeds.count,
     quiet=not processes.leads(),
   ) as progress:
-    make_again(config, workdir, checkpoints, lock, progress.log, programs)
+    remeasure_damaged_rows(
+      config, workdir, checkpoints, lock, progress.log, programs
+    )
     wanted = measuring.due(config.measures, programs.pairs, config.steps)
     forecast = progress_lib.Forecast(
       {step: [*names, SAVING] for step, names in wanted.items()}
@@ -242,8 +246,8 @@ def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
   return Outcome.STOPPED
 
 
-def _make_room(workdir, config, log) -> None:
-  """Lengthens the timeseries of a run that is to go on to more steps.
+def _extend_if_longer(workdir, config, log) -> None:
+  """Extends the timeseries if the configuration has more steps.
 
   Raises:
     UserError: if it cannot; it says why.
@@ -259,16 +263,16 @@ def _make_room(workdir, config, log) -> None:
     extending.extend(workdir, old, layout(config), log)
 
 
-def _ready(workdir, config, overwrite: bool, log) -> None:
-  """Readies a run's files, in its locked directory."""
+def _prepare(workdir, config, overwrite: bool, log) -> None:
+  """Prepares a run's files, in its locked directory."""
   if overwrite:
     rundir.erase(workdir)
-  _make_room(workdir, config, log)
+  _extend_if_longer(workdir, config, log)
   rundir.prepare(workdir, config, log)
 
 
 def _explained(error: Exception, workdir, lock) -> UserError | None:
-  """What a user can do about an error of the file system, if that is it."""
+  """What a user can do about an error of disk or memory; else None."""
   if processes.leads():  # the others may not be there any more
     try:
       getattr(lock, 'own', lock).check()
@@ -301,7 +305,7 @@ def run(
   profile: str = '',
   tracker: str = '',
 ) -> Outcome:
-  """Runs a configuration in a directory, from where it stands to its end.
+  """Runs a configuration in a directory to its end, resuming what exists.
 
   Args:
     config: the checked configuration.
@@ -328,7 +332,7 @@ def run(
   processes.agreed(lambda: rundir.make(workdir))
   stop = stopping.StopRequest()
   with processes.lead(lambda: files.Lock(workdir)) as lock:
-    processes.agreed(lambda: _ready(workdir, config, overwrite, log))
+    processes.agreed(lambda: _prepare(workdir, config, overwrite, log))
     try:
       with (
         stop.installed(),

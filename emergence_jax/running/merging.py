@@ -1,4 +1,4 @@
-"""Joining runs of different seeds into one timeseries.
+"""Merges runs of different seeds into one timeseries.
 
 What the runs depend on, all but the seeds, has to be the same; seeds that two
 of them have are refused, since they would be counted twice.
@@ -85,7 +85,7 @@ def _coords(parts: Sequence[_Part], names: Sequence[str]) -> dict[str, list]:
 
 
 def _shared(parts: Sequence[_Part], log: Log) -> list[str]:
-  """Variables that all have; the others are named."""
+  """Variables that all runs have; logs the names of the others."""
   every = [timeseries.in_rows(part.data) for part in parts]
   shared = [n for n in every[0] if all(n in names for names in every)]
   if left := sorted({n for names in every for n in names} - set(shared)):
@@ -94,7 +94,7 @@ def _shared(parts: Sequence[_Part], log: Log) -> list[str]:
 
 
 def _config(parts: Sequence[_Part], seeds: Sequence[int]) -> dict[str, Any]:
-  """The configuration of all; where the seeds leave gaps, it is the span."""
+  """The merged configuration; its seeds span those of all runs."""
   raw = dict(parts[0].raw)
   raw['seeds'] = {
     **raw.get('seeds', {}), 'first': min(seeds), 'count': len(seeds)

@@ -1,4 +1,4 @@
-"""Measuring saved checkpoints after a run, into its timeseries.
+"""Measures saved checkpoints after a run, into its timeseries.
 
 Keys, probes, options and mapping are those of the loop, and so are the
 numbers, to the bit on the same layout.
@@ -23,7 +23,7 @@ from emergence_jax.store import files, timeseries
 from emergence_jax.store import rows as rows_lib
 
 
-def _with(raw: Mapping[str, Any], names, options) -> schema.Config:
+def _with_measures(raw: Mapping[str, Any], names, options) -> schema.Config:
   """A run's configuration, with these measures on and with these options."""
   measures = {k: v for k, v in raw['measures'].items() if v is not None}
   for name in names:
@@ -56,7 +56,7 @@ def load_config(
   Raises:
     UserError: if the directory holds no run, or for an unknown name.
   """
-  return _with(rundir.read_config(workdir), names, options or {})
+  return _with_measures(rundir.read_config(workdir), names, options or {})
 
 
 class Measured(NamedTuple):
@@ -67,7 +67,7 @@ class Measured(NamedTuple):
 
 
 def _done(own: schema.Config, names, notes) -> dict[str, set[int]]:
-  """Measure → steps of what the run measured, and of what was added since."""
+  """Measure → steps at which it was measured, by the run or since."""
   return {
     name: set(own.measures[name].due(own.steps) if name in own.measures else ())
     | set(notes.get(name, {}).get('steps', ()))
@@ -76,7 +76,7 @@ def _done(own: schema.Config, names, notes) -> dict[str, set[int]]:
 
 
 def _work(config, names, pairs, saved, chosen, done, log) -> measuring.Work:
-  """What is wanted of the chosen steps, not there yet, and possible."""
+  """Step → measures that are requested, missing and possible there."""
   steps = config.steps.tolist()
   before = dict(zip(steps[1:], steps))
   work, alone = {}, set()
@@ -103,7 +103,7 @@ def _work(config, names, pairs, saved, chosen, done, log) -> measuring.Work:
 def _add(
   workdir, own, config, names, checkpoints, lock, chosen, log
 ) -> Measured:
-  """Measures what is left of the chosen steps, and adds it to their rows."""
+  """Measures the remaining steps, and adds the values to their rows."""
   writer = processes.lead(lambda: rows_lib.Writer(workdir))
   pairs = {name for name in names if config.built[name].pair}
   reached = writer.reached()
@@ -132,7 +132,7 @@ def _add(
 
 
 def _check_options(workdir, own, config, names, notes) -> None:
-  """Values of other options do not go into one variable."""
+  """Raises a UserError if a variable has values of other options."""
   for name in names:
     new = dict(config.measures[name].options)
     mine = name in own.measures
@@ -153,7 +153,7 @@ def _check_options(workdir, own, config, names, notes) -> None:
       )
 
 
-def _make_room(workdir, own, config, names, overwrite: bool) -> None:
+def _add_variables(workdir, own, config, names, overwrite: bool) -> None:
   """Adds the variables of measures that a run did not have."""
   if overwrite:
     for name in set(names) - own.measures.keys():
@@ -213,7 +213,7 @@ def measure(
     here = schema.on_this_machine(raw)
     if here != raw:
       log('this machine has other devices than the run had, and takes its own.')
-    config = _with(here, names, options or {})
+    config = _with_measures(here, names, options or {})
     kept = config.checkpoints
     with checkpoints_lib.Checkpoints(
       workdir,
@@ -223,7 +223,7 @@ def measure(
     ) as checkpoints:
       saved = checkpoints.steps()
       chosen = schedule.within(saved, steps)  # before anything is removed
-      agreed(lambda: loop.bring_in_line(workdir, own, saved, log))
-      loop.make_again(own, workdir, checkpoints, lock, log)
-      agreed(lambda: _make_room(workdir, own, config, names, overwrite))
+      agreed(lambda: loop.repair_timeseries(workdir, own, saved, log))
+      loop.remeasure_damaged_rows(own, workdir, checkpoints, lock, log)
+      agreed(lambda: _add_variables(workdir, own, config, names, overwrite))
       return _add(workdir, own, config, names, checkpoints, lock, chosen, log)

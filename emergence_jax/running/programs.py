@@ -45,13 +45,13 @@ def shapes_of(measure: Measure, params: PyTree) -> tuple[PyTree, ...]:
 
 
 def _compilers() -> futures.ThreadPoolExecutor:
-  """Threads that compile; of several processes all in one order."""
+  """Threads for compiling; several processes compile in the same order."""
   alone = jax.process_count() == 1
   return futures.ThreadPoolExecutor(mesh_lib.available_cores() if alone else 1)
 
 
 class Programs:
-  """Everything of a run that is compiled, ahead of time and once each.
+  """The compiled programs of a run, each compiled once, ahead of time.
 
   Attributes:
     mesh: the seed mesh.

@@ -1,4 +1,4 @@
-"""Measuring checkpoints that were trained elsewhere, into a timeseries.
+"""Measures checkpoints that were trained elsewhere, into a timeseries.
 
 `measures_of` measures parameters at hand; `measure_checkpoints` any number of
 them, step by step, into a folder that analysis and report read as a run's.
@@ -36,7 +36,7 @@ from emergence_jax.tasks.task import Exams
 
 
 class Subject(NamedTuple):
-  """What is to be measured, and what is to be said of it in the timeseries.
+  """A model, its measures and schedule, and its configuration.
 
   Attributes:
     objective: the model under its exams.
@@ -74,7 +74,7 @@ def _layout(subject: Subject) -> dict[str, Any]:
 
 
 def _open(workdir: pathlib.Path, subject: Subject, log: Log) -> None:
-  """Makes the timeseries, or mends one that is of the same subject."""
+  """Creates the timeseries, or repairs one of the same subject."""
   layout = _layout(subject)
   if not (workdir / store_layout.NAME).is_dir():
     timeseries.create(workdir, **layout)
@@ -95,7 +95,7 @@ def record(
   source_of: Callable[[programs_lib.OneSeed], measuring.Source],
   log: Log,
 ) -> int:
-  """Measures a source into the rows that are not there yet.
+  """Measures a source into the rows that are missing.
 
   Args:
     workdir: where the timeseries is, or is to be.
@@ -206,7 +206,7 @@ def measure_checkpoints(
   name: str = '',
   log: Log = print,
 ) -> int:
-  """Measures checkpoints of a training of one's own; goes on where it stopped.
+  """Measures checkpoints of your own training; resumes where it stopped.
 
   Args:
     load: (step, seed) → parameters; None, or an OSError, if there are none.

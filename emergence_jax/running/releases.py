@@ -1,4 +1,4 @@
-"""Measuring released checkpoints into a timeseries like that of a run.
+"""Measures released checkpoints into a timeseries like that of a run.
 
 Rows are steps, and seeds are the folders' seeds.
 """
@@ -51,7 +51,7 @@ class ReleaseConfig:
 
 
 class Release(NamedTuple):
-  """A release that is about to be measured.
+  """A checked release: its revisions, model, sets and measures.
 
   Attributes:
     revisions: seed → step → where.
@@ -71,7 +71,7 @@ class Release(NamedTuple):
 
 
 def _find(root: str, delete: bool) -> tuple[str, folders.Revisions]:
-  """The name that a release has by its place, and its revisions."""
+  """Name and revisions of a release, from its folder or repository."""
   if root.startswith(hub.PREFIX):
     repositories = root.removeprefix(hub.PREFIX)
     revisions = hub.find(repositories, delete=delete)
@@ -80,7 +80,7 @@ def _find(root: str, delete: bool) -> tuple[str, folders.Revisions]:
 
 
 def _first_readable(revisions: folders.Revisions) -> pathlib.Path:
-  """A revision whose model and tokenizer can be read."""
+  """Folder of the first revision whose model and tokenizer are readable."""
   problem = ''
   for steps in revisions.values():
     for _, place in sorted(steps.items(), reverse=True):

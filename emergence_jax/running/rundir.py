@@ -1,4 +1,4 @@
-"""A run's directory: what was asked, on what it ran, and who may go on."""
+"""Configuration, environment and resume checks of a run directory."""
 
 import datetime
 import errno
@@ -47,7 +47,7 @@ LATEST = 'latest'
 
 
 def _point_to(path: pathlib.Path) -> None:
-  """Makes `runs/latest` point to a run; not where links cannot be."""
+  """Points `runs/latest` to a run, where the file system has symbolic links."""
   link = path.parent / LATEST
   if link.exists() and not link.is_symlink():
     return  # somebody's own
@@ -60,7 +60,7 @@ def _point_to(path: pathlib.Path) -> None:
 
 
 def new_workdir(name: str) -> pathlib.Path:
-  """Makes a new dated folder under `runs/`, which no other process has.
+  """Creates a new dated folder under `runs/`.
 
   Raises:
     UserError: if that cannot be written to.
@@ -131,7 +131,7 @@ def environment() -> dict:
 
 
 class Clock:
-  """Keeps in `times.json` how long a run took, session by session.
+  """Records in `times.json` how long each session of a run took.
 
   Args:
     workdir: the run's directory.
@@ -147,7 +147,7 @@ class Clock:
     self._session: dict | None = None
 
   def record(self, step: int) -> None:
-    """Notes that this session has got to the checkpoint of `step`."""
+    """Records that this session has reached the checkpoint of `step`."""
     if self._session is None:
       self._session = {'first_checkpoint': step}
       self._sessions.append(self._session)
@@ -157,7 +157,7 @@ class Clock:
 
 
 def make(workdir: pathlib.Path) -> None:
-  """Makes a run's directory, unless there is one.
+  """Creates a run's directory, unless it exists.
 
   Raises:
     UserError: if that cannot be, or it is a folder of something else.
@@ -189,7 +189,7 @@ def erase(workdir: pathlib.Path) -> None:
 def read_config(
   workdir: pathlib.Path, log: Callable[[str], None] = lambda line: None
 ) -> dict:
-  """The configuration of a run as it was given, by the names of now.
+  """The configuration of a run, with the current names of its keys.
 
   The timeseries holds it under a checksum; `config.json` is for people, and
   for a run that has no timeseries yet.
@@ -265,7 +265,7 @@ def prepare(
 
 
 def _compare_environment(workdir, log) -> None:
-  """Says how this environment differs from the last one, and writes it down."""
+  """Logs and records how this environment differs from the last one."""
   path = workdir / 'env.json'
   first = files.read_json(path)
   now = environment()
@@ -294,7 +294,7 @@ def _compare_environment(workdir, log) -> None:
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-  """Whether an error, or one behind it, says that no space is left."""
+  """Whether an error, or its cause, is that no disk space is left."""
   while error is not None:
     if getattr(error, 'errno', None) in (errno.ENOSPC, errno.EDQUOT):
       return True

@@ -18,7 +18,7 @@ MAX_SEGMENT = 1000
 
 
 class History(NamedTuple):
-  """What happened at each step of a segment; 0 behind its end.
+  """Loss and gradient norm of each step of a segment; 0 after its end.
 
   Attributes:
     loss: [MAX_SEGMENT], mean loss of the step's batch before its update.

@@ -1,4 +1,4 @@
-"""Files: the timeseries, saved populations, damage and export."""
+"""Files on disk: timeseries, saved populations, damage checks, export."""
 
 import lazy_loader
 

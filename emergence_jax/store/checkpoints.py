@@ -56,7 +56,7 @@ def _ignore_closed_loops() -> None:
 
 
 class _Found(NamedTuple):
-  """What came of reading a checkpoint.
+  """Result of reading a checkpoint.
 
   Attributes:
     population: or None.
@@ -210,7 +210,7 @@ class Checkpoints:
   def restore_latest(
     self, like: Population, log: Callable[[str], None]
   ) -> Population | None:
-    """The newest whole checkpoint; newer ones are put out of the way, and said.
+    """The newest whole checkpoint; newer, damaged ones are moved and logged.
 
     Only one whose contents differ from its fingerprint is deleted. One that
     could not be read may be good (the fault may lie in the machine, or in this

@@ -1,4 +1,4 @@
-"""What of a timeseries on the disk is damaged, found before it is read."""
+"""Checks the files of a timeseries before they are read."""
 
 import enum
 import pathlib
@@ -20,7 +20,7 @@ MENDS = (
 
 
 class Kind(enum.Enum):
-  """Of the contents of a damaged file."""
+  """What a damaged file contained."""
 
   METADATA = 'metadata'
   COORDINATE = 'coordinate'
@@ -30,7 +30,7 @@ class Kind(enum.Enum):
 
 
 class Damage(NamedTuple):
-  """A file that is not there or not what was written.
+  """A file that is missing or differs from what was written.
 
   Attributes:
     kind: of its contents.
@@ -46,7 +46,7 @@ class Damage(NamedTuple):
 
 
 class Examined(NamedTuple):
-  """What was found.
+  """Result of checking a store.
 
   Attributes:
     documents: variable → its `zarr.json`, of those that are whole.
@@ -152,7 +152,7 @@ def _chunks_of_rows(
 
 
 def examine(workdir: files.Path) -> Examined:
-  """Looks at every file of a store whose row is whole.
+  """Checks every file of the whole rows of a store.
 
   It reads each chunk once, without decompressing it.
 
@@ -224,7 +224,7 @@ def history_span(document: dict, place: int) -> slice:
 
 
 def lines(examined: Examined) -> list[str]:
-  """What to tell a person: one line a file, up to five of a kind."""
+  """Lines for the user: one a file, up to five of a kind."""
   said = []
   for kind in Kind:
     some = [d for d in examined.damage if d.kind is kind]

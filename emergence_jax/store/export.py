@@ -1,4 +1,4 @@
-"""A run's timeseries as tidy tables, and for TensorBoard."""
+"""Exports a run's timeseries as tidy tables, or for TensorBoard."""
 
 import importlib.util
 import itertools

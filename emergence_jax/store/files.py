@@ -1,4 +1,4 @@
-"""Files that are whole or not there, that know damage, and a lock on a folder.
+"""Atomic writes, checksums, and a lock on a folder.
 
 All text is UTF-8, whatever the locale.
 """
@@ -27,7 +27,7 @@ _CHECKSUM = 'checksum'
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[pathlib.Path]:
-  """A path to write to, which takes the place of `path` when all is written.
+  """A temporary path that replaces `path` once all is written.
 
   It has the same suffix, by which libraries choose a format.
   """
@@ -41,7 +41,7 @@ def replacing(path: Path) -> Iterator[pathlib.Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-  """Writes a file that a kill leaves either old or new.
+  """Writes a file atomically.
 
   What Unicode cannot say (bytes of a file's name that are no text) is written
   as a question mark.
@@ -67,7 +67,7 @@ def _sync_one(path: pathlib.Path) -> None:
 
 
 def checksum(document: dict) -> str:
-  """CRC-32C of a JSON document's meaning: not of its spaces and its order."""
+  """CRC-32C of a JSON document, whatever its spaces and order of keys."""
   text = json.dumps(document, sort_keys=True, separators=(',', ':'))
   return f'{google_crc32c.value(text.encode()):08x}'
 
@@ -83,14 +83,14 @@ def has_crc32c(path: Path) -> bool:
 
 
 def write_json(path: Path, value: dict, *, checked: bool = True) -> None:
-  """Writes JSON whole or not at all; with its checksum among its keys."""
+  """Writes JSON atomically, with its checksum among its keys."""
   if checked:
     value = {**value, _CHECKSUM: checksum(value)}
   write_text(path, json.dumps(value, indent=2) + '\n')
 
 
 def read_json(path: Path, *, checked: bool = True) -> dict[str, Any] | None:
-  """What `write_json` wrote; None if it is not there, or damaged.
+  """Reads what `write_json` wrote; None if it is missing or damaged.
 
   Args:
     path: file.
@@ -110,7 +110,7 @@ def read_json(path: Path, *, checked: bool = True) -> dict[str, Any] | None:
 
 
 def check_writable(folder: Path, remedy: str) -> pathlib.Path:
-  """Makes a folder to write to, before any work is done for it.
+  """Creates a folder, and checks that it can be written to.
 
   Args:
     folder: where to write; `~` is the user's own folder.
@@ -144,7 +144,7 @@ def is_locked(folder: Path) -> bool:
 
 
 class Lock:
-  """A lock on a folder that ends with the process, however that ends.
+  """A lock on a folder that the operating system releases with the process.
 
   Use it as a context manager. The file `.lock` in the folder says who holds
   it, for others to read; it is the lock on the file that counts, and not that

@@ -1,4 +1,4 @@
-"""How a timeseries lies on the disk: a zarr group that knows its damage.
+"""Layout of a timeseries on disk: a zarr group with checksums.
 
 A chunk is one step of one variable. Every chunk ends with its CRC-32C, and
 every `zarr.json` holds the checksum of the rest of it; chunks that hold
@@ -77,7 +77,7 @@ _COORDS = {
 
 
 class SyncedStore(LocalStore):
-  """A local store that can bring to the disk what was written last."""
+  """A local store whose latest writes can be flushed to the disk."""
 
   def __init__(self, root: files.Path, *, read_only: bool = False):
     super().__init__(pathlib.Path(root), read_only=read_only)
@@ -89,7 +89,7 @@ class SyncedStore(LocalStore):
     self._unsynced.add(self.root / key)
 
   def sync(self) -> None:
-    """Returns when all that was set is on the disk."""
+    """Returns once all writes are on the disk."""
     files.sync(path for path in self._unsynced if path.exists())
     self._unsynced.clear()
 
@@ -100,7 +100,7 @@ def _codecs() -> list:
 
 
 def fill_value(dtype: Any) -> Any:
-  """What stands where nothing was measured: nan, or -1."""
+  """Value of what was not measured: nan, or -1."""
   return np.nan if np.issubdtype(np.dtype(dtype), np.floating) else -1
 
 
@@ -192,7 +192,7 @@ def is_sealed(document: dict) -> bool:
 
 
 def beside(path: pathlib.Path) -> pathlib.Path:
-  """A folder beside a store to build in; what a kill left there goes."""
+  """An empty folder beside a store to build in."""
   part = path.with_name(PARTIAL)
   shutil.rmtree(part, ignore_errors=True)
   return part
@@ -302,7 +302,7 @@ def added_with(path: pathlib.Path, measure: str) -> list[str]:
 
 
 def unused_coords(path: pathlib.Path) -> list[str]:
-  """Coordinates that came after the run, and that no array has any more."""
+  """Coordinates added after the run that no array uses any more."""
   known = {p.name: metadata(p) for p in path.iterdir() if p.is_dir()}
   dims = {
     name: value.get('dimension_names') or []

@@ -1,4 +1,4 @@
-"""What runs there are in a folder, and how far they have come."""
+"""The runs in a folder, and their progress."""
 
 import json
 import pathlib

@@ -1,4 +1,4 @@
-"""A run's timeseries in one small file: what analysis and report need of it.
+"""Packs what analysis and report need of a timeseries into one file.
 
 Per-example flags and the history of every update are left out; all else is
 there to the bit. A folder that holds such a file is read as a run is.
@@ -48,7 +48,7 @@ def _archive(folder: pathlib.Path, path: pathlib.Path) -> None:
 
 
 def without_paths(env: dict[str, Any]) -> dict[str, Any]:
-  """What `env.json` says, less the absolute paths of one's own machine.
+  """The environment without absolute paths.
 
   >>> without_paths({'argv': ['/home/me/run.py', '--workdir=/tmp/x', '--v=1']})
   {'argv': ['run.py', '--v=1'], 'flags': {}}

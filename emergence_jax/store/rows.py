@@ -1,4 +1,4 @@
-"""Writing the rows of a timeseries, and mending one that is damaged."""
+"""Writes the rows of a timeseries, and repairs a damaged one."""
 
 import os
 import pathlib
@@ -36,7 +36,7 @@ def finite_seeds(values: Mapping[str, np.ndarray]) -> np.ndarray | bool:
 
 
 class Writer:
-  """Fills the rows of a store that exists and is whole."""
+  """Writes the rows of an existing store."""
 
   def __init__(self, workdir: files.Path):
     self._workdir = pathlib.Path(workdir)
@@ -130,7 +130,7 @@ class Writer:
     files.write_json(self._workdir / damage.NOTES, notes)
 
   def forget(self, measure: str, steps: set[int] | None = None) -> None:
-    """Unsays that a measure was added at these steps, or at any."""
+    """Removes the record that a measure was added at these steps, or at any."""
     notes = self.notes()
     if measure in notes:
       left = [s for s in notes[measure]['steps'] if steps and s not in steps]
@@ -159,7 +159,7 @@ class Writer:
     return np.isfinite(self._arrays['train_loss'][:, start:step]).all(1)
 
   def mark_damaged(self, steps: Sequence[int]) -> None:
-    """Blanks what rows lack, and marks them."""
+    """Blanks the missing values of rows, and marks the rows as damaged."""
     seeds = self._arrays['status'].shape[0]
     for step in steps:
       self.write_row(step, {}, np.full(seeds, Status.DAMAGED))
@@ -219,11 +219,11 @@ class Writer:
 def mend(
   workdir: files.Path, log: Callable[[str], None], **layout
 ) -> list[int]:
-  """Makes a damaged store whole, with blanks where values are lost.
+  """Repairs a damaged store, with blanks where values are lost.
 
   Metadata and coordinates follow from the configuration and are made again. A
   row that lost values is marked `Status.DAMAGED`; of what a measure had added
-  later, it is forgotten that it was.
+  later, the record is removed.
 
   Args:
     workdir: run directory.
@@ -254,7 +254,7 @@ def mend(
 
 
 def _mend_root(path, workdir, log, layout) -> None:
-  """Makes the group's own metadata again, if they are damaged."""
+  """Rebuilds the group's metadata, if they are damaged."""
   if store_layout.metadata(path) is not None or not path.is_dir():
     return
   documents = map(
@@ -274,7 +274,7 @@ def _mend_root(path, workdir, log, layout) -> None:
 
 
 def _mend_layout(path, workdir, examined, layout) -> None:
-  """Makes metadata and coordinates again; deletes what is nowhere declared."""
+  """Rebuilds metadata and coordinates; deletes undeclared arrays."""
   partial = timeseries.build_beside(workdir, **layout)
   for item in examined.damage:
     if item.kind not in (Kind.METADATA, Kind.COORDINATE):

@@ -37,7 +37,7 @@ def _warn(line: str) -> None:
 
 
 def build_beside(workdir: files.Path, **layout) -> pathlib.Path:
-  """Builds an empty store beside the one that is there."""
+  """Builds an empty store beside the existing one."""
   partial = store_layout.beside(pathlib.Path(workdir) / STORE)
   store_layout.build(partial, **layout)
   return partial
@@ -64,7 +64,7 @@ def extend(
   fields: Mapping[str, Field],
   coords: Mapping[str, Sequence[Any]],
 ) -> None:
-  """Adds empty variables to a store; those that are there stay as they are.
+  """Adds empty variables to a store; existing ones are kept.
 
   Args:
     workdir: run directory.
@@ -208,7 +208,7 @@ def _read(array, document, bad) -> np.ndarray:
 
 
 def _load_old(path: pathlib.Path, version: int) -> xr.Dataset:
-  """A store without checksums, whose damage can but be guessed at."""
+  """A store of an older format, without checksums."""
   try:
     data = xr.open_zarr(path, consolidated=False, chunks=None)
     states = data.status.copy(data=data.status.values)

@@ -1,4 +1,4 @@
-"""What a task offers, and how text becomes tokens."""
+"""Interfaces of exams and tasks."""
 
 import abc
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from emergence_jax.base.types import Batch, PyTree
 class Exams(abc.ABC):
   """What a model is examined on; frozen, and all its methods are pure.
 
-  Every measure can be had of these. Some need more, and say so
+  Most measures need only these methods. Some need more
   (`measures.options.needs`): `exam`, for what is right and wrong of a single
   answer; `labelled` and `targets`, for linear probes; `wrong`, for a choice.
 
@@ -73,7 +73,7 @@ class Exams(abc.ABC):
 
 
 class Task(Exams):
-  """What a model is trained on, too.
+  """Exams that a model can also be trained on.
 
   Attributes:
     batch_size: examples of a training step; 0 for all of a finite table.

@@ -39,7 +39,7 @@ def _cells(name: str, estimate: Estimate) -> dict[str, float]:
 
 
 def _row(events: Events, precursors: Precursors) -> dict[str, float]:
-  """What two ways of telling what is first say of one cadence."""
+  """Rates of being first at one cadence, by two definitions."""
   row = {'checkpoints': len(events.step_C)}
   row |= _cells('first', lengths.first(events, events.emerged_SKL))
   for axis, peaks_ in (

@@ -1,4 +1,4 @@
-"""Our side of the paper's claims, with intervals over the seeds of all runs."""
+"""Our values of the paper's claims, with intervals over all seeds."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Our side of the paper's claims about Pythia."""
+"""Our values of the paper's claims about Pythia."""
 
 from collections.abc import Mapping
 
@@ -54,7 +54,7 @@ def _rank(run: Run) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _collapse(runs: Runs) -> dict[str, Finding]:
-  """By how much, and when."""
+  """Depth and time of the collapse of RankMe."""
   falls, hits, totals = [], [], []
   for run in runs.values():
     rank, step = _rank(run)

@@ -5,7 +5,7 @@
 
 DIR holds one folder a revision (`step1000`, with config.json, weights and
 tokenizer.json), or one folder a seed that holds those. Not measured on the
-published checkpoints, which cannot be had where this was written.
+published checkpoints.
 """
 
 from ml_collections import ConfigDict
@@ -24,7 +24,7 @@ def get_config(size: str = '160m') -> ConfigDict:
     fisher=dict(every=1, examples=16, examples_at_once=at_once),
     gradcov=dict(every=1, batches=16, batch_size=16, batches_at_once=at_once),
     barrier=dict(every=1, points=5, examples=64, examples_at_once=8),
-    # An accelerator's work; had by naming them in --measures.
+    # Work for an accelerator; switch them on by --measures.
     hessian=dict(
       on=False, every=4, k=5, num_matvecs=16, trace_matvecs=4, examples=64,
       examples_at_once=8,

@@ -1,4 +1,4 @@
-"""Folders of released checkpoints: which revisions of which seeds there are."""
+"""Finds the revisions and seeds of released checkpoints in folders."""
 
 import dataclasses
 import pathlib
@@ -57,7 +57,7 @@ class Local:
     return self.path
 
   def drop(self) -> None:
-    """What is there stays there."""
+    """Keeps the folder."""
 
   def fingerprints(self) -> dict[str, str]:
     """Of the files in the folder."""

@@ -1,4 +1,4 @@
-"""Released checkpoints on the hub: fetched one at a time, and let go if asked.
+"""Fetches released checkpoints from the hub, one at a time.
 
 Which weights repeat is known from the hub's own SHA-256 of every file, before
 anything is fetched.
@@ -31,7 +31,7 @@ def _library() -> Any:
 
 
 class Unreachable(UserError):
-  """The hub does not answer; what is asked for may well be there."""
+  """The hub does not answer; the revision may well exist."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,8 @@ class Remote:
   def _error(self, error: Exception) -> Unreachable:
     words = ' '.join(str(error).split())[:300]
     return Unreachable(
-      f'{self} cannot be had from the hub ({type(error).__name__}: {words}).'
+      f'{self} could not be fetched from the hub '
+      f'({type(error).__name__}: {words}).'
     )
 
   def _fetch(self, patterns) -> pathlib.Path:
@@ -100,7 +101,7 @@ class Remote:
     return self._fetch((*_DESCRIPTION, *_WEIGHTS[suffix]))
 
   def drop(self) -> None:
-    """Lets the revision go from the cache, if it was to be."""
+    """Deletes the revision from the cache, if that was requested."""
     if not self.delete:
       return
     library = _library()
@@ -128,7 +129,7 @@ def find(text: str, *, delete: bool = False) -> folders.Revisions:
   The number behind `seed` in a name is its seed; one without is seed 0.
 
   Raises:
-    UserError: if a repository cannot be had, or has no revision of a step.
+    UserError: if a repository could not be fetched, or has no step's revision.
   """
   library = _library()
   by_seed: folders.Revisions = {}

@@ -1,4 +1,4 @@
-"""The one way from a source of parameters to the rows of a timeseries."""
+"""Measures a source of parameters into the rows of a timeseries."""
 
 import dataclasses
 import time
@@ -70,7 +70,7 @@ class Source(Protocol):
     ...
 
   def at(self, step: int, names: Sequence[str]) -> Iterator[Snapshot] | None:
-    """What there is at a step, for measures of these names.
+    """Snapshots at a step, for measures of these names.
 
     Returns:
       Snapshots, together of no seed twice; None if the source cannot get to
@@ -181,7 +181,7 @@ def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
 
 @dataclasses.dataclass
 class _Said:
-  """Says once for each seed that something is not finite."""
+  """Logs once for each seed that something is not finite."""
 
   seeds: Sequence[int]
   log: Log

@@ -87,7 +87,7 @@ class Revisions(OneByOne):
     return params
 
   def after(self, step):
-    """Lets go what is not needed any more; there is more to come."""
+    """Releases revisions that are no longer needed; always continues."""
     for seed, steps in self._there.items():
       if step in steps and (step, seed) not in self._marks:
         # The last usable one is read again by measures of pairs.

@@ -68,6 +68,6 @@ class Saved:
     return False
 
   def after(self, step):
-    """There is nothing to do, and more to come."""
+    """Nothing to do; always continues."""
     del step
     return True

@@ -1,4 +1,4 @@
-"""What sources share whose parameters are in memory one seed at a time."""
+"""Base of sources that hold one seed's parameters in memory at a time."""
 
 import abc
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from emergence_jax.running.sources.measuring import Log, Snapshot
 class OneByOne(abc.ABC):
   """A `Source` that reads each seed's parameters when it comes to them.
 
-  What cannot be had leaves a mark, says so once and does not stop the others.
+  A missing one is marked and logged once, and does not stop the others.
 
   Args:
     seeds: their numbers.
@@ -88,6 +88,6 @@ class OneByOne(abc.ABC):
     return False
 
   def after(self, step: int) -> bool:
-    """There is more to come."""
+    """Nothing to do; always continues."""
     del step
     return True

@@ -1,4 +1,4 @@
-"""A running training as a source: asked for a step, it trains up to there."""
+"""A training as a source: asked for a step, it trains up to it."""
 
 import dataclasses
 import time
@@ -91,7 +91,7 @@ class Training:
     return range(seeds.first, seeds.first + seeds.count)
 
   def left(self) -> list[int]:
-    """Steps of the rows to come; that of where it stands, if it lacks."""
+    """Steps of the missing rows, from the current one on."""
     last = self._last_row()
     return [
       s
@@ -135,7 +135,7 @@ class Training:
     return max(seconds for seconds, _ in everyone)
 
   def _train_until(self, target: int) -> None:
-    """Trains to `target`, or to where a stop was requested."""
+    """Trains to `target`, or until a stop is requested."""
     start, losses, norms = self.step, [], []
     self.profile.at(self.step)
     self._meet()
@@ -177,7 +177,7 @@ class Training:
     return np.where(self._finite, Status.OK, Status.NON_FINITE)
 
   def is_stopping(self):
-    """Whether a signal has come; its row is then measured on going on."""
+    """Whether a stop was requested; the row is measured on resuming."""
     self._meet()
     return self.stopped_by is not None
 
@@ -193,7 +193,7 @@ class Training:
     return bool(self.stopped_by) or self.step in self._saved
 
   def after(self, step):
-    """Saves the population, if it is time; whether nobody asked to stop."""
+    """Saves the population, if it is due; returns whether to continue."""
     if self.programs.pairs and self.step == step:
       self._previous = self.programs.copy(self.population.params)
     began = time.monotonic()
