@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from emergence_jax.analysis import study
 from emergence_jax.base.types import Status
-from emergence_jax.report import page, panels
+from emergence_jax.report import page, study_figures
 from tests.test_study import as_run, made_up
 
 
@@ -13,7 +13,7 @@ class Report(NamedTuple):
   """Attributes: the study, title → figure, and the page."""
 
   found: study.Study
-  figures: dict[str, pathlib.Path]
+  figures: dict[str, study_figures.Picture]
   path: pathlib.Path
 
 
@@ -25,15 +25,15 @@ def build(folder: pathlib.Path) -> Report:
   }
   runs['micro'].data.status[1, 50:] = Status.NON_FINITE
   found = study.study(runs, draws=400)
-  makers = panels.makers(found, runs)
+  makers = study_figures.makers(found, runs)
   # One anatomy of sixteen: they take a second each.
   drawn = {
-    title: make
-    for title, make in makers.items()
-    if not title.startswith('Anatomy') or title == 'Anatomy: micro: SORT'
+    title: drawing
+    for title, drawing in makers.items()
+    if drawing.section != 'anatomy' or title == 'Anatomy: micro: SORT'
   }
   assert len(makers) - len(drawn) == 15
-  figures = panels.draw(drawn, folder / 'figures')
+  figures = study_figures.draw(drawn, folder / 'figures')
   path = folder / 'report.html'
   path.write_text(page.build(found, runs, figures))
   return Report(found, figures, path)

@@ -18,7 +18,7 @@ from emergence_jax.analysis import runs as runs_lib
 from emergence_jax.base.types import UserError
 from emergence_jax.cli import apps
 from emergence_jax.config import schema
-from emergence_jax.report import panels, write
+from emergence_jax.report import study_figures, write
 from emergence_jax.running import loop
 from tests import small
 
@@ -69,7 +69,7 @@ def test_every_figure_has_a_file_of_its_own(reported):
   # Emergence; and of each run its leads and anatomy.
   assert len(list((out / 'figures').glob('*.png'))) >= 2 * len(given) + 1
   titles = [f'Depth: {name}' for name in NAMES]
-  names = panels.file_names(titles)
+  names = study_figures.file_names(titles)
   assert len(set(names.values())) == len(NAMES)
   assert all(re.fullmatch(r'[a-z0-9._-]{1,110}', n) for n in names.values())
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from emergence_jax.analysis import emergence, study
-from emergence_jax.report import page, panels, text
+from emergence_jax.report import page, study_figures, text
 from tests import pages
 from tests.test_study import as_run, as_runs, made_up
 
@@ -45,7 +45,7 @@ def test_figures_come_as_png_and_svg(report):
     'Emergence', 'Floors across sizes', 'Depth', 'Prediction', 'Leads',
     'Anatomy',
   }  # fmt: skip
-  for path in figures.values():
+  for path in (picture.path for picture in figures.values()):
     assert path.stat().st_size > 5000
     assert path.with_suffix('.svg').exists()
 
@@ -56,9 +56,9 @@ def test_the_largest_report_stays_small(tmp_path):
   runs = as_runs(nano=data)
   found = study.study(runs, draws=20)
   folder = tmp_path / 'figures'
-  makers = panels.makers(found, runs)
-  figures = panels.draw(
-    {t: make for t, make in makers.items() if not t.startswith('Anatomy')},
+  makers = study_figures.makers(found, runs)
+  figures = study_figures.draw(
+    {t: d for t, d in makers.items() if d.section != 'anatomy'},
     folder,
   )
   assert len(page.build(found, runs, figures)) < 5e6
@@ -67,7 +67,7 @@ def test_the_largest_report_stays_small(tmp_path):
 def test_a_run_by_itself_shows_its_seeds():
   runs = as_runs(nano=made_up())
   found = study.study(runs, draws=20)
-  axis, right = panels.makers(found, runs)['Emergence']().axes
+  axis, right = study_figures.makers(found, runs)['Emergence'].make().axes
   rows = [label.get_text() for label in axis.get_yticklabels()]
   table = found.tables['emergence']
   table = table[table.rule == emergence.RULE_OF_EVENTS]
@@ -88,8 +88,10 @@ def test_one_event_and_a_seed_of_one_task(tmp_path, emerges):
     data['accuracy'] = 0 * data.accuracy
   runs = {'mod 31': as_run('mod 31', data, reference=None, workdir=tmp_path)}
   found = study.study(runs, draws=20)
-  figures = panels.draw(panels.makers(found, runs), tmp_path / 'figures')
-  assert len(figures) == 3 and all(p.exists() for p in figures.values())
+  figures = study_figures.draw(
+    study_figures.makers(found, runs), tmp_path / 'figures'
+  )
+  assert len(figures) == 3 and all(p.path.exists() for p in figures.values())
   content = page.build(found, runs, figures)
   # Of one size, one layer, one task, beside no study.
   kept = ['leads', 'emergence', 'anatomy', 'what']

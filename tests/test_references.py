@@ -16,7 +16,7 @@ from emergence_jax.base.types import UserError
 from emergence_jax.config.presets import algorithmic as algorithmic_config
 from emergence_jax.config.presets import modadd
 from emergence_jax.config.presets import pythia as pythia_config
-from emergence_jax.report import panels
+from emergence_jax.report import study_figures
 from tests.test_findings import with_more
 from tests.test_study import as_run
 
@@ -190,5 +190,5 @@ def test_published_accuracies_are_another_axis():
   axes = set(both.tables['precursors'].axis)
   assert 'checkpoints 1,000 to 142,000' in axes
   title = f'Leads: {run.label} and benchmarks'
-  figure = panels.makers(found, {run.label: run})[title]()
+  figure = study_figures.makers(found, {run.label: run})[title].make()
   assert len(figure.axes) == 2

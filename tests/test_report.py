@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 
 from emergence_jax.base.types import Status
-from emergence_jax.report import anatomy, figures, summary
+from emergence_jax.report import anatomy, run_figures, summary
 
 
 def made_up(tasks=8, seeds=3, layers=2, table=False, steps=30):
@@ -96,7 +96,7 @@ def test_summary_without_behaviour():
 def test_figures_are_drawn(tmp_path, options):
   data = made_up(**options)
   data.rankme[0, 3] = np.nan  # a measure that was not due
-  paths = figures.draw(data, tmp_path / 'figures')
+  paths = run_figures.draw(data, tmp_path / 'figures')
   assert [p.name for p in paths] == [
     'training.png',
     'accuracy_rankme.png',
@@ -110,7 +110,7 @@ def test_figures_are_drawn(tmp_path, options):
 
 def test_figures_of_a_run_that_has_just_begun(tmp_path):
   data = made_up().isel(step=slice(1), train_step=slice(0))
-  paths = figures.draw(data, tmp_path)
+  paths = run_figures.draw(data, tmp_path)
   assert [p.name for p in paths] == ['accuracy_rankme.png', 'geometry.png']
 
 

@@ -128,7 +128,7 @@ def _dry_run(config) -> None:
 
 def _finish(config, workdir: pathlib.Path) -> None:
   """Prints and writes the summary, the figures and the report."""
-  from emergence_jax.report import figures, summary, write
+  from emergence_jax.report import run_figures, summary, write
   from emergence_jax.store import files, timeseries
 
   data = timeseries.load(workdir)
@@ -138,7 +138,7 @@ def _finish(config, workdir: pathlib.Path) -> None:
     f'{config.train.steps:,} steps, {data.sizes["step"]} checkpoints'
   )
   text = summary.text(data, headline)
-  paths = figures.draw(data, workdir / 'figures')
+  paths = run_figures.draw(data, workdir / 'figures')
   apps.say(text)
   if 'accuracy' in data:  # without behaviour nothing can emerge
     report = write.report([workdir], workdir / 'report')

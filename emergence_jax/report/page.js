@@ -244,13 +244,13 @@ function change() {
 /** What is shown, as rows. */
 function rows() {
   const view = viewOf(), [from, to] = zoom ?? [-Infinity, Infinity];
-  const found = [['run', 'task', 'panel', 'curve', 'what', 'step', 'value']];
+  const rows = [['run', 'task', 'panel', 'curve', 'what', 'step', 'value']];
   for (const panel of shown) for (const line of panel.lines) {
     const {curve, run, seeds} = line;
     const head = [run, view.task, panel.label, curve.name];
     const add = (what, step, value) => {
       if (value !== null && step >= from && step <= to)
-        found.push([...head, what, step, value]);
+        rows.push([...head, what, step, value]);
     };
     const sets = view.band ? [['median', curve.mid],
       ['low end of the band', curve.low], ['high end of the band', curve.high]] : [];
@@ -261,7 +261,7 @@ function rows() {
     for (const [i, step, value] of flaggedOf(line, view))
       add(`seed ${seeds[i]}, not ok`, step, value);
   }
-  return found;
+  return rows;
 }
 
 function download() {
@@ -310,7 +310,7 @@ onresize = () => { for (const panel of shown) panel.follow(); };
 let opened = [];
 onbeforeprint = () => {
   opened = [...document.querySelectorAll('details:not([open])')];
-  for (const one of opened) one.open = true;
+  for (const fold of opened) fold.open = true;
 };
-onafterprint = () => { for (const one of opened) one.open = false; };
+onafterprint = () => { for (const fold of opened) fold.open = false; };
 await draw();

@@ -13,6 +13,7 @@ from emergence_jax.analysis import emergence
 from emergence_jax.analysis.runs import Runs
 from emergence_jax.analysis.study import Study
 from emergence_jax.report import payload, run_tables, style, text
+from emergence_jax.report.study_figures import Picture
 
 _HERE = pathlib.Path(__file__).parent
 _SCRIPTS = 'scales.js', 'panels.js', 'page.js'
@@ -48,18 +49,19 @@ def _library() -> list[Markup]:
   return [Markup(script) for script in scripts]
 
 
-def _figures(figures: Mapping[str, pathlib.Path]) -> list[dict]:
-  """Every figure with its group, such as `Leads`, and its picture."""
+def _figures(pictures: Mapping[str, Picture]) -> list[dict]:
+  """Title, section, run and image of every figure."""
   return [
     {
       'title': title,
-      'group': title.partition(':')[0].partition(' ')[0],
-      'id': f'figure-{path.stem}',
+      'section': picture.section,
+      'run': picture.run,
+      'id': f'figure-{picture.path.stem}',
       'source': 'data:image/png;base64,'
-      + base64.b64encode(path.read_bytes()).decode(),
+      + base64.b64encode(picture.path.read_bytes()).decode(),
     }
-    for title, path in figures.items()
-    if not title.startswith('Anatomy')  # the page draws them itself
+    for title, picture in pictures.items()
+    if picture.section != 'anatomy'  # the page draws them itself
   ]
 
 
@@ -76,24 +78,22 @@ def _told(timing: pd.DataFrame) -> str:
 def build(
   results: Study,
   runs: Runs,
-  figures: Mapping[str, pathlib.Path],
+  pictures: Mapping[str, Picture],
 ) -> str:
   """The page as one string of HTML.
 
   Args:
     results: the study.
     runs: label → run, from `analysis.runs.load`.
-    figures: title → PNG file, from `panels.draw`.
+    pictures: title → picture, from `study_figures.draw`.
   """
   tables = results.tables
   prediction, claims = tables['prediction'], tables['claims']
   if len(prediction):
     prediction = prediction[prediction['count'] > 0]
-  pictures = _figures(figures)
+  figures = _figures(pictures)
   problems = run_tables.problems(runs)
-  shown = {picture['group'].lower() for picture in pictures} & set(
-    _WITH_FIGURES
-  )
+  shown = {figure['section'] for figure in figures} & set(_WITH_FIGURES)
   shown |= {'anatomy', 'what'}
   shown |= {'claims'} if len(claims) else set()
   shown |= {'problems'} if len(problems) else set()
@@ -105,12 +105,12 @@ def build(
   return template.render(
     answers=text.answers(results),
     leads={
-      run: picture['id'] for picture in pictures for run in runs
-      if picture['title'] == f'Leads: {run}'
+      figure['run']: figure['id'] for figure in figures
+      if figure['section'] == 'leads' and figure['run']
     },
     sections=[(id_, name) for id_, name in _SECTIONS.items() if id_ in shown],
     shown=shown,
-    figures=pictures,
+    figures=figures,
     rule=emergence.WORDS[emergence.RULE_OF_EVENTS],
     tables=tables,
     precedence=text.precedence_summary(results),

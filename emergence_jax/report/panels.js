@@ -23,16 +23,16 @@ const chosenRuns = (data, view) =>
 
 /** Panel → what is drawn in it: curves with their run, colour and opacity. */
 function panelsOf(data, view) {
-  const found = new Map(), chosen = chosenRuns(data, view);
+  const byLabel = new Map(), chosen = chosenRuns(data, view);
   chosen.forEach((run, r) => {
     const task = data[run].tasks[view.task];
     for (const [label, panel] of Object.entries(task.panels)) {
-      const one = found.get(label) ?? {
+      const shown = byLabel.get(label) ?? {
         label, scale: panel.scale, usable: 0, of: 0, lines: []};
-      found.set(label, one);
-      one.usable += panel.usable;
-      one.of += panel.of;
-      panel.curves.forEach((curve, i) => one.lines.push({
+      byLabel.set(label, shown);
+      shown.usable += panel.usable;
+      shown.of += panel.of;
+      panel.curves.forEach((curve, i) => shown.lines.push({
         curve, run, seeds: data[run].seeds,
         name: chosen.length > 1 ? `${run}, ${curve.name}` : curve.name,
         colour: onDark(chosen.length > 1 ? RUN_COLOURS[r % 8] : curve.colour),
@@ -40,7 +40,7 @@ function panelsOf(data, view) {
       }));
     }
   });
-  return [...found.values()];
+  return [...byLabel.values()];
 }
 
 /** Which seeds of a line are drawn: indices. */
@@ -54,17 +54,17 @@ const flaggedOf = (line, view) => line.curve.flagged.filter(
 
 /** The values that a panel shows between two steps. */
 function shownValues(panel, view, from, to) {
-  const found = [];
+  const values = [];
   for (const line of panel.lines) {
     const sets = view.band
       ? [line.curve.low, line.curve.high, line.curve.mid] : [];
     for (const i of seedsOf(line, view)) sets.push(line.curve.seeds[i]);
     line.curve.step.forEach((step, j) => {
       if (step < from || step > to) return;
-      for (const set of sets) if (set[j] !== null) found.push(set[j]);
+      for (const set of sets) if (set[j] !== null) values.push(set[j]);
     });
   }
-  if (found.length) return found;
+  if (values.length) return values;
   return panel.lines.flatMap(l => l.curve.flagged.map(f => f[2]));
 }
 

@@ -40,10 +40,10 @@ function evenTicks(low, high, most) {
   const rough = (high - low) / most;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find(m => m * power >= rough);
-  const found = [];
+  const ticks = [];
   for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++)
-    found.push(Number((i * step).toPrecision(12)));
-  return found;
+    ticks.push(Number((i * step).toPrecision(12)));
+  return ticks;
 }
 
 /** Powers of ten between two places, and twice and five times them. */
@@ -54,14 +54,14 @@ function powerTicks(scale, low, high, least) {
   const multiples = least <= 0.3 ? [1, 2, 5] : [1];
   const top = zero + Math.ceil(Math.max(Math.abs(low), Math.abs(high)));
   const bottom = scale.near ? zero + 1 : zero + Math.floor(low);
-  const found = scale.near ? [0] : [];
+  const ticks = scale.near ? [0] : [];
   for (let k = bottom; k <= top; k++)
     if ((k - zero) % apart === 0)
       for (const m of multiples) {
         const v = Number((m * 10 ** k).toPrecision(3));
-        found.push(v, -v);
+        ticks.push(v, -v);
       }
-  return found.filter(v => scale.to(v) >= low && scale.to(v) <= high);
+  return ticks.filter(v => scale.to(v) >= low && scale.to(v) <= high);
 }
 
 /** Round values on a scale between two places, at most `most` of them. */

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from emergence_jax.analysis import runs as runs_lib
 from emergence_jax.analysis import study
 from emergence_jax.base import progress
-from emergence_jax.report import page, panels, text
+from emergence_jax.report import page, study_figures, text
 from emergence_jax.store import files
 
 
@@ -42,11 +42,11 @@ def report(
   folder = files.check_writable(folder, 'give another folder')
   runs = runs_lib.load(workdirs)
   results = analyse(runs, **options)
-  makers = panels.makers(results, runs)
-  with progress.Stages('drawing', len(makers)) as stages:
-    figures = panels.draw(makers, folder / 'figures', stages)
+  drawings = study_figures.makers(results, runs)
+  with progress.Stages('drawing', len(drawings)) as stages:
+    pictures = study_figures.draw(drawings, folder / 'figures', stages)
   text.write_tables(results, folder / 'tables')
   path = folder / 'report.html'
   # Last: where the page is, what it shows is too.
-  files.write_text(path, page.build(results, runs, figures))
+  files.write_text(path, page.build(results, runs, pictures))
   return Report(path, text.answer(results))

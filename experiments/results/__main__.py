@@ -69,19 +69,19 @@ def filled(page: str, studies: Studies) -> str:
 def _draw(page: str, studies: Studies) -> None:
   """The figures that the page shows, and no others."""
   from emergence_jax.base.types import UserError
-  from emergence_jax.report import panels
+  from emergence_jax.report import study_figures
 
   for group, folders in _GROUP.findall(page):
     target = HERE / 'figures' / group
     shown = set(re.findall(rf'\(figures/{group}/([\w.-]+)\.png\)', page))
     loaded, study = studies.of(folders.split())
-    makers = panels.makers(study, loaded)
-    names = panels.file_names(makers)
+    makers = study_figures.makers(study, loaded)
+    names = study_figures.file_names(makers)
     if unknown := shown - set(names.values()):
       known = ', '.join(sorted(names.values()))
       raise UserError(f'{group} has no {sorted(unknown)}, only {known}.')
     wanted = {t: make for t, make in makers.items() if names[t] in shown}
-    panels.draw(wanted, target, lambda label: None)
+    study_figures.draw(wanted, target, lambda label: None)
     for path in target.iterdir():
       if path.stem not in shown or path.suffix != '.png':
         path.unlink()

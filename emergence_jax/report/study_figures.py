@@ -1,9 +1,11 @@
-"""Figures of a study: depth, leads and predictions, and what makes them all."""
+"""Figures of an analysis: depth, leads and predictions; draws all figures."""
 
+import functools
 import itertools
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -225,36 +227,67 @@ def prediction(results: Study, run: str, data: xr.Dataset):
   return figure
 
 
-def makers(results: Study, runs: Runs):
-  """Title → function that makes the figure."""
-  every = {name: run.data for name, run in runs.items()}
-  made = {'Emergence': lambda: capabilities.figure(results, runs)}
-  ranked = {n: data for n, data in every.items() if 'rankme' in data}
+class Drawing(NamedTuple):
+  """A figure that can be drawn.
+
+  Attributes:
+    section: key of the section of the page that shows it, see `page.py`.
+    make: draws the figure.
+    run: whose figure it is; empty where it is of several.
+  """
+
+  section: str
+  make: Callable
+  run: str = ''
+
+
+class Picture(NamedTuple):
+  """A figure that was drawn: section and run of its `Drawing`, and the PNG."""
+
+  section: str
+  path: pathlib.Path
+  run: str = ''
+
+
+def makers(results: Study, runs: Runs) -> dict[str, Drawing]:
+  """Title → figure, in the order of the page."""
+  made = {
+    'Emergence': Drawing(
+      'emergence', lambda: capabilities.figure(results, runs)
+    )
+  }
+  ranked = {n: run.data for n, run in runs.items() if 'rankme' in run.data}
   if len(ranked) > 1:
-    made['Floors across sizes'] = lambda: floors.figure(
-      {n: runs[n] for n in ranked}
+    made['Floors across sizes'] = Drawing(
+      'floors', lambda: floors.figure({n: runs[n] for n in ranked})
     )
   for run, data in ranked.items():
     if data.sizes['layer'] > 1:
-      made[f'Depth: {run}'] = lambda r=run, d=data: depth_map(r, d)
+      made[f'Depth: {run}'] = Drawing(
+        'depth', functools.partial(depth_map, run, data), run
+      )
     if data.sizes['task'] > 1:
-      made[f'Prediction: {run}'] = lambda r=run, d=data: prediction(
-        results, r, d
+      made[f'Prediction: {run}'] = Drawing(
+        'prediction', functools.partial(prediction, results, run, data), run
       )
   for run in runs.values():
     if published.curves_of(run):
-      made[f'Leads: {run.label} and benchmarks'] = lambda r=run: (
-        geometry.beside_benchmarks(r)
+      made[f'Leads: {run.label} and benchmarks'] = Drawing(
+        'leads', functools.partial(geometry.beside_benchmarks, run)
       )
   for run in dict.fromkeys(results.tables['timing'].run):
-    made[f'Timing: {run}'] = lambda r=run: timing.figure(results, r, runs[r])
+    made[f'Timing: {run}'] = Drawing(
+      'timing', functools.partial(timing.figure, results, run, runs[run]), run
+    )
   for run, measures in results.changes.items():
     if measures:
-      made[f'Leads: {run}'] = lambda r=run: leads(results, r)
-  for run, data in every.items():
-    for task in runs[run].tasks:
-      made[f'Anatomy: {run}: {task}'] = lambda r=run, d=data, t=task: (
-        anatomy.figure(r, d, t)
+      made[f'Leads: {run}'] = Drawing(
+        'leads', functools.partial(leads, results, run), run
+      )
+  for name, run in runs.items():
+    for task in run.tasks:
+      made[f'Anatomy: {name}: {task}'] = Drawing(
+        'anatomy', functools.partial(anatomy.figure, name, run.data, task), name
       )
   return made
 
@@ -276,30 +309,31 @@ def file_names(titles: Iterable[str]) -> dict[str, str]:
 
 
 def draw(
-  makers: Mapping[str, Callable],
+  drawings: Mapping[str, Drawing],
   folder: pathlib.Path,
   log: Callable[[str], None] = lambda title: None,
-) -> dict[str, pathlib.Path]:
+) -> dict[str, Picture]:
   """Writes figures as PNG and SVG.
 
   Args:
-    makers: title → function that makes the figure.
-    folder: made if it is not there.
-    log: told which comes next.
+    drawings: title → figure, from `makers`.
+    folder: where to write; created if it is missing.
+    log: takes the title of the figure that comes next.
 
   Returns:
-    Title → PNG.
+    Title → picture.
   """
-  names, paths = file_names(makers), {}
+  names, pictures = file_names(drawings), {}
   with matplotlib.rc_context(style.RC):
-    for title, make in makers.items():
+    for title, drawing in drawings.items():
       log(title)
-      figure = make()
+      figure = drawing.make()
       style.finish(figure)
       # The layout is solved once for both files.
       figure.draw_without_rendering()
       figure.set_layout_engine('none')
-      paths[title] = folder / f'{names[title]}.png'
-      style.save(figure, paths[title], dpi=110)
+      path = folder / f'{names[title]}.png'
+      style.save(figure, path, dpi=110)
       style.save(figure, folder / f'{names[title]}.svg')
-  return paths
+      pictures[title] = Picture(drawing.section, path, drawing.run)
+  return pictures
