@@ -1,7 +1,5 @@
 """Builds the documentation: `python -m sphinx -W docs docs/_build`."""
 
-import importlib
-import inspect
 import os
 import pathlib
 import sys
@@ -9,11 +7,13 @@ import sysconfig
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(HERE)]
 # The notebook calls `emergence` of this environment, which need not be active.
 os.environ['PATH'] = os.pathsep.join(
   [sysconfig.get_path('scripts'), os.environ.get('PATH', os.defpath)]
 )
+
+import generated  # noqa: E402
 
 project = 'emergence_jax'
 author = 'the authors of emergence_jax'
@@ -39,64 +39,12 @@ myst_heading_anchors = 3
 myst_enable_extensions = ['colon_fence']
 
 
-def _table(columns, rows) -> list[str]:
-  """Lines of a table, whose cells may have bars of their own."""
-  from experiments.bench.formatting import grid
-
-  return grid(
-    columns, [[str(c).replace('|', '&#124;') for c in row] for row in rows]
-  )
-
-
-def _variables() -> str:
-  """Every variable of every measure, as its module says."""
-  from emergence_jax.measures import MEASURES
-
-  lines = []
-  for name in MEASURES:
-    module = importlib.import_module(f'emergence_jax.measures.{name}')
-    first = inspect.getdoc(module).splitlines()[0]
-    lines += ['', f'### `{name}`', '', first, '']
-    lines += _table(
-      ['variable', 'beside seed and step', 'units', 'what it is', 'source'],
-      [
-        (f'`{variable}`', ', '.join(field.dims) or '–', field.units or '1',
-         field.description, field.source or '–')
-        for variable, field in module.FIELDS.items()
-      ],
-    )  # fmt: skip
-  return '\n'.join(lines) + '\n'
-
-
-def _statuses() -> str:
-  """Numbers and words of all statuses."""
-  from emergence_jax.base.types import Status
-
-  rows = [(int(s), f'`{s.name}`', s.words) for s in Status]
-  return '\n'.join(_table(['number', 'name', 'in words'], rows)) + '\n'
-
-
-def _claims() -> str:
-  """The paper's claims, and how each is decided."""
-  from emergence_jax.analysis.paper.algorithmic import ALGORITHMIC
-
-  rows = [
-    (claim.text, claim.v1 or claim.later, f'{claim.low:g} … {claim.high:g}',
-     claim.how)
-    for claim in ALGORITHMIC.claims
-  ]  # fmt: skip
-  columns = ['claim', 'the paper says', 'reproduced if it lies in', 'how']
-  return '\n'.join(_table(columns, rows)) + '\n'
-
-
 def _generate(app) -> None:
   """Writes what the pages include, from the package itself."""
   del app
   folder = HERE / '_generated'
   folder.mkdir(exist_ok=True)
-  for name, make in (
-    ('variables', _variables), ('statuses', _statuses), ('claims', _claims),
-  ):  # fmt: skip
+  for name, make in generated.PAGES.items():
     (folder / f'{name}.md').write_text(make(), encoding='utf-8')
 
 

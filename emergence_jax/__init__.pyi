@@ -1,6 +1,8 @@
 # The public names: type checkers and editors read this file, and so does
 # `emergence_jax/__init__.py`, which imports each when it is first used.
+from .analysis import emergence as emergence
 from .analysis import precedence as precedence
+from .analysis.study import analyse as analyse
 from .base.types import Batch as Batch
 from .base.types import Field as Field
 from .base.types import Measure as Measure
@@ -26,6 +28,7 @@ from .numerics.probes import linear_probe as linear_probe
 from .numerics.spectrum import effective_rank as effective_rank
 from .numerics.spectrum import participation_ratio as participation_ratio
 from .numerics.spectrum import rankme as rankme
+from .report.text import answer as answer
 from .running.loading import load_params as load_params
 from .running.recording import measure_checkpoints as measure_checkpoints
 from .running.recording import measures_of as measures_of

@@ -42,7 +42,7 @@ class Majority(ej.Task):
   def draw(self, seed, key, count):
     return examples(key, count)
 
-  def reference(self, seed, key, count):
+  def training_examples(self, seed, key, count):
     return examples(key, count)
 
   def by_task(self, seed, key, count):

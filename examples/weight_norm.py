@@ -5,9 +5,21 @@ import jax.numpy as jnp
 
 import emergence_jax as ej
 
+FIELDS = {
+  'weight_norm': ej.Field(
+    ('part',), 'float32', 'norm of a part of the model', '1',
+    label='weight norm', pick={'part': -1},
+  )
+}  # fmt: skip
+
 
 def make(objective, *, power: float = 2.0) -> ej.Measure:
-  """The norm of each part's parameters; `power` 2 is Euclid's."""
+  """The norm of each part's parameters.
+
+  Args:
+    objective: model and exams.
+    power: of the norm; 2 is Euclid's.
+  """
   shapes = jax.eval_shape(objective.init, jax.random.key(0))
   names = [next(iter(p)) for p in objective.model.ordered(shapes)]
 
@@ -19,6 +31,4 @@ def make(objective, *, power: float = 2.0) -> ej.Measure:
     ]
     return {'weight_norm': jnp.stack(total) ** (1 / power)}
 
-  field = ej.Field(('part',), 'float32', 'norm of a part of the model', '1')
-  coords = {'part': names}
-  return ej.Measure({'weight_norm': field}, coords, lambda seed: (), False, fn)
+  return ej.Measure(FIELDS, {'part': names}, lambda seed: (), False, fn)

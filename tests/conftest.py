@@ -1,30 +1,49 @@
 """What all tests share: two virtual devices, and programs compiled once."""
 
+import json
 import os
-import tempfile
+import shutil
 
 import pytest
 
-from tests import small
-
-# Tests compile much and compute little.
-os.environ.setdefault('XLA_FLAGS', small.QUICK['XLA_FLAGS'])
-# Workers of one session share the cores; see `emergence_jax/cli/apps.py`.
+# Read when NumPy is imported: workers of one session share the cores.
 os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 
 import jax  # noqa: E402
 
+from emergence_jax.machine import compiling  # noqa: E402
+from tests import budget, small  # noqa: E402
+
+# Tests compile much and compute little.
+os.environ.setdefault('XLA_FLAGS', small.QUICK['XLA_FLAGS'])
+
 jax.config.update('jax_num_cpu_devices', 2)
-# The same small programs are built again and again; each is compiled once.
-# Workers of one session inherit the folder.
-CACHE = os.environ.setdefault(
-  'EMERGENCE_JAX_TEST_CACHE', tempfile.mkdtemp('-jax-cache')
+# The same small programs are built again and again, by workers, by processes
+# that tests start, and by the next session.
+CACHE = (
+  compiling.default_folder().parents[1]
+  / 'tests'
+  / (f'{compiling.default_folder().name}-jax-{jax.__version__}')
 )
-jax.config.update('jax_compilation_cache_dir', CACHE)
-jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
-# So do the processes that tests start.
-os.environ['JAX_COMPILATION_CACHE_DIR'] = CACHE
+_MOST_BYTES = 2e9
+os.environ.setdefault('EMERGENCE_JAX_TEST_CACHE', str(CACHE))
+os.environ['JAX_COMPILATION_CACHE_DIR'] = os.environ['EMERGENCE_JAX_TEST_CACHE']
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.2'
+jax.config.update(
+  'jax_compilation_cache_dir', os.environ['JAX_COMPILATION_CACHE_DIR']
+)
+jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
+
+# Needs PyTorch and transformers, and is run by hand.
+collect_ignore = ['make_parity.py']
+
+
+def pytest_configure(config):
+  """Clears a cache that has grown large, before the workers start."""
+  if not hasattr(config, 'workerinput') and CACHE.exists():
+    size = sum(p.stat().st_size for p in CACHE.iterdir())
+    if size > _MOST_BYTES:
+      shutil.rmtree(CACHE, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items):
@@ -32,8 +51,60 @@ def pytest_collection_modifyitems(items):
   items.sort(key=lambda item: 'slow' not in item.keywords)
 
 
-# Needs PyTorch and transformers, and is run by hand.
-collect_ignore = ['make_parity.py']
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+  item.stash[budget.CLOCK] = budget.processor_seconds()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+  """Adds to each report the processor time of its phase, children included."""
+  report = yield
+  now = budget.processor_seconds()
+  spent = now - item.stash.get(budget.CLOCK, now)
+  item.stash[budget.CLOCK] = now
+  report.user_properties = [*report.user_properties, ('processor', spent)]
+  return report
+
+
+def pytest_terminal_summary(terminalreporter):
+  """Prints the dearest tests by processor time."""
+  for line in budget.dearest(terminalreporter.stats):
+    terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _programs_are_kept():
+  """Runs of one configuration share their compiled programs."""
+  from emergence_jax.running import programs
+
+  kept = {}
+
+  class Kept(programs.Programs):
+    """Programs that compile once a session."""
+
+    def __new__(cls, config):
+      key = json.dumps(config.raw, sort_keys=True)
+      if key not in kept:
+        kept[key] = super().__new__(cls)
+      return kept[key]
+
+    def __init__(self, config):
+      if not hasattr(self, '_compiled'):
+        super().__init__(config)
+
+    def compile_measures(self, names):
+      super().compile_measures([n for n in names if n not in self.measures])
+
+    def compile(self):
+      if 'segment' in self._compiled:
+        self.compile_measures(self._config.measures)
+        return 0.0
+      return super().compile()
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(programs, 'Programs', Kept)
+    yield
 
 
 @pytest.fixture(scope='session')

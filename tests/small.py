@@ -1,8 +1,11 @@
 """Small configurations that the tests share."""
 
+import inspect
+
 from ml_collections import ConfigDict
 
 from emergence_jax.config.presets import algorithmic, modadd
+from emergence_jax.measures import MEASURES
 
 # For processes that compile much and compute little.
 QUICK = {
@@ -24,6 +27,15 @@ ALL = dict(
   probes=dict(examples=60),
   alignment=dict(examples=6),
 )  # fmt: skip
+
+
+def options(name: str) -> dict:
+  """Options with which a measure has little to do; few examples if new."""
+  known = inspect.signature(MEASURES[name]).parameters
+  few = {'examples': 12} if 'examples' in known else {}
+  return ALL.get(name, few)
+
+
 # Enough for what does not depend on which measures there are.
 _SOME = dict(
   behaviour=dict(), rank=dict(examples=10), barrier=ALL['barrier']

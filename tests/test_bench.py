@@ -7,9 +7,9 @@ import pytest
 from experiments.bench import (
   accelerator,
   analysis,
+  formatting,
   precision,
   scaling,
-  tables,
 )
 from tests import apps
 
@@ -56,12 +56,14 @@ def test_precisions_are_compared_in_units_of_the_spread():
 
 
 def test_tables_are_written_for_programs_and_for_people(tmp_path):
-  one = tables.Table('work', ['a', 'b'], [['x', 1.5], ['y', None]], ['note.'])
+  one = formatting.Table(
+    'work', ['a', 'b'], [['x', 1.5], ['y', None]], ['note.']
+  )
   on = {
     'command': 'c', 'date': 'd', 'commit': 'e' * 40, 'dirty': True, 'cores': 2,
     'processor': 'p', 'backend': 'cpu', 'versions': {'jax': '1'},
   }  # fmt: skip
-  data, text = tables.write(tmp_path, 'name', [one], on)
+  data, text = formatting.write(tmp_path, 'name', [one], on)
   found = json.loads(data.read_text())
   assert found['machine']['cores'] == 2
   assert found['tables'] == [{

@@ -169,8 +169,9 @@ import jax
 workdir, devices, step = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 jax.config.update('jax_num_cpu_devices', devices)
 import jax.numpy as jnp
-from emergence_jax import checkpoints, mesh
-from emergence_jax.types import Population
+from emergence_jax.machine import mesh
+from emergence_jax.store import checkpoints
+from emergence_jax.base.types import Population
 spread = mesh.sharded(mesh.seed_mesh(4, devices))
 population = Population(
   jnp.full(4, step, jnp.int32), jnp.arange(4, dtype=jnp.int32),

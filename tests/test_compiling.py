@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 CODE = """
 import sys
 import jax, jax.numpy as jnp
-from emergence_jax import compiling
+from emergence_jax.machine import compiling
 compiling.keep(sys.argv[1] or None)
 compiles = compiling.Compiles()
 x = jnp.ones((30, 30))

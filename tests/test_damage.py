@@ -1,22 +1,21 @@
 """Damaged files: mended, or named, and never read as other numbers."""
 
+import json
 import os
 import pathlib
 import random
 import shutil
 import subprocess
 import sys
-import tarfile
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax.analysis import runs, study
 from emergence_jax.analysis.runs import Run
 from emergence_jax.base.types import Status, UserError
 from emergence_jax.config import schema
-from emergence_jax.report import run_tables, write
+from emergence_jax.report import run_tables
 from emergence_jax.running import loop, offline, rundir
 from emergence_jax.store import damage, files, layout, rows, timeseries
 from experiments.bench import damage as trials
@@ -180,7 +179,7 @@ def test_rows_are_erased_when_told_to(subject, copy):
 
 HOLD = """
 import sys, time
-from emergence_jax import files
+from emergence_jax.store import files
 with files.Lock(sys.argv[1]):
   print('held', flush=True)
   time.sleep(600)
@@ -249,24 +248,15 @@ def test_a_folder_that_goes_away_is_one_line(
     loop.run(schema.from_mapping(subject.raw), workdir, quiet)
 
 
-def test_a_run_of_the_format_before_is_read(tmp_path):
-  """Made by the version of 2026-11-25, before stores had checksums."""
-  with tarfile.open(ROOT / 'tests/data/format2_run.tar.xz') as archive:
-    archive.extractall(tmp_path, filter='data')
-  data = timeseries.load(tmp_path)
-  assert dict(data.sizes)['step'] == 21 and data.sizes['seed'] == 2
-  assert (data.status == Status.OK).all()
-  # Seed 1 had memorised its table by step 80, by that version's own summary.
-  found = study.study(runs.load([tmp_path]), draws=50)
-  assert len(found.tables['emergence'])
-  assert data.train_accuracy.sel(seed=1, step=80).item() == 1
-  assert write.report([tmp_path], tmp_path / 'out', draws=50).page.exists()
-  with pytest.raises(UserError, match='begun by an older version'):
-    rows.Writer(tmp_path)
-  # Flags of damage where there is no checksum are the reader's own.
-  (tmp_path / layout.NAME / 'step' / 'zarr.json').write_text('{', 'utf-8')
-  with pytest.raises(UserError, match='cannot be read'):
-    timeseries.load(tmp_path)
+@pytest.mark.parametrize('version, words', [(2, 'not read'), (4, 'newer')])
+def test_a_store_of_another_format_is_refused(copy, version, words):
+  path = copy / layout.NAME / 'zarr.json'
+  document = json.loads(path.read_text('utf-8'))
+  document['attributes']['format'] = version
+  path.write_text(json.dumps(document), 'utf-8')
+  layout._seal(copy / layout.NAME)
+  with pytest.raises(UserError, match=words):
+    timeseries.load(copy)
 
 
 def test_checksums_see_every_bit(copy):

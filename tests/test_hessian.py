@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 import emergence_jax as ej
 from emergence_jax.base.types import Status
 from emergence_jax.config import schema
-from emergence_jax.numerics import hessian, krylov, operators
+from emergence_jax.numerics import hessian, krylov
 from tests import small
 
 KEY = jax.random.key(0)
@@ -284,9 +284,6 @@ def test_a_kernel_without_a_jvp():
   np.testing.assert_allclose(found.eigenvalues, 2, rtol=1e-6)
   with pytest.raises(TypeError, match='custom_jvp'):
     ej.hessian_eigenvalues(opaque, jnp.ones(3), jnp.ones(3), KEY, k=1)
-  fisher = operators.fisher(plain, jnp.ones(3), jnp.ones(3))
-  with pytest.raises(TypeError, match='custom_jvp'):
-    fisher(jnp.ones(3))
 
 
 def test_nan_has_a_status():

@@ -17,10 +17,11 @@ CODE = """
 import json
 import jax
 jax.config.update('jax_num_cpu_devices', 4)
-from emergence_jax import config, programs
+from emergence_jax.config import schema
+from emergence_jax.running import programs
 from tests import small
 given = small.modadd_config(count=8)
-built = programs.Programs(config.from_mapping(given))
+built = programs.Programs(schema.from_mapping(given))
 built.compile()
 print(json.dumps({
   name: program.as_text() for name, program in built._compiled.items()

@@ -101,34 +101,3 @@ def test_slices_of_unequal_weight():
     loss, w, (x, tokens), examples_at_once=3, weight=weight
   )(v)
   np.testing.assert_allclose(sliced, whole, rtol=1e-5)
-
-
-def test_gauss_newton_and_fisher_operators():
-  loss, w, batch, _ = softmax_case()
-  params = jnp.float32(w)
-  batch = (jnp.float32(batch[0]), jnp.asarray(batch[1]))
-
-  def output_loss(z, batch):
-    picked = jnp.take_along_axis(jax.nn.log_softmax(z), batch[1][:, None], 1)
-    return -jnp.mean(picked)
-
-  def example_loss(w, example):
-    return loss(w, jax.tree.map(lambda x: x[None], example))
-
-  eye = jnp.eye(12)
-  exact = jax.vmap(operators.hessian(loss, params, batch))(eye)
-  # The outputs are linear in the parameters, so the two are the same.
-  gauss_newton = operators.gauss_newton(
-    lambda w, batch: batch[0] @ w,
-    output_loss,
-    params,
-    batch,
-    examples_at_once=7,
-  )
-  np.testing.assert_allclose(jax.vmap(gauss_newton)(eye), exact, atol=1e-6)
-  grads = jax.vmap(jax.grad(example_loss), (None, 0))(params, batch)
-  grads = np.float64(grads.reshape(N, 12))
-  fisher = operators.fisher(example_loss, params, batch, examples_at_once=7)
-  np.testing.assert_allclose(
-    jax.vmap(fisher)(eye), grads.T @ grads / N, atol=1e-6
-  )

@@ -66,24 +66,12 @@ def test_against_numpys_correlation():
   )
 
 
-def test_shifted_stationary_series_have_the_rate_of_unrelated_ones():
-  """White changes, of which the null's assumption holds."""
-  x, y = noise(400, 1, 100), noise(400, 1, 100, seed=1)
-  found = peaks.peaks(x, y)
-  rate = (
-    peaks.classify(found.lag, found.correlation) == peaks.PRECURSOR
-  ).mean()
-  shifted = peaks.stationary_shift_rates(x, y, draws=100)
-  assert abs(rate - shifted.mean()) < 4 * np.sqrt(rate * (1 - rate) / 400)
-
-
 def test_series_that_do_not_change_are_left_out():
   x, y = noise(3, 60), noise(3, 60, seed=1)
   y[1] = 0.0
   x[2] = np.linspace(0, 7, 60)  # a constant slope
   found = peaks.peaks(x, y)
   assert np.isfinite(found.correlation).tolist() == [True, False, False]
-  assert np.isnan(peaks.stationary_shift_rates(x[1:], y[1:], draws=3)).all()
   short = peaks.peaks(x[:, :8], y[:, :8])
   assert np.isnan(short.correlation).all()
 

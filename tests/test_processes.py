@@ -186,9 +186,9 @@ def test_alone_everything_is_ones_own():
 def test_last_words_are_said_where_a_process_ends_without_any():
   code = (
     'import os\n'
-    'from emergence_jax import processes\n'
+    'from emergence_jax.machine import processes\n'
     'words = processes._LastWords()\n'
-    'words.say("error: alone")\n'
+    'words.set("error: alone")\n'
     'os._exit(3)\n'
   )
   done = subprocess.run([sys.executable, '-c', code], capture_output=True)
@@ -199,7 +199,7 @@ def test_last_words_are_said_where_a_process_ends_without_any():
 def test_a_process_that_does_not_come_is_not_waited_for_without_end():
   code = (
     'import threading\n'
-    'from emergence_jax import processes\n'
+    'from emergence_jax.machine import processes\n'
     'processes._meet_seconds = 0.05\n'
     'with processes._meeting("a segment"):\n'
     '  threading.Event().wait()\n'

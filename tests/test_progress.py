@@ -115,7 +115,7 @@ def test_measures_that_are_due_more_seldom_are_counted_apart(clock):
     clock[0] += sum(due.values()) + 2
     left(step, due)
   assert said[-1] == 'step 9: 10 of 10, 0 s left'
-  left.say_spent()
+  left.log_spent()
   assert said[-1] == (
     'the time went to llc 3 min 00 s (64%), rank 1 min 20 s (29%), reading '
     'and writing 20 s (7%).'

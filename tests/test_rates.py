@@ -65,16 +65,6 @@ def test_a_thinned_measure_is_searched_no_further():
   assert np.abs(thin.steps.lag * thin.stride).max() <= 20 * 20 * 1.02
 
 
-def test_a_null_that_supposes_stationary_series_is_to_be_asked_for():
-  data = made_up()
-  plain = rates.precursors_of(data, RANK)
-  assert plain.stationary_shifts.size == 0
-  table = study.study(as_runs(nano=data), draws=20).tables['precursors']
-  assert 'p_if_stationary' not in table
-  asked = study.study(as_runs(nano=data), draws=20, stationary_draws=30)
-  assert 'p_if_stationary' in asked.tables['precursors']
-
-
 def test_few_checkpoints_are_counted_not_tested():
   data = made_up().isel(step=slice(0, 96, 12))
   assert order.events_of(data, RANK) == 8

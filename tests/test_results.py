@@ -71,19 +71,6 @@ def test_all_of_it_is_small():
   assert whole < 25 * _MEGABYTE
 
 
-def test_the_axes_disagree_also_beside_a_null():
-  """What is tried beside a rate has no part in what is said of it."""
-  from emergence_jax.analysis import runs, study
-  from emergence_jax.report import text
-
-  loaded = runs.load([HERE / 'nano'])
-  plain, beside = (
-    text.answer(study.study(loaded, draws=20, stationary_draws=draws))
-    for draws in (0, 20)
-  )
-  assert plain == beside and 'depends on the axis' in plain
-
-
 def test_cells_say_what_is_not_there():
   frame = pd.DataFrame({
     'name': ['a'], 'unknown': [float('nan')], 'never': [float('inf')],

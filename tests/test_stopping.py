@@ -12,7 +12,7 @@ from emergence_jax.machine import stopping
 _WORK = """
 import jax
 import jax.numpy as jnp
-from emergence_jax import stopping
+from emergence_jax.machine import stopping
 
 @jax.jit
 def long(x):

@@ -99,8 +99,9 @@ def test_a_run_over_nodes_is_queued_again_if_it_is_to_go_on(tmp_path, code):
     env=environment(tmp_path),
   )
   assert done.returncode == code
-  assert '-m experiments.run --multihost --config=modadd --workdir=a b' in (
-    (tmp_path / 'flags').read_text()
+  assert (
+    'emergence_jax.cli.command run --multihost --config=modadd --workdir=a b'
+    in ((tmp_path / 'flags').read_text())
   )
   assert (tmp_path / 'told').exists() == (code == 75)
 
@@ -114,5 +115,5 @@ def test_every_worker_of_a_tpu_gets_the_same_command(tmp_path):
   told = (tmp_path / 'told').read_text().splitlines()
   assert '--worker=all' in told and '--zone=zone' in told
   assert told[-1].endswith(
-    'experiments.run --multihost --workdir=a\\ b --config=modadd '
+    'emergence_jax.cli.command run --multihost --workdir=a\\ b --config=modadd '
   )

@@ -12,6 +12,7 @@ import xarray as xr
 
 from emergence_jax.analysis.reference import Reference
 from emergence_jax.analysis.studies import reference_of
+from emergence_jax.base import names
 from emergence_jax.base.types import UserError
 from emergence_jax.store import timeseries
 
@@ -92,11 +93,11 @@ def config_of(data: xr.Dataset) -> dict:
 
 def _label(config: dict, workdir: pathlib.Path) -> str:
   """The size or modulus of a run, or the name of its folder."""
-  size = config.get('model', {}).get('size')
-  modulus = config.get('task', {}).get('p')
-  if size:
-    return size
-  return f'mod {modulus}' if modulus else _short_name(workdir)
+  variant = names.variant(config)
+  if not variant:
+    return _short_name(workdir)
+  has_size = bool(config.get('model', {}).get('size'))
+  return variant if has_size else f'mod {variant}'
 
 
 def _short_name(workdir: pathlib.Path) -> str:

@@ -1,7 +1,8 @@
 """Runs every analysis on the timeseries of one or several runs."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+import pathlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -17,6 +18,7 @@ from emergence_jax.analysis import (
   timing,
   variants,
 )
+from emergence_jax.analysis import runs as runs_lib
 from emergence_jax.analysis.claims import Finding
 from emergence_jax.analysis.paper import cadences, phases, prediction, rates
 from emergence_jax.analysis.reference import Claim, Reference
@@ -97,7 +99,6 @@ def study(
   *,
   draws: int = precedence.DRAWS,
   interpolation: str = '',
-  stationary_draws: int = 0,
   log: Callable[[str], None] = lambda label: None,
 ) -> Study:
   """Analyses runs together.
@@ -107,8 +108,6 @@ def study(
     draws: permutations and flips of the tests, where not all are tried.
     interpolation: of the paper's lags to even steps, one of
       `rates.INTERPOLATIONS`; if empty, that of the study beside a run.
-    stationary_draws: shifts of the null of `peaks.stationary_shift_rates`,
-      which supposes stationary series; none if 0.
     log: told what comes next, for a person who waits.
   """
   log('emergence')
@@ -118,9 +117,7 @@ def study(
   frames['leads'] = order.leads_table(runs, changes)
   frames['lengths'] = lengths.lengths_table(runs, changes)
   log('precursors')
-  precursors = rates.find(
-    runs, interpolation=interpolation, stationary_draws=stationary_draws
-  )
+  precursors = rates.find(runs, interpolation=interpolation)
   frames['precursors'] = rates.precursors_table(runs, precursors)
   frames['cadences'] = cadences.cadences_table(
     runs, changes, precursors, interpolation=interpolation
@@ -146,3 +143,16 @@ def study(
   frames['claims'] = claims_table(claimed, ours)
   notes = align.notes(runs) + align.too_few(changes)
   return Study(frames, ours, notes, changes)
+
+
+def analyse(workdirs: Sequence[str | pathlib.Path], **options) -> Study:
+  """Analyses runs together: every table, finding and note.
+
+  Args:
+    workdirs: run directories, finished or not.
+    **options: of `study`.
+
+  Raises:
+    UserError: if one of them holds no run.
+  """
+  return study(runs_lib.load(workdirs), **options)

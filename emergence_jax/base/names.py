@@ -45,3 +45,16 @@ def find(key: str, word: str, known: Mapping[str, Any]) -> Any:
       f'{error}); write module.path:Name, as it is imported from the current '
       'folder.'
     ) from error
+
+
+def variant(config: Mapping[str, Any]) -> str:
+  """The model's size, or the modulus of modular addition; empty if neither.
+
+  >>> variant({'task': {'name': 'modadd', 'p': 31}})
+  '31'
+  >>> variant({'task': {'name': 'mine', 'p': 0.5}, 'model': {}})
+  ''
+  """
+  task, model = (config.get(group) or {} for group in ('task', 'model'))
+  modulus = task.get('p') if task.get('name') == 'modadd' else None
+  return str(model.get('size') or modulus or '')

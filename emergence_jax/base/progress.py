@@ -211,7 +211,7 @@ class Left:
 
   Args:
     work: step → names of what is measured there.
-    say: takes a line after each.
+    log: takes a line after each.
   """
 
   def __init__(
@@ -238,7 +238,7 @@ class Left:
     left = duration(self._forecast.due(step))
     self._log(f'step {step:,}: {self._done} of {self._total}, {left} left')
 
-  def say_spent(self) -> None:
+  def log_spent(self) -> None:
     """Logs the time by kind of work, if there was any."""
     if spent := self._forecast.spent():
       self._log(spent)

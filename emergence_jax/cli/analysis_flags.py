@@ -24,12 +24,6 @@ _INTERPOLATION = flags.DEFINE_enum(
   "Of the paper's lags in steps: by lines, or by a Gaussian process; as in the "
   'study that a run is set beside, if absent.',
 )  # fmt: skip
-_STATIONARY = flags.DEFINE_integer(
-  'assume_stationary', 0,
-  "Circular shifts beside which the paper's precursor rates are set as well. "
-  'Such a null supposes that series are stationary, which those of training '
-  'are not; it has no part in any verdict.', lower_bound=0,
-)  # fmt: skip
 
 
 def options() -> dict:
@@ -37,7 +31,6 @@ def options() -> dict:
   return {
     'draws': _DRAWS.value,
     'interpolation': _INTERPOLATION.value or '',
-    'stationary_draws': _STATIONARY.value,
   }
 
 

@@ -62,9 +62,10 @@ _COMPILE_CACHE = apps.define_compile_cache()
 
 def _name(config) -> str:
   """The task, and the size or modulus, for the name of a folder."""
-  model, task = config.raw.get('model', {}), config.raw['task']
-  detail = model.get('size') or task.get('p')
-  return f'{task["name"]}-{detail}' if detail else task['name']
+  from emergence_jax.base import names
+
+  task, variant = config.raw['task']['name'], names.variant(config.raw)
+  return f'{task}-{variant}' if variant else task
 
 
 def _base() -> dict:

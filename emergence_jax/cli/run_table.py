@@ -12,7 +12,7 @@ def _age(seconds: float) -> str:
 
 
 def show(runs: Sequence) -> None:
-  """Prints a line for each `listing.Listed`."""
+  """Prints a line for each `listing.RunStatus`."""
   from rich import box, console, markup, table
 
   shown = table.Table(box=box.SIMPLE_HEAD)

@@ -26,7 +26,7 @@ from emergence_jax.tasks.task import Task
 
 @dataclasses.dataclass(frozen=True)
 class SeedsConfig:
-  """Which seeds, and how they share the devices.
+  """The seeds, and how they share the devices.
 
   Attributes:
     count: number of seeds.
@@ -62,7 +62,7 @@ class SeedsConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-  """How long, and in which numbers.
+  """Length and number format of training.
 
   Attributes:
     steps: number of updates.
@@ -86,7 +86,10 @@ class CheckpointsConfig:
   """When to measure and save, and what to keep.
 
   Attributes:
-    schedule: see `schedule.checkpoint_steps`.
+    schedule: parts `STRIDE:UNTIL`, with commas between them; the last may be a
+      stride alone, to the end of the run. Steps are whole numbers, shares of
+      the run (`10%`) or epochs (`3epochs`). Step 0 and the last are always
+      there.
     save_every: save the population at every n-th of its steps. A kill costs
       what lies behind the newest, which is computed again to the same bits; so
       does a signal if measures compare a checkpoint with the one before.
@@ -204,12 +207,16 @@ def build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class ReferenceConfig:
-  """Attributes: name: the published study to compare with; none if empty."""
+  """The published study that a run is compared with.
+
+  Attributes:
+    name: of `studies.REFERENCES`, or `module.path:Name`; none if empty.
+  """
 
   name: str = ''
 
 
-def reference(raw: Mapping[str, Any]) -> None:
+def check_reference(raw: Mapping[str, Any]) -> None:
   """Raises a UserError if a configuration names an unknown reference."""
   options = build('config.reference', ReferenceConfig, raw.get('reference', {}))
   if options.name:
@@ -262,7 +269,7 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
   for name, group in raw.items():
     if not isinstance(group, Mapping):
       raise UserError(f'config.{name}={group!r} must be a group of keys.')
-  reference(raw)
+  check_reference(raw)
   task = dict(raw.get('task', {}))
   task_class = names.find('config.task.name', task.pop('name', None), TASKS)
   specs, off = measure_specs.parse(raw.get('measures', {}))

@@ -1,14 +1,18 @@
-"""Floating-point operations of a function, counted without compiling it."""
+"""Operations of a function, counted without compiling it, and their rate."""
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.extend import core
 
 # Decompositions: operations a cube of the smaller side, times the larger.
 _CUBIC = {'svd': 12.0, 'eigh': 9.0, 'qr': 2.0, 'geqrf': 2.0, 'cholesky': 0.4}
+# Of the product by which the rate is measured.
+_SIDE = 1024
 
 
 def count(fn: Callable, *args: Any) -> float:
@@ -54,3 +58,33 @@ def _operation(eqn) -> float:
     small, large = sorted((rows, columns))
     return _CUBIC[name] * math.prod(batch) * small**2 * large
   return sum(map(_of, _inner(eqn.params)))
+
+
+class Rate(NamedTuple):
+  """Rate of float32 matrix products, in operations a second.
+
+  Attributes:
+    single: on one device alone.
+    every: of all used devices together.
+  """
+
+  single: float
+  every: float
+
+
+def matrix_rate(devices: Sequence[jax.Device]) -> Rate:
+  """Times a product on one device, and on all at once."""
+  product = jax.jit(lambda x: x @ x)
+  inputs = [jax.device_put(jnp.ones((_SIDE, _SIDE)), d) for d in devices]
+  each = 2.0 * _SIDE**3
+
+  def seconds(some) -> float:
+    jax.block_until_ready([product(x) for x in some])
+    best = math.inf
+    for _ in range(5):
+      began = time.monotonic()
+      jax.block_until_ready([product(x) for x in some])
+      best = min(best, time.monotonic() - began)
+    return best
+
+  return Rate(each / seconds(inputs[:1]), len(inputs) * each / seconds(inputs))

@@ -109,7 +109,7 @@ class _LastWords:
       stdin=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
 
-  def say(self, line: str) -> None:
+  def set(self, line: str) -> None:
     """Sets the sentence to report; none if empty."""
     with contextlib.suppress(BrokenPipeError, ValueError):
       self._child.stdin.write(line.replace('\n', ' ') + '\n')
@@ -117,7 +117,7 @@ class _LastWords:
 
   def close(self) -> None:
     """Ends without a report."""
-    self.say('')
+    self.set('')
     with contextlib.suppress(BrokenPipeError):
       self._child.stdin.close()
     self._child.wait()
@@ -282,7 +282,7 @@ def check_same(
 def _join(options: Options, words: _LastWords) -> None:
   """Connects with the others; ends the process if they are not there."""
   where = options.coordinator_address or 'the one that the cluster names'
-  words.say(
+  words.set(
     f'error: not all processes met at the coordinator ({where}) within '
     f'{options.join_seconds} s. Check the address, that its machine can be '
     'reached on that port, and that all processes were started '
@@ -310,7 +310,7 @@ def _join(options: Options, words: _LastWords) -> None:
       f'--multihost: {error} No cluster was found from which it would follow; '
       'give --coordinator_address, --num_processes and --process_id.'
     ) from error
-  words.say(f'error: {_LOST}')
+  words.set(f'error: {_LOST}')
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ def make(
 
   def inputs(seed):
     key = prng.fixed_key(prng.Fixed.BARRIER)
-    return exams.reference(seed, key, examples)
+    return exams.training_examples(seed, key, examples)
 
   def measure(params, batch, key, previous):
     del key

@@ -83,7 +83,7 @@ def make(
 
   def inputs(seed):
     key = prng.fixed_key(prng.Fixed.HESSIAN)
-    return exams.reference(seed, key, examples)
+    return exams.training_examples(seed, key, examples)
 
   def measure(params, batch, key):
     key_ends, key_trace = jax.random.split(key)

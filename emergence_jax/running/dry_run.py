@@ -31,7 +31,6 @@ from emergence_jax.running.sources import measuring
 _LONGEST_CALL, _BUDGET = 3.0, 25.0
 # Of a matrix product's rate, by what programs of a small decoder reach.
 _REACHED = 0.6
-_SIDE = 1024
 
 
 def _schedule(steps: np.ndarray) -> str:
@@ -75,36 +74,6 @@ def saved_count(config: schema.Config) -> int:
   if options.keep_period:
     kept |= {s for s in steps if s % options.keep_period == 0}
   return len(kept)
-
-
-class _Rate(NamedTuple):
-  """How fast matrix products are here, in operations a second.
-
-  Attributes:
-    single: on one device alone.
-    every: of all used devices together.
-  """
-
-  single: float
-  every: float
-
-
-def _rate(devices) -> _Rate:
-  """Times a product on one device, and on all at once."""
-  product = jax.jit(lambda x: x @ x)
-  inputs = [jax.device_put(jnp.ones((_SIDE, _SIDE)), d) for d in devices]
-  each = 2.0 * _SIDE**3
-
-  def seconds(some) -> float:
-    jax.block_until_ready([product(x) for x in some])
-    best = math.inf
-    for _ in range(5):
-      began = time.monotonic()
-      jax.block_until_ready([product(x) for x in some])
-      best = min(best, time.monotonic() - began)
-    return best
-
-  return _Rate(each / seconds(inputs[:1]), len(inputs) * each / seconds(inputs))
 
 
 class _Work(NamedTuple):
@@ -240,7 +209,7 @@ def _time(work: _Work) -> _Timed:
 def _costs(config: schema.Config, member, devices) -> Iterator[str]:
   """Lines of a table: what training and each measure take, cheap ones first."""
   began = time.monotonic()
-  rate = _rate(list(devices))
+  rate = flops.matrix_rate(list(devices))
   # Seeds share the devices, which together are faster than one.
   shared = config.seeds.count * rate.single / rate.every
   yield f'  {"":<12}{"memory":>10}{"seconds":>10}{"times":>10}{"in all":>17}'

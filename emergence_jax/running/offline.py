@@ -127,7 +127,7 @@ def _add(
   source = Saved(config, programs, checkpoints, writer.finite_until, log)
   left = progress.Left(work, log)
   failed = measuring.measure(source, work, write, log, left)
-  left.say_spent()
+  left.log_spent()
   return Measured(len(work) - len(failed), failed)
 
 

@@ -126,7 +126,7 @@ def record(
       left(step, seconds)
 
     measuring.measure(source_of(programs), work, write, log, report)
-    left.say_spent()
+    left.log_spent()
   return len(work)
 
 

@@ -133,7 +133,7 @@ def prepare(
   """
   raw = schema.plain(given)
   measure_specs.check_keys('config', raw, ('release', 'measures', 'reference'))
-  schema.reference(raw)
+  schema.check_reference(raw)
   options = schema.build(
     'config.release', ReleaseConfig, raw.get('release', {})
   )

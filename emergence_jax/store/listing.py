@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import zarr
 
+from emergence_jax.base import names
 from emergence_jax.base.types import Status, UserError
 from emergence_jax.store import damage, files, layout
 
 
-class Listed(NamedTuple):
+class RunStatus(NamedTuple):
   """A run as a list shows it.
 
   Attributes:
@@ -36,7 +37,7 @@ class Listed(NamedTuple):
   age: float
 
 
-def look(workdir: pathlib.Path, now: float | None = None) -> Listed | None:
+def look(workdir: pathlib.Path, now: float | None = None) -> RunStatus | None:
   """One run; None if the folder holds none."""
   path = workdir / layout.NAME
   if not path.is_dir():
@@ -48,17 +49,16 @@ def look(workdir: pathlib.Path, now: float | None = None) -> Listed | None:
     steps = zarr.open_array(path / 'step', mode='r')[:]
     status = zarr.open_array(path / 'status', mode='r')[:]
   except (UserError, ValueError, OSError, KeyError):
-    return Listed(workdir, '–', '', 0, None, 0, 'damaged', _age(path, now))
+    return RunStatus(workdir, '–', '', 0, None, 0, 'damaged', _age(path, now))
   whole = np.flatnonzero((status != Status.NOT_REACHED).all(0))
   step = int(steps[whole[-1]]) if whole.size else None
   state = 'finished' if step == steps[-1] else 'stopped'
   if files.is_locked(workdir):
     state = 'running'
-  task, model = config.get('task', {}), config.get('model', {})
-  size = model.get('size') or task.get('p') or ''
-  return Listed(
-    workdir, str(task.get('name', '–')), str(size), seeds, step,
-    int(steps[-1]), state, _age(path, now),
+  task = str(config.get('task', {}).get('name', '–'))
+  return RunStatus(
+    workdir, task, names.variant(config), seeds, step, int(steps[-1]), state,
+    _age(path, now),
   )  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def _age(path: pathlib.Path, now: float) -> float:
   return max(0.0, now - place.stat().st_mtime)
 
 
-def runs(folder: pathlib.Path) -> list[Listed]:
+def runs(folder: pathlib.Path) -> list[RunStatus]:
   """The runs right in a folder, the newest last.
 
   Raises:

@@ -18,14 +18,12 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from emergence_jax.base.types import Field, Status, UserError
+from emergence_jax.base.types import Field, UserError
 from emergence_jax.store import damage, files
 from emergence_jax.store import layout as store_layout
 from emergence_jax.store.damage import Kind
 
 STORE = store_layout.NAME
-# What states of rows were called by stores of format 1.
-_OLD_STATES = (Status.NOT_REACHED, Status.OK, Status.NON_FINITE)
 
 
 class DamageWarning(UserWarning):
@@ -97,7 +95,7 @@ def load(workdir: files.Path, log: Callable[[str], None] = _warn) -> xr.Dataset:
   >>> load('runs/nowhere')
   Traceback (most recent call last):
   ...
-  emergence_jax.types.UserError: runs/nowhere holds no timeseries.zarr; ...
+  emergence_jax.base.types.UserError: runs/nowhere holds no timeseries.zarr; ...
 
   Args:
     workdir: run directory (the one that holds `timeseries.zarr`).
@@ -117,7 +115,10 @@ def load(workdir: files.Path, log: Callable[[str], None] = _warn) -> xr.Dataset:
       'wrote; install that one.'
     )
   if version < store_layout.FORMAT:
-    return _load_old(path, version)
+    raise UserError(
+      f'{path} is of format {version}, from before the first release, which is '
+      'not read any more; run it again.'
+    )
   examined = damage.examine(workdir)
   for line in damage.lines(examined):
     log(line)
@@ -205,21 +206,3 @@ def _read(array, document, bad) -> np.ndarray:
   for start, stop in edges.reshape(-1, 2).tolist():
     values[:, start:stop] = array[:, start:stop]
   return values
-
-
-def _load_old(path: pathlib.Path, version: int) -> xr.Dataset:
-  """A store of an older format, without checksums."""
-  try:
-    data = xr.open_zarr(path, consolidated=False, chunks=None)
-    states = data.status.copy(data=data.status.values)
-    data.step.load()
-  except Exception as error:
-    raise UserError(
-      f'{path} is damaged and cannot be read ({type(error).__name__}: {error}).'
-    ) from error
-  if version == 1:
-    for old, new in enumerate(_OLD_STATES):
-      states = states.where(data.status != old, int(new))
-  data['status'] = states.astype('int8')
-  whole = np.flatnonzero(np.all(data.status.values != Status.NOT_REACHED, 0))
-  return _first(data, int(whole[-1]) + 1 if whole.size else 0)

@@ -322,7 +322,7 @@ class AlgorithmicTask(task_lib.Task):
     level_B = jax.random.randint(key_level, (count,), 0, len(LEVELS))
     return sample(key_sample, task_B, level_B)
 
-  def reference(self, seed, key, count):
+  def training_examples(self, seed, key, count):
     """`count` draws."""
     del seed
     return self.draw((), key, count)

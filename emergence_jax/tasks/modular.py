@@ -136,14 +136,14 @@ class ModularAddition(task_lib.Task):
     """`count` training pairs, drawn with replacement."""
     return self._draw(self.prepare(seed), key, count)
 
-  def reference(self, seed, key, count):
+  def training_examples(self, seed, key, count):
     """`count` distinct training pairs, or all, in random order."""
     pairs = jax.random.permutation(key, self.prepare(seed))
     return self.examples(pairs[:count])
 
   def by_task(self, seed, key, count):
     """The same, [1, N, ...]."""
-    batch = self.reference(seed, key, count)
+    batch = self.training_examples(seed, key, count)
     return jax.tree.map(lambda x: x[None], batch)
 
   def labelled(self, key, count):

@@ -233,7 +233,7 @@ class ProbeSets(Exams):
     alike = self._alike(count)
     return jax.tree.map(lambda x: jnp.asarray(x[:, 0, :alike]), self.right)
 
-  def reference(self, seed, key, count):
+  def training_examples(self, seed, key, count):
     """As many items of each set, mixed, [N, ...]."""
     del seed
     each = self._alike(-(-count // len(self.task_names)))

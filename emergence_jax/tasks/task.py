@@ -25,7 +25,7 @@ class Exams(abc.ABC):
     task_names: K names.
     level_names: L names.
     chance_KxL: accuracy of the best constant answer.
-    differ_by_seed: whether what a seed is trained on, and so its reference
+    differ_by_seed: whether what a seed is trained on, and so its training
       examples, are its own, as a split of a finite table is.
   """
 
@@ -52,7 +52,9 @@ class Exams(abc.ABC):
     """`count` independent draws from what is trained on, [count, ...]."""
 
   @abc.abstractmethod
-  def reference(self, seed: jax.Array, key: jax.Array, count: int) -> Batch:
+  def training_examples(
+    self, seed: jax.Array, key: jax.Array, count: int
+  ) -> Batch:
     """A fixed sample of what a seed trains on, [N, ...].
 
     N is `count`, or as many as there are where that is less.

@@ -1,8 +1,8 @@
 """`bench calibration`: do p-values and intervals hold what they say?
 
 Every p-value of the analysis over made-up studies in which measure and
-behaviour are independent, beside the null of circular shifts; the power for a
-planted lead; and how often each interval over seeds covers the truth.
+behaviour are independent; the power for a planted lead; and how often each
+interval over seeds covers the truth.
 """
 
 from collections.abc import Callable
@@ -12,13 +12,10 @@ from rich import box, console, progress, table
 from scipy import stats
 
 from emergence_jax.analysis import collapse, precedence, statistics
-from emergence_jax.analysis.paper import peaks
 from experiments.bench import made_up_studies
 from experiments.bench.made_up_studies import Made, Sizes
 
 _STUDIES, _DRAWS, _SAMPLES = 1000, 400, 4000
-# Studies for the circular shifts, which take a hundred times as long.
-_SHIFTED = 40
 
 
 def _p_values(make: Callable[..., Made], studies: int, **options):
@@ -33,43 +30,24 @@ def _p_values(make: Callable[..., Made], studies: int, **options):
   return p_values
 
 
-def _shift_rate(make: Callable[..., Made]) -> float:
-  """Share of studies that circular shifts call significant."""
-  hits = 0
-  for i in range(_SHIFTED):
-    made = make(np.random.default_rng(i))
-    y = made.behaviour_SKLC
-    x = np.broadcast_to(made.measure_SKC[:, :, None], y.shape)
-    result = peaks.peaks(x, y)
-    is_first = peaks.classify(result.lag, result.correlation) == peaks.PRECURSOR
-    rate = is_first[np.isfinite(result.correlation)].mean()
-    null = peaks.stationary_shift_rates(x, y, draws=60, seed=i)
-    hits += (1 + (null >= rate).sum()) / (1 + null.size) < precedence.MAX_P
-  return hits / _SHIFTED
-
-
 def _percent(share: float, possible: bool = True) -> str:
   return f'{100 * share:.1f}' if possible else '–'
 
 
 def _false_alarms(show) -> table.Table:
   rows = table.Table(
-    title=f'Independent studies with p < 0.05, % of {_STUDIES} '
-    f'({_SHIFTED} for the shifts)',
+    title=f'Independent studies with p < 0.05, % of {_STUDIES}',
     box=box.SIMPLE_HEAD,
   )
   for name in ('made-up study', 'order', 'tie over seeds', 'tie over tasks',
-               'precedes', 'circular shifts'):  # fmt: skip
+               'precedes'):  # fmt: skip
     rows.add_column(name, justify='left' if not rows.columns else 'right')
   for name, scenario in show(made_up_studies.INDEPENDENT.items()):
     p = _p_values(scenario.make, _STUDIES)
     alarms = (p < precedence.MAX_P).mean(0)
     possible = np.isfinite(p).any(0)
     order = _percent(alarms[0]) + ('' if scenario.neither_first else ' (true)')
-    rows.add_row(
-      name, order, *map(_percent, alarms[1:], possible[1:]),
-      _percent(_shift_rate(scenario.make)),
-    )  # fmt: skip
+    rows.add_row(name, order, *map(_percent, alarms[1:], possible[1:]))
   return rows
 
 

@@ -34,7 +34,7 @@ def sgld(request: dict) -> float:
     })  # fmt: skip
     objective = config.objective
     params = objective.init(jax.random.key(0))
-    data = objective.exams.reference(0, jax.random.key(1), 10**6)
+    data = objective.exams.training_examples(0, jax.random.key(1), 10**6)
     loss = objective.mean_example_loss
   else:
     keys = jax.random.split(jax.random.key(0), 4)
@@ -70,7 +70,7 @@ def _nano_problem(batch_size: int):
   })  # fmt: skip
   objective = config.objective
   params = objective.init(jax.random.key(0))
-  batch = objective.exams.reference(0, jax.random.key(1), batch_size)
+  batch = objective.exams.training_examples(0, jax.random.key(1), batch_size)
   return objective.loss, params, batch
 
 

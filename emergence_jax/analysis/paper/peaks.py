@@ -119,47 +119,6 @@ def peaks(
   return Peaks(*_peak(cross_correlation(measure, behaviour, max_lag), max_lag))
 
 
-def stationary_shift_rates(
-  measure: np.ndarray,
-  behaviour: np.ndarray,
-  *,
-  threshold: float = THRESHOLD,
-  max_lag: int = MAX_LAG,
-  draws: int = 1000,
-  seed: int = 0,
-) -> np.ndarray:
-  """Precursor rates of measures that are shifted around a circle, [D].
-
-  **Supposes that series are stationary**, which those of training are not:
-  beside this null, unrelated measures that move early like behaviour are
-  called precursors in nearly every study (`python -m experiments.bench
-  calibration` shows it). It has no part in any verdict, and is kept for series
-  of which the assumption holds. Series of one seed (the first axis) shift
-  together.
-
-  Args:
-    measure: [S, ..., C].
-    behaviour: [S, ..., C], the same shape.
-    threshold: of |r|.
-    max_lag: in checkpoints.
-    draws: D.
-    seed: of the shifts.
-  """
-  x, y = changes(measure), changes(behaviour)
-  count, seeds = x.shape[-1], len(x)
-  usable = np.isfinite(x).all(-1) & np.isfinite(y).all(-1)
-  lagged = _lagged(y, max_lag)
-  rng = np.random.default_rng(seed)
-  shifts_SxD = rng.integers(1, count, (seeds, draws))
-  index_SxDxC = (np.arange(count) - shifts_SxD[..., None]) % count
-  hits_D, total = np.zeros(draws), 0
-  for place in map(tuple, np.argwhere(usable)):
-    r = x[place][index_SxDxC[place[0]]] @ lagged[place].T
-    hits_D += classify(*_peak(r, max_lag), threshold) == PRECURSOR
-    total += 1
-  return hits_D / total if total else np.full(draws, np.nan)
-
-
 def classify(
   lag: np.ndarray, correlation: np.ndarray, threshold: float = THRESHOLD
 ) -> np.ndarray:

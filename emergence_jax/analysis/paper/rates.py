@@ -29,9 +29,6 @@ class Precursors(NamedTuple):
       not all are; None if that is too short.
     even_span: first and last step of that part.
     emerged: bool [S, K, L], whether a capability emerged.
-    stationary_shifts: precursor rates [D] over checkpoints of shifted
-      measures, of the events that emerged, or empty; they suppose what
-      `peaks.stationary_shift_rates` says.
   """
 
   checkpoints: Peaks
@@ -40,7 +37,6 @@ class Precursors(NamedTuple):
   even: Peaks | None
   even_span: tuple[int, int]
   emerged: np.ndarray
-  stationary_shifts: np.ndarray
 
   def axes(self) -> dict[str, Peaks]:
     """Name of an axis → peaks over it."""
@@ -83,7 +79,6 @@ def precursors_of(
   item: series.Series,
   *,
   interpolation: str = 'linear',
-  stationary_draws: int = 0,
 ) -> Precursors | None:
   """Peaks of one measure of a run; None if it has too few checkpoints.
 
@@ -91,7 +86,6 @@ def precursors_of(
     data: a run's timeseries.
     item: of `series.tested`.
     interpolation: to even steps, one of `INTERPOLATIONS`.
-    stationary_draws: shifts of a null that supposes stationary series.
   """
   taken = series.take(data, item)
   if taken is None or len(taken.step_C) <= peaks.LEAST:
@@ -103,11 +97,6 @@ def precursors_of(
   grid = np.linspace(step[0], step[-1], len(step))
   grid_x, grid_y = (resample(step, series_, grid) for series_ in (x, y))
   stride = float(grid[1] - grid[0])
-  emerged = order.emerged(data)
-  shifted = np.zeros(0)
-  if stationary_draws:
-    counted = np.where(emerged[..., None], x, np.nan)
-    shifted = peaks.stationary_shift_rates(counted, y, draws=stationary_draws)
   part, even = even_part(step), None
   if peaks.LEAST < part.stop - part.start < len(step):
     even = peaks.peaks(x[..., part], y[..., part])
@@ -117,8 +106,7 @@ def precursors_of(
     stride,
     even,
     (int(step[part][0]), int(step[part][-1])),
-    emerged,
-    shifted,
+    order.emerged(data),
   )
 
 
@@ -161,10 +149,7 @@ def interpolation_of(run: Run) -> str:
 
 
 def find(
-  runs: Runs,
-  *,
-  interpolation: str = '',
-  stationary_draws: int = 0,
+  runs: Runs, *, interpolation: str = ''
 ) -> dict[str, dict[str, Precursors]]:
   """Run → measure → its peaks, where it was measured often enough.
 
@@ -177,7 +162,6 @@ def find(
       precursors = precursors_of(
         run.data, item,
         interpolation=interpolation or interpolation_of(run),
-        stationary_draws=stationary_draws,
       )  # fmt: skip
       if precursors is not None:
         by_run[label][name] = precursors
@@ -194,14 +178,12 @@ def precursors_table(
     for name, result in measures.items():
       for group in runs[run].groups:
         inside = order.in_group(runs[run], group)[:, None]
-        for axis, found_ in result.axes().items():
-          kept = only(found_, result.emerged & inside)
+        for axis, peaks_of_axis in result.axes().items():
+          kept = only(peaks_of_axis, result.emerged & inside)
           head = {'run': run, 'measure': name, 'axis': axis, 'tasks': group}
           rows += [
             head | {'threshold': t} | _cells(kept, t) for t in peaks.THRESHOLDS
           ]
-          if group == 'all' and axis == 'checkpoints':
-            _add_shifts(rows, result)
   return pd.DataFrame([row for row in rows if row['total']])
 
 
@@ -217,13 +199,3 @@ def _cells(kept: Peaks, threshold: float) -> dict:
     number = counts(kept, threshold, kind)[0].sum()
     cells[peaks.CLASSES[kind]] = number / total if total else np.nan
   return cells
-
-
-def _add_shifts(rows: list[dict], result: Precursors) -> None:
-  """The rate of shifted measures, on the row of the usual threshold."""
-  if not result.stationary_shifts.size:
-    return
-  row = next(r for r in rows[::-1] if r['threshold'] == peaks.THRESHOLD)
-  as_large = (result.stationary_shifts >= row['rate'] - 1e-12).sum()
-  row['rate_if_stationary'] = result.stationary_shifts.mean()
-  row['p_if_stationary'] = (1 + as_large) / (1 + result.stationary_shifts.size)

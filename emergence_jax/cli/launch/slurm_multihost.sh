@@ -7,7 +7,7 @@
 #     --workdir=runs/large
 #
 # The folder must be on a disk that all nodes share. Flags are those of
-# experiments.run; how the processes find each other follows from Slurm.
+# `emergence run`; how the processes find each other follows from Slurm.
 #
 #SBATCH --job-name=emergence
 #SBATCH --requeue
@@ -16,7 +16,8 @@
 #SBATCH --time=24:00:00
 #SBATCH --signal=TERM@120
 set -u
-srun --kill-on-bad-exit=0 "${PYTHON:-python}" -m experiments.run --multihost "$@"
+srun --kill-on-bad-exit=0 "${PYTHON:-python}" -m emergence_jax.cli.command run \
+  --multihost "$@"
 code=$?
 # 75: stopped by a signal, or lost a process; the same command goes on.
 if [ "$code" -eq 75 ]; then

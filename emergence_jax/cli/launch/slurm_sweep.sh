@@ -8,7 +8,7 @@
 #
 #   emergence merge --workdir=runs/nano/0 … --workdir=runs/nano/3 --out=runs/nano/all
 #
-# joins them. Words after the third are flags of experiments.run. A task that is
+# joins them. Words after the third are flags of `emergence run`. A task that is
 # preempted saves, is put into the queue again, and goes on where it was.
 #
 #SBATCH --job-name=emergence
@@ -22,7 +22,7 @@ config=$1 folder=$2 seeds=$3
 shift 3
 task=${SLURM_ARRAY_TASK_ID:-0}
 
-"${PYTHON:-python}" -m experiments.run --config="$config" \
+"${PYTHON:-python}" -m emergence_jax.cli.command run --config="$config" \
   --workdir="$folder/$task" --config.seeds.count="$seeds" \
   --config.seeds.first=$((task * seeds)) "$@" &
 run=$!

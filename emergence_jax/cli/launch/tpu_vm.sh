@@ -10,7 +10,7 @@
 # that was preempted, once the machine is there again.
 set -eu
 if [ "$#" -lt 3 ]; then
-  echo "usage: $0 NAME ZONE FLAGS_OF_EXPERIMENTS_RUN" >&2
+  echo "usage: $0 NAME ZONE FLAGS_OF_EMERGENCE_RUN" >&2
   exit 1
 fi
 name=$1 zone=$2
@@ -18,4 +18,4 @@ shift 2
 flags=$(printf '%q ' "$@")
 exec ${GCLOUD:-gcloud} compute tpus tpu-vm ssh "$name" --zone="$zone" \
   --worker=all --command="cd emergence_jax && exec .venv/bin/python -m \
-experiments.run --multihost $flags"
+emergence_jax.cli.command run --multihost $flags"
