@@ -73,6 +73,14 @@ def commands() -> list[tuple[str, ...]]:
   return sorted(found)
 
 
+def test_lines_are_short():
+  """At most 100 characters; but for tables, code and pictures."""
+  for page in [*ROOT.glob('*.md'), *ROOT.glob('docs/*.md')]:
+    prose = re.sub(r'```.*?```', '', page.read_text('utf-8'), flags=re.DOTALL)
+    for line in re.sub(r'`[^`]*`', '', prose).splitlines():
+      assert len(line) <= 100 or line.startswith(('|', '![')), (page, line)
+
+
 def test_there_are_many():
   assert len(commands()) > 25
   assert {app for app, *_ in commands()} >= {
