@@ -111,7 +111,7 @@ def _kinds(group: str, known: Mapping[str, type]) -> list[str]:
 def configuration() -> str:
   """Every key of a configuration."""
   from emergence_jax.base.types import MeasureSpec
-  from emergence_jax.config import schema
+  from emergence_jax.config import groups
   from emergence_jax.config.optimizer import OptimizerConfig
   from emergence_jax.measures import MEASURES
   from emergence_jax.models import MODELS
@@ -120,9 +120,9 @@ def configuration() -> str:
 
   lines = [*_kinds('task', TASKS), *_kinds('model', MODELS)]
   for group, cls in (
-    ('optimizer', OptimizerConfig), ('train', schema.TrainConfig),
-    ('seeds', schema.SeedsConfig), ('checkpoints', schema.CheckpointsConfig),
-    ('reference', schema.ReferenceConfig), ('release', ReleaseConfig),
+    ('optimizer', OptimizerConfig), ('train', groups.TrainConfig),
+    ('seeds', groups.SeedsConfig), ('checkpoints', groups.CheckpointsConfig),
+    ('reference', groups.ReferenceConfig), ('release', ReleaseConfig),
   ):  # fmt: skip
     first = inspect.getdoc(cls).splitlines()[0]
     lines += [f'## `{group}`', first, _fields(group, cls)]

@@ -16,7 +16,7 @@ from tests import apps
 TINY = ('tests.bench_config', 'algorithmic')
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_script_for_accelerators_runs_to_its_end():
   """Here on a CPU, with a tiny model in the place of nano and large."""
   found = accelerator.run(
@@ -37,7 +37,7 @@ def test_what_does_not_fit_into_the_time_is_left_out():
   assert clock.left_out == ['large, float32']
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_processes_are_timed_together():
   assert scaling._together(2, 2, TINY) > 0
 

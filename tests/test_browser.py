@@ -11,7 +11,7 @@ import xarray as xr
 from emergence_jax.analysis import study
 from emergence_jax.base.types import Status
 from emergence_jax.report import page
-from tests import pages
+from tests import pages, tiers
 from tests.test_study import as_run, as_runs, made_up
 
 BROWSER = shutil.which('chromium') or shutil.which('chromium-browser')
@@ -96,8 +96,9 @@ class Opened:
     return ' '.join(self.page.locator('#plots ul').all_inner_texts())
 
 
-@pytest.mark.parametrize('width', [1200, 390])
-@pytest.mark.parametrize('scheme', ['light', 'dark'])
+@pytest.mark.parametrize('width,scheme', tiers.some(
+  [(1200, 'light'), (390, 'dark'), (1200, 'dark'), (390, 'light')], 0, 1
+))  # fmt: skip
 def test_opens_without_a_request(report, chromium, width, scheme):
   """The page forbids itself all requests (Content-Security-Policy)."""
   one = Opened(chromium, report[2], width=width, scheme=scheme)
@@ -113,7 +114,9 @@ def test_opens_without_a_request(report, chromium, width, scheme):
     assert image.evaluate('one => one.naturalWidth') > 100
 
 
-@pytest.mark.parametrize('width,scheme', [(1200, 'light'), (390, 'dark')])
+@pytest.mark.parametrize(
+  'width,scheme', tiers.some([(1200, 'light'), (390, 'dark')], 1)
+)
 def test_every_control_does_something(report, chromium, width, scheme):
   one = Opened(chromium, report[2], width=width, scheme=scheme)
   before = one.picture()
@@ -273,6 +276,7 @@ def test_csv_has_what_is_shown(report, chromium):
   )
 
 
+@pytest.mark.nightly
 def test_what_is_not_ok_is_named(tmp_path, chromium):
   """Of so many values that they cannot be the arguments of a function."""
   found = study.study(as_runs(nano=made_up()), draws=20)

@@ -190,7 +190,7 @@ with checkpoints.Checkpoints(workdir, keep=0) as manager:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_restored_on_any_number_of_devices(tmp_path):
   """Saved and gone on with in processes of 2, 1, 4 and 2 devices."""
   for step, devices in enumerate((2, 1, 4, 2), 1):

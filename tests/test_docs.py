@@ -91,7 +91,7 @@ def _it_opens_from_the_disk_without_a_request(site):
       assert (folder / 'html' / parts.path).exists(), f'{name}: {source}'
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_site(tmp_path):
   """In one test, since workers would build it once each."""
   site = _built(tmp_path)

@@ -14,7 +14,7 @@ from emergence_jax.store import timeseries
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_task_and_a_measure_of_ones_own(tmp_path, monkeypatch):
   monkeypatch.chdir(ROOT)
   raw = config_flag.load('examples/own_config.py')
@@ -32,7 +32,7 @@ def test_a_task_and_a_measure_of_ones_own(tmp_path, monkeypatch):
   assert np.isfinite(data.rankme).all()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_model_of_ones_own(tmp_path, monkeypatch):
   monkeypatch.chdir(ROOT)
   raw = config_flag.load('examples/own_config.py')
@@ -80,7 +80,7 @@ def test_gpt_neox_is_trained_too():
 
 
 def test_examples_stay_short():
-  for name, most in (('majority', 60), ('weight_norm', 30), ('mean_model', 60)):
+  for name, most in (('majority', 60), ('weight_norm', 40), ('mean_model', 60)):
     text = (ROOT / 'examples' / f'{name}.py').read_text(encoding='utf-8')
     assert len(text.splitlines()) <= most
 

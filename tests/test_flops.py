@@ -56,6 +56,7 @@ def test_a_gradient_costs_six_operations_a_weight_and_token():
   )
 
 
+@pytest.mark.nightly
 def test_layers_are_extrapolated_exactly():
   config = schema.from_mapping(algorithmic.get_config('micro'))
   assert config.model.num_layers == 4

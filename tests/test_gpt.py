@@ -11,6 +11,7 @@ from emergence_jax.models import gpt
 from emergence_jax.models.objective import Objective
 from emergence_jax.tasks.algorithmic import AlgorithmicTask
 from emergence_jax.tasks.modular import ModularAddition
+from tests import tiers
 
 SMALL = gpt.GPTConfig(2, 16, 4, 32, num_positions=12, init_std=0.5)
 
@@ -42,7 +43,7 @@ def test_parameter_counts(size, count):
   assert Objective(model, task).num_params() == count
 
 
-@pytest.mark.parametrize('layer', [0, 1, 'final', 'logits'])
+@pytest.mark.parametrize('layer', tiers.some([0, 1, 'final', 'logits'], 3))
 def test_causality_by_gradient(layer):
   model, params, tokens = model_and_params(
     gpt.GPTConfig(2, 16, 4, 32, num_positions=12, init_std=0.5, tied=False)
@@ -65,6 +66,7 @@ def test_causality_by_gradient(layer):
     assert seen.tolist() == [i <= position for i in range(tokens.shape[1])]
 
 
+@pytest.mark.nightly
 def test_later_tokens_leave_earlier_logits_alone():
   model, params, tokens = model_and_params()
   other = tokens.at[:, 4:].set((tokens[:, 4:] + 1) % 11)
@@ -124,7 +126,7 @@ def test_parity_with_numpy():
   )  # fmt: skip
 
 
-@pytest.mark.parametrize('norm', [True, False])
+@pytest.mark.parametrize('norm', tiers.some([True, False]))
 def test_fewer_queries_give_the_same_numbers(norm):
   config = gpt.GPTConfig(
     2, 16, 4, 32, num_positions=12, norm=norm, tied=norm, biases=not norm,
@@ -152,7 +154,7 @@ def test_init_scales():
     assert abs(float(jnp.std(kernel)) - std) < slack
 
 
-@pytest.mark.parametrize('batch_size', [0, 4])
+@pytest.mark.parametrize('batch_size', tiers.some([0, 4], 1))
 def test_example_loss_is_the_loss_of_one(batch_size):
   task = ModularAddition(7, 0.5, batch_size=batch_size)
   model = gpt.model(
@@ -190,8 +192,9 @@ def test_refuses_long_sequences():
     model.apply({'params': params}, jnp.zeros((1, 13), jnp.int32))
 
 
-@pytest.mark.parametrize('layers', [1, 2])
-@pytest.mark.parametrize('num_queries', [None, 2])
+@pytest.mark.parametrize(
+  'layers,num_queries', tiers.some([(1, None), (1, 2), (2, None), (2, 2)], 1)
+)
 def test_large_batches_look_keys_up_and_give_the_same(layers, num_queries):
   """Of many sequences those of a token and place are computed once."""
   config = gpt.GPTConfig(

@@ -14,7 +14,7 @@ import emergence_jax as ej
 from emergence_jax.base.types import Status
 from emergence_jax.config import schema
 from emergence_jax.numerics import gram
-from tests import small
+from tests import small, tiers
 
 
 @functools.cache
@@ -33,7 +33,7 @@ def entropy_rank(values):
   return np.exp(stats.entropy(np.clip(values, 0, None)))
 
 
-@pytest.mark.parametrize('examples_at_once', [None, 25, 7, 1])
+@pytest.mark.parametrize('examples_at_once', tiers.some([7, None, 25, 1]))
 def test_fisher_against_the_dense_matrix(examples_at_once):
   objective, params, batch, grads = transformer()
   fisher = grads.T @ grads / 25
@@ -80,7 +80,7 @@ def test_fisher_of_linear_regression_in_closed_form():
   )
 
 
-@pytest.mark.parametrize('batches_at_once', [None, 2])
+@pytest.mark.parametrize('batches_at_once', tiers.some([None, 2], 1))
 def test_covariance_against_the_dense_matrix(batches_at_once):
   objective, params, batch, grads = transformer()
   batches = jax.tree.map(lambda x: x.reshape(5, 5, *x.shape[1:]), batch)
@@ -123,6 +123,7 @@ def test_a_mean_that_dwarfs_the_covariance():
 @given(
   st.integers(0, 1000), st.integers(3, 9), st.integers(1, 30), st.booleans()
 )
+@pytest.mark.nightly
 def test_slices_do_not_matter(seed, count, size, center):
   x = np.random.default_rng(seed).normal(size=(count, size))
 
@@ -173,6 +174,7 @@ def test_bad_input():
   assert np.isnan(broken.effective_rank)
 
 
+@pytest.mark.nightly
 def test_vmap_equals_loop():
   objective, _, batch, _ = transformer()
   keys = jax.random.split(jax.random.key(1), 2)

@@ -155,7 +155,7 @@ def dense_spectrum():
   return np.linalg.eigvalsh(dense), np.trace(dense)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_transformer_against_its_dense_hessian():
   for dtype, tolerance in ((jnp.float32, 1e-4), (jnp.float64, 1e-10)):
     check_transformer(dtype, tolerance)

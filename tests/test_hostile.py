@@ -20,7 +20,7 @@ from emergence_jax.cli import apps
 from emergence_jax.config import schema
 from emergence_jax.report import study_figures, write
 from emergence_jax.running import loop
-from tests import small
+from tests import small, tiers
 
 ROOT = pathlib.Path(__file__).parents[1]
 NAMES = [
@@ -132,13 +132,15 @@ def call(app, *flags, **environment):
 
 @pytest.mark.parametrize(
   'environment',
-  [
-    dict(PYTHONIOENCODING='ascii'),
-    dict(PYTHONIOENCODING='latin-1'),
-    dict(LC_ALL='C', PYTHONUTF8='0', PYTHONCOERCECLOCALE='0'),
-    dict(MPLBACKEND='module://matplotlib_inline.backend_inline'),
-    dict(MPLBACKEND='nonsense'),
-  ],
+  tiers.some(
+    [
+      dict(PYTHONIOENCODING='ascii'),
+      dict(PYTHONIOENCODING='latin-1'),
+      dict(LC_ALL='C', PYTHONUTF8='0', PYTHONCOERCECLOCALE='0'),
+      dict(MPLBACKEND='module://matplotlib_inline.backend_inline'),
+      dict(MPLBACKEND='nonsense'),
+    ]
+  ),
   ids=lambda e: '-'.join(e.values())[:30],
 )
 def test_any_locale_and_backend(finished, tmp_path, environment):
@@ -152,7 +154,7 @@ def test_any_locale_and_backend(finished, tmp_path, environment):
   assert (tmp_path / 'analyze' / 'claims.csv').exists()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_under_ascii_and_debug_nans(tmp_path):
   """Its own progress line has letters that ASCII lacks; its history had nan."""
   done = call(

@@ -35,7 +35,7 @@ def measure(checkpoints, workdir, url, cache):
   )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_fetched_one_by_one_and_let_go(root, tmp_path):
   cache, both = tmp_path / 'cache', 'hub:org/tiny-seed1,org/tiny-seed2'
   with hub_server.serving(root) as (url, asked):

@@ -46,7 +46,7 @@ def numbers(config):
   return jax.device_get((history.loss, measured, population.params))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_devices_that_share_a_seed_agree_with_one():
   """One seed after the other on one device, and both devices on each."""
   loss, measured, params = numbers(everything(devices=1))
@@ -79,6 +79,7 @@ def test_devices_that_share_a_seed_hold_parts_of_it():
   assert here < 0.51 * whole
 
 
+@pytest.mark.nightly
 def test_a_run_goes_on_when_devices_share_its_seeds(tmp_path):
   """The layout may change between two calls, and the numbers agree."""
   given = small.modadd_config(steps=4)
@@ -109,6 +110,7 @@ def test_layouts_that_do_not_fit_are_refused(count, devices, per_seed, words):
     mesh.seed_mesh(count, devices, per_seed)
 
 
+@pytest.mark.nightly
 def test_fewer_bits_keep_parameters_and_gradients_in_float32():
   given = small.algorithmic_config()
   config = schema.from_mapping(given)
@@ -168,7 +170,7 @@ def test_a_run_of_more_devices_is_read_here(tmp_path):
   assert schema.on_this_machine(schema.plain(given)) == (schema.plain(given))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_devices_share_a_released_model(tmp_path):
   """Each holds a part of every large matrix; the numbers agree."""
   root = tmp_path / 'tiny'

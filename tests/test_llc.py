@@ -3,6 +3,7 @@
 The reference values were computed by this project (tests/data/README.md).
 """
 
+import itertools
 import json
 import pathlib
 
@@ -15,7 +16,7 @@ import pytest
 import emergence_jax as ej
 from emergence_jax.base.types import Status
 from emergence_jax.numerics import llc, sgld
-from tests import aoyagi
+from tests import aoyagi, tiers
 
 KEY = jax.random.key(0)
 TRUTH = json.loads(
@@ -38,7 +39,7 @@ def agrees(found, exact):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('case', TRUTH['quadratic'])
+@pytest.mark.parametrize('case', tiers.some(TRUTH['quadratic']))
 def test_quadratic(case):
   """Stationary value of the discrete chain, finite steps included."""
 
@@ -65,7 +66,7 @@ def test_quadratic(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('case', TRUTH['monomial'])
+@pytest.mark.parametrize('case', tiers.some(TRUTH['monomial']))
 def test_monomial(case):
   def loss(w, x):
     return w ** (2 * case['k']) + 0 * jnp.mean(x)
@@ -78,7 +79,7 @@ def test_monomial(case):
   agrees(found, case['local_posterior'])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize('case', TRUTH['normal_crossing'])
 def test_normal_crossing(case):
   a, b = case['powers']
@@ -133,7 +134,7 @@ def deep_linear(widths, rank):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-  'case', [c for c in TRUTH['dln'] if max(c['widths']) <= 10]
+  'case', tiers.some([c for c in TRUTH['dln'] if max(c['widths']) <= 10], 1)
 )
 def test_deep_linear_networks(case):
   loss, params = deep_linear(case['widths'], case['r'])
@@ -166,8 +167,10 @@ def regression(count=2000):
   return loss, jnp.float32(w), (jnp.float32(x), jnp.float32(y))
 
 
-@pytest.mark.parametrize('batch_size', [None, 256])
-@pytest.mark.parametrize('sampler', sgld.SAMPLERS)
+@pytest.mark.parametrize(
+  'sampler,batch_size',
+  tiers.some(itertools.product(sgld.SAMPLERS, (256, None))),
+)
 def test_regression_with_minibatches(sampler, batch_size):
   loss, w, data = regression()
   # The preconditioner is about 1 / 0.1 at rest, so steps are shorter.
@@ -195,6 +198,7 @@ def test_chains_have_minibatches_of_their_own():
   assert len(np.unique(np.round(found.losses, 6))) == 24
 
 
+@pytest.mark.nightly
 def test_slices_of_all_of_the_data_do_not_matter():
   loss, w, data = regression()
   one, other = (
@@ -365,6 +369,7 @@ def test_bad_settings(changes, words):
     ej.estimate_llc(loss, w, one, KEY, **settings)
 
 
+@pytest.mark.nightly
 def test_vmap_equals_loop():
   loss, _, data = regression()
   w = jnp.float32(np.random.default_rng(1).normal(size=(2, 4)))

@@ -9,6 +9,7 @@ from flax import core
 import emergence_jax as ej
 from emergence_jax.base.types import Status
 from emergence_jax.numerics import masks
+from tests import tiers
 from tests.test_llc import regression
 
 KEY = jax.random.key(0)
@@ -38,7 +39,9 @@ def share(found, status):
   return float(np.mean(np.asarray(found.status) == status))
 
 
-@pytest.mark.parametrize('batch_size,step_size', [(8, 1e-4), (64, 1e-3)])
+@pytest.mark.parametrize(
+  'batch_size,step_size', tiers.some([(8, 1e-4), (64, 1e-3)])
+)
 def test_noise_of_minibatches_is_foretold(batch_size, step_size):
   found = runs(10, batch_size=batch_size, step_size=step_size)
   assert share(found, Status.BIASED) == 1
@@ -58,12 +61,15 @@ def test_chains_that_do_not_move_are_not_mixed():
 
 @pytest.mark.parametrize(
   'settings',
-  [
-    dict(batch_size=32, step_size=1e-4),
-    dict(step_size=1e-4),
-    dict(step_size=8e-4, num_chains=2, num_draws=150, num_burnin=150),
-    dict(step_size=5e-4, num_chains=2, num_draws=150, num_burnin=150),
-  ],
+  tiers.some(
+    [
+      dict(batch_size=32, step_size=1e-4),
+      dict(step_size=1e-4),
+      dict(step_size=8e-4, num_chains=2, num_draws=150, num_burnin=150),
+      dict(step_size=5e-4, num_chains=2, num_draws=150, num_burnin=150),
+    ],
+    2,
+  ),
 )
 def test_ok_means_covered_and_within_a_tenth(settings):
   """±2 standard errors, and the bias that is told, hold the truth."""
@@ -224,6 +230,7 @@ def test_errors_say_what_is_wrong(options, words):
     small({'w': jnp.zeros(4)}, **options)
 
 
+@pytest.mark.nightly
 def test_calibration_recommends_nothing_that_is_rough():
   settings = dict(localizations=(1.0,), num_burnin=20, num_chains=2)
   rough = ej.calibrate_llc(

@@ -48,6 +48,7 @@ def test_two_runs_are_one_of_all_seeds(parts, tmp_path):
   assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.nightly
 def test_other_lengths_and_measures_are_named(parts, tmp_path):
   copy = tmp_path / 'a'
   shutil.copytree(parts[1], copy)

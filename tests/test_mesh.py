@@ -29,7 +29,7 @@ print(json.dumps({
 """
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_compiled_programs_hold_no_collectives():
   done = subprocess.run(
     [sys.executable, '-c', CODE], cwd=ROOT, capture_output=True, text=True

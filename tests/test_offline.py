@@ -74,6 +74,7 @@ def test_what_the_run_measured_is_left_alone(in_the_loop):
   xr.testing.assert_identical(timeseries.load(in_the_loop).load(), before)
 
 
+@pytest.mark.nightly
 def test_measures_left_out_of_a_run_keep_their_options(in_the_loop, tmp_path):
   """`--measures=behaviour` and then the others give what all at once do."""
   off = {name: dict(given, on=False) for name, given in options(LATER).items()}

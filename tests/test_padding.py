@@ -103,6 +103,7 @@ def test_behaviour_does_not_need_the_padding():
   chex.assert_trees_all_close(found, wanted, rtol=1e-5)
 
 
+@pytest.mark.nightly
 def test_ranks_need_no_level_apart():
   wanted = measured(algorithmic.AlgorithmicTask, 'rank', {'examples': 7})
   found = measured(

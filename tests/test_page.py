@@ -50,6 +50,7 @@ def test_figures_come_as_png_and_svg(report):
     assert path.with_suffix('.svg').exists()
 
 
+@pytest.mark.nightly
 def test_the_largest_report_stays_small(tmp_path):
   """16 seeds × 24 task-levels × 200 checkpoints, every curve."""
   data = made_up(seeds=16, steps=200, layers=12)

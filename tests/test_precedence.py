@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from emergence_jax.analysis import changes, precedence
 from experiments.bench import made_up_studies
+from tests import tiers
 
 STUDIES = 200
 
@@ -176,7 +177,7 @@ def rates(make, **options):
   return (p < 0.05).mean(0), (together < 0.05).mean()
 
 
-@pytest.mark.parametrize('name', made_up_studies.INDEPENDENT)
+@pytest.mark.parametrize('name', tiers.some(made_up_studies.INDEPENDENT, 0, 2))
 def test_independent_studies_are_rarely_significant(name):
   """At most 7% of 200, of what should be 5% at most."""
   scenario = made_up_studies.INDEPENDENT[name]

@@ -11,9 +11,11 @@ import pytest
 import zarr
 
 from emergence_jax.base.types import UserError
+from emergence_jax.config import schema
 from emergence_jax.machine import processes
+from emergence_jax.running import loop
 from emergence_jax.store import timeseries
-from tests import apps
+from tests import apps, small
 
 CONFIG = '--config=tests/kill_config.py'
 SEEDS = ['--config.seeds.count=4', '--config.train.steps=40']
@@ -86,7 +88,7 @@ def when_saved(workdir, process, step):
   raise AssertionError(process.communicate()[1])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_goes_on_after_a_signal_and_a_kill(tmp_path, alone):
   """Of 2 processes, then of 4, then of one; its numbers are those of one."""
   workdir = tmp_path / 'run'
@@ -116,6 +118,18 @@ def test_a_run_goes_on_after_a_signal_and_a_kill(tmp_path, alone):
 
 
 @pytest.mark.slow
+def test_two_processes_give_the_numbers_of_one(tmp_path):
+  few = ['--config.train.steps=6', '--config.seeds.count=4']
+  codes, said = run(2, tmp_path / 'two', CONFIG, *few)
+  assert codes == [0, 0], said
+  assert 'Next: ' in said[0][0] and not said[1][0]
+  raw = small.modadd_config(steps=6, count=4)
+  raw.checkpoints.schedule = '1'
+  loop.run(schema.from_mapping(raw), tmp_path / 'one', lambda line: None)
+  assert_same_numbers(tmp_path / 'two', values(tmp_path / 'one'))
+
+
+@pytest.mark.nightly
 def test_a_measure_is_added_by_two_processes(tmp_path, alone):
   workdir = tmp_path / 'run'
   codes, said = run(
@@ -144,14 +158,14 @@ def test_processes_of_different_configurations_are_refused(tmp_path):
   assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_seeds_that_do_not_divide_are_refused(tmp_path):
   codes, said = run(2, tmp_path / 'run', CONFIG, '--config.seeds.count=3')
   assert codes == [1, 1], said
   assert 'config.seeds.count=3 must be a multiple of the 2' in said[0][1]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_coordinator_that_is_not_there_is_named(tmp_path):
   codes, said = ends(
     start(2, tmp_path / 'run', CONFIG, '--join_seconds=3', only=[1])

@@ -154,7 +154,7 @@ def test_adapters_keep_the_module_s_own_output(name):
   assert values['gradcov_status'] == Status.OK
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_examples_run_to_a_report(tmp_path):
   code = (
     'from examples import equinox_model, nnx_model\n'

@@ -14,6 +14,7 @@ import safetensors.numpy
 from emergence_jax.base.types import UserError
 from emergence_jax.models import gpt_neox, objective, released
 from emergence_jax.tasks.algorithmic import AlgorithmicTask
+from tests import tiers
 
 PARITY = pathlib.Path(__file__).parent / 'data' / 'parity'
 NAMES = sorted(p.name for p in PARITY.iterdir() if p.is_dir())
@@ -21,7 +22,7 @@ NAMES = sorted(p.name for p in PARITY.iterdir() if p.is_dir())
 
 @pytest.mark.parametrize('name', NAMES)
 @pytest.mark.parametrize(
-  'dtype,tolerance', [('float32', 1e-5), ('bfloat16', 2e-2)]
+  'dtype,tolerance', tiers.some([('float32', 1e-5), ('bfloat16', 2e-2)])
 )
 def test_the_numbers_are_those_of_transformers(name, dtype, tolerance):
   expected = np.load(PARITY / name / 'expected.npz')
@@ -53,7 +54,7 @@ def test_the_fixtures_tell_the_kinds_of_gelu_apart(monkeypatch):
   assert error > 20 * 1e-5 * np.abs(expected['logits_float32']).max()
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', tiers.some(NAMES, 1))
 def test_fewer_queries_and_causality(name):
   model, params = released.load_checkpoint(PARITY / name)
   tokens = jax.random.randint(jax.random.key(0), (2, 9), 0, 80)
@@ -66,6 +67,7 @@ def test_fewer_queries_and_causality(name):
   )
 
 
+@pytest.mark.nightly
 def test_init_has_the_shapes_of_what_is_loaded():
   for name in NAMES:
     model, params = released.load_checkpoint(PARITY / name)
@@ -193,7 +195,7 @@ def test_folders_that_hold_no_model(tmp_path):
     released.load_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize('tied', [True, False])
+@pytest.mark.parametrize('tied', tiers.some([False, True]))
 def test_losses_by_slices_of_the_logits_are_the_same(tied, monkeypatch):
   """Value, gradient, Hessian-vector product and rightness; small memory."""
   task = AlgorithmicTask()

@@ -150,7 +150,7 @@ def test_a_damaged_row_of_a_release_is_measured_again(root, measured, tmp_path):
   )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_by_the_apps_to_the_report(root, measured, tmp_path):
   done = apps.call(
     'measure', '--config=configs/pythia.py:tiny', f'--checkpoints={root}',
@@ -360,7 +360,7 @@ def test_choices_are_those_of_a_softmax_by_hand(bare):
   assert found['accuracy'][1, 0] == 0 and found['log_prob'][1, 0] < -10
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_bfloat16_and_the_dear_measures(bare, tmp_path):
   """Half of the bits, and nearly the same numbers."""
   given = {

@@ -18,13 +18,14 @@ RUNS = sorted(path.parent for path in HERE.glob(f'*/{layout.PACKED}'))
 _MEGABYTE = 2**20
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_tables_are_those_of_the_data():
   done = apps.call('results', '--check')
   assert done.returncode == 0, done.stdout
   assert 'are those of its data' in done.stdout
 
 
+@pytest.mark.nightly
 def test_another_number_is_noticed(tmp_path, monkeypatch):
   """A table between marks is made again, whatever stands there."""
   from experiments.results import __main__ as app

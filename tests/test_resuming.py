@@ -12,7 +12,7 @@ import xarray as xr
 from emergence_jax.running import loop, programs
 from emergence_jax.running.sources import measuring, training
 from emergence_jax.store import checkpoints, layout, timeseries
-from tests import small
+from tests import small, tiers
 from tests.test_loop import run
 
 
@@ -159,7 +159,7 @@ def test_a_signal_while_a_row_is_measured_does_not_wait_for_its_end(
   )
 
 
-@pytest.mark.parametrize('name', ['SIGTERM', 'SIGHUP', 'SIGINT'])
+@pytest.mark.parametrize('name', tiers.some(['SIGTERM', 'SIGHUP', 'SIGINT']))
 def test_a_signal_while_a_resumed_run_compiles(
   finished, tmp_path, monkeypatch, name
 ):

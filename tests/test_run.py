@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 
 from emergence_jax.config import schema
-from emergence_jax.running import loop
+from emergence_jax.running import loop, rundir
 from emergence_jax.store import checkpoints, timeseries
 from tests import apps, small
 
@@ -43,7 +43,7 @@ def call(environment, *args):
   )
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_at_random_moments_ends_bitwise_the_same(environment, tmp_path):
   calm, killed = tmp_path / 'calm', tmp_path / 'killed'
   done = call(environment, KILL_CONFIG, f'--workdir={calm}')
@@ -85,6 +85,32 @@ def test_killed_at_random_moments_ends_bitwise_the_same(environment, tmp_path):
   assert again.returncode == 0 and 'nothing is left to do' in again.stdout
 
 
+@pytest.mark.slow
+def test_a_killed_run_ends_bitwise_the_same(tmp_path):
+  """One kill here; many, of every app, nightly and in `bench kills`."""
+  raw = small.modadd_config(steps=30)
+  raw.checkpoints.schedule = '1'
+  calm, killed = tmp_path / 'calm', tmp_path / 'killed'
+  loop.run(schema.from_mapping(raw), calm, lambda line: None)
+  flags = (KILL_CONFIG, f'--workdir={killed}', '--config.train.steps=30')
+  process = subprocess.Popen(
+    command(*flags), cwd=ROOT, env={**os.environ, **small.QUICK},
+    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+  )  # fmt: skip
+  while not (killed / checkpoints.FOLDER / '3').exists():
+    assert apps.is_going_on(process)
+  process.kill()
+  process.wait()
+  assert timeseries.load(killed).sizes['step'] < 31
+  config = schema.from_mapping(rundir.read_config(killed))
+  lines = []
+  assert loop.run(config, killed, lines.append) is loop.Outcome.FINISHED
+  assert any('going on from the checkpoint' in line for line in lines)
+  xr.testing.assert_equal(
+    timeseries.load(killed).load(), timeseries.load(calm).load()
+  )
+
+
 def kill_after(environment, args, seconds):
   process = subprocess.Popen(
     args, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL,
@@ -95,7 +121,7 @@ def kill_after(environment, args, seconds):
     process.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_killed_measure_and_report_end_the_same(environment, tmp_path):
   """Few kills here; `experiments.bench kills` has many, and every measure."""
   calm, killed = tmp_path / 'calm', tmp_path / 'killed'
@@ -142,7 +168,7 @@ def stop_at(environment, args, workdir, step):
   assert process.wait() == 75, process.stderr.read()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_on_two_devices_then_one_then_two(environment, tmp_path):
   calm, moved = tmp_path / 'calm', tmp_path / 'moved'
   flags = (KILL_CONFIG, '--config.train.steps=30')
@@ -170,7 +196,7 @@ def test_a_run_on_two_devices_then_one_then_two(environment, tmp_path):
   assert 'alignment: 4 checkpoints added' in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_run_and_a_measure_on_it_at_once(environment, tmp_path):
   """The second says who is first; with `--wait` it follows."""
   args = (KILL_CONFIG, f'--workdir={tmp_path / "run"}')
@@ -225,7 +251,7 @@ def test_the_whole_run_directory(environment, tmp_path):
   assert summary in done.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_stopped_run_does_not_count_as_done(environment, tmp_path):
   """`run && next` must not go on; once it is gone on with, it ends with 0."""
   args = (KILL_CONFIG, f'--workdir={tmp_path / "run"}')
@@ -270,6 +296,7 @@ def test_a_users_error_is_one_message(environment, tmp_path, args, words):
   assert not (tmp_path / 'new').exists(), 'nothing is left behind'
 
 
+@pytest.mark.nightly
 def test_dry_run_leaves_nothing(environment, tmp_path):
   workdir = tmp_path / 'new'
   args = (KILL_CONFIG, '--dry_run', '--measures=behaviour,rank')

@@ -35,7 +35,7 @@ def flags(workdirs):
   return [f'--workdir={w}' for w in workdirs]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_analyze(workdirs, tmp_path):
   done = call(
     'analyze', *flags(workdirs), f'--out={tmp_path}', '--draws=50',

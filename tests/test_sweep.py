@@ -13,7 +13,7 @@ LAUNCH = pathlib.Path(__file__).parents[1] / 'emergence_jax' / 'cli' / 'launch'
 SMALL = ['--config.train.steps=2', '--config.checkpoints.schedule=1']
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_configurations_are_run_one_after_the_other(tmp_path):
   flags = [
     '--sweep=tests/kill_config.py', '--sweep', 'tests/not_there.py',

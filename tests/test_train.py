@@ -8,7 +8,7 @@ import pytest
 from emergence_jax.base.types import UserError
 from emergence_jax.config import optimizer, schema
 from emergence_jax.running import programs, train
-from tests import small
+from tests import small, tiers
 
 
 def compiled(config):
@@ -47,7 +47,7 @@ def test_one_trace_serves_every_segment(monkeypatch):
 
 
 @pytest.mark.parametrize(
-  'make', [small.modadd_config, small.algorithmic_config]
+  'make', tiers.some([small.modadd_config, small.algorithmic_config])
 )
 def test_cutting_into_segments_changes_nothing(make):
   whole, losses = run(make(), 4)
@@ -68,6 +68,7 @@ def test_a_seed_does_not_see_its_neighbours():
 
 
 @pytest.mark.parametrize('at_once', [2, 3])
+@pytest.mark.nightly
 def test_mappings_agree_to_rounding(at_once):
   mapped, loss_mapped = run(small.modadd_config(count=4), 5)
   grouped, loss_grouped = run(

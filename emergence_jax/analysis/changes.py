@@ -27,7 +27,7 @@ class Changes(NamedTuple):
       than a straight line over the checkpoints does.
   """
 
-  index: np.ndarray
+  index: np.ndarray  # type: ignore[assignment]
   is_clear: np.ndarray
 
 

@@ -77,7 +77,7 @@ def number_verdict(
   if caveat:
     return 'undecided', caveat
   if any(x != x for x in ours):
-    return 'undecided', 'no prediction interval: few seeds, or one never'
+    return 'undecided', 'no prediction interval: few seeds, or one not yet'
   if ours[1] < theirs[0] or ours[0] > theirs[1]:
     return 'not reproduced', 'a seed of ours would hardly give it'
   return 'reproduced', 'within the prediction interval for one more seed'

@@ -1,12 +1,14 @@
 """When a capability emerges."""
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 
 PERSISTENCE = 5
 
 
-def above_chance(chance: np.ndarray, margin: float = 0.1) -> np.ndarray:
+def above_chance(chance: Any, margin: float = 0.1) -> Any:
   """Chance-corrected threshold: chance + margin·(1 − chance)."""
   return chance + margin * (1 - np.asarray(chance))
 
@@ -44,7 +46,7 @@ def emergence_step(
     float array without `step`; nan where it never happens.
   """
   above = accuracy > threshold
-  known = np.isfinite(accuracy).broadcast_like(above)
+  known = xr.apply_ufunc(np.isfinite, accuracy).broadcast_like(above)
   steps = accuracy.step.values
 
   def first_of(above_C, known_C):
@@ -70,7 +72,7 @@ def corrected(data: xr.Dataset) -> xr.DataArray:
   if not examples:
     return threshold
   error = np.sqrt(data.chance * (1 - data.chance) / examples)
-  return np.maximum(threshold, data.chance + 2 * error)
+  return xr.apply_ufunc(np.maximum, threshold, data.chance + 2 * error)
 
 
 # Name → (variable, threshold from the data).

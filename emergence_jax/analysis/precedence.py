@@ -238,7 +238,8 @@ def test_events(events: Events, *, draws: int = DRAWS, seed: int = 0) -> Tests:
 
 
 # They are no tests of the project, as which pytest would collect them.
-test_events.__test__ = Tests.__test__ = False
+test_events.__test__ = False  # type: ignore[attr-defined]
+Tests.__test__ = False  # type: ignore[attr-defined]
 
 
 def find_events(
@@ -273,7 +274,8 @@ def find_events(
       continue
     result = changes(series)
     places.append(np.where(result.is_clear, result.index, np.nan))
-  return Events(step_C[known_C], *places, emerged_SKL)
+  measure_SK, behaviour_SKL = places
+  return Events(step_C[known_C], measure_SK, behaviour_SKL, emerged_SKL)
 
 
 def tests(
@@ -314,7 +316,7 @@ def tests(
   return test_events(events, draws=draws, seed=seed)
 
 
-tests.__test__ = False
+tests.__test__ = False  # type: ignore[attr-defined]
 
 
 def events_of_times(
@@ -339,15 +341,15 @@ def events_of_times(
   )
 
 
-def holm(p_N: Sequence[float]) -> np.ndarray:
-  """p-values after Holm's correction for N of them; nan takes no part.
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+  """p-values [N] after Holm's correction for N of them; nan takes no part.
 
   >>> holm([0.01, 0.04, float('nan'), 0.03])
   array([0.03, 0.06,  nan, 0.06])
 
   Source: Holm 1979.
   """
-  p_N = np.asarray(p_N, float)
+  p_N = np.asarray(p_values, float)
   adjusted = np.full(p_N.shape, np.nan)
   known = np.flatnonzero(np.isfinite(p_N))
   order = known[np.argsort(p_N[known], kind='stable')]

@@ -147,7 +147,7 @@ def _of_benchmark(run: Run, benchmark: str, curve: Curve) -> list[dict]:
 def _steps(events: precedence.Events) -> tuple[float, float, float]:
   """Steps of both changes and the lead; nan where none stands out."""
   places = events.measure_SK.item(), events.behaviour_SKL.item()
-  steps = [
+  measure, behaviour = (
     float(events.step_C[int(p)]) if np.isfinite(p) else np.nan for p in places
-  ]
-  return *steps, steps[1] - steps[0]
+  )
+  return measure, behaviour, behaviour - measure

@@ -167,7 +167,7 @@ def scaled(data: xr.Dataset, item: Series) -> xr.DataArray | None:
   array = usable(data, item)
   if array is None or not item.log:
     return array
-  return np.log(array.where(array > 0))
+  return xr.apply_ufunc(np.log, array.where(array > 0), keep_attrs=True)
 
 
 class Taken(NamedTuple):
@@ -210,7 +210,7 @@ def take(data: xr.Dataset, item: Series) -> Taken | None:
 
 def _there(data: xr.Dataset, item: Series) -> np.ndarray:
   """Bool [K]: tasks of which any value was written."""
-  written = np.isfinite(item.take(data))
+  written = xr.apply_ufunc(np.isfinite, item.take(data))
   if 'task' not in written.dims:
     return np.ones(data.sizes['task'], bool)
   return written.any([d for d in written.dims if d != 'task']).values

@@ -45,7 +45,7 @@ def variants_table(runs: Runs) -> pd.DataFrame:
   1 says that they differ by a factor of two. Floors of a collapse that is not
   over are what they are so far.
   """
-  rows = []
+  rows: list[dict[str, str | float]] = []
   for label, run in runs.items():
     first, floor = (
       {n.task: n.value for n in published.numbers_of(run) if n[0] == what}

@@ -39,9 +39,8 @@ def _accuracy(axis, data: xr.Dataset, task: int) -> None:
 
 def _rankme(axis, data: xr.Dataset, task: int) -> None:
   layers = data.layer.values
-  colours = matplotlib.colormaps['viridis'](np.linspace(0, 0.85, len(layers)))
-  if len(layers) == 1:
-    colours = [PURPLE]
+  shades = matplotlib.colormaps['viridis'](np.linspace(0, 0.85, len(layers)))
+  colours = [PURPLE] if len(layers) == 1 else list(shades)
   for i, layer in enumerate(layers):
     rank = data.rankme.isel(task=task, layer=i)
     curves(axis, rank, colours[i], f'layer {layer}')

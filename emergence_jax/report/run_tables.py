@@ -75,11 +75,11 @@ def problems(runs: Runs) -> pd.DataFrame:
     for name in (n for n in names if n.endswith('_status')):
       status = data[name].transpose('seed', 'step', ...).values
       status = status.reshape(*status.shape[:2], -1)
-      for s, status_C in enumerate(status):
+      for i, status_C in enumerate(status):
         for value in np.unique(status_C[status_C > 0]):
           here = status_C == value
           rows.append({
-            'run': run, 'seed': int(data.seed.values[s]),
+            'run': run, 'seed': int(data.seed.values[i]),
             'what': f'{name}: {Status(int(value)).words}',
             'rows': int(here.sum()), 'of': int((status_C >= 0).sum()),
             'first step': int(data.step.values[here.any(1).argmax()]),

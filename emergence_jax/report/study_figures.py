@@ -261,28 +261,30 @@ def makers(results: Study, runs: Runs) -> dict[str, Drawing]:
     made['Floors across sizes'] = Drawing(
       'floors', lambda: floors.figure({n: runs[n] for n in ranked})
     )
-  for run, data in ranked.items():
+  for name, data in ranked.items():
     if data.sizes['layer'] > 1:
-      made[f'Depth: {run}'] = Drawing(
-        'depth', functools.partial(depth_map, run, data), run
+      made[f'Depth: {name}'] = Drawing(
+        'depth', functools.partial(depth_map, name, data), name
       )
     if data.sizes['task'] > 1:
-      made[f'Prediction: {run}'] = Drawing(
-        'prediction', functools.partial(prediction, results, run, data), run
+      made[f'Prediction: {name}'] = Drawing(
+        'prediction', functools.partial(prediction, results, name, data), name
       )
   for run in runs.values():
     if published.curves_of(run):
       made[f'Leads: {run.label} and benchmarks'] = Drawing(
         'leads', functools.partial(geometry.beside_benchmarks, run)
       )
-  for run in dict.fromkeys(results.tables['timing'].run):
-    made[f'Timing: {run}'] = Drawing(
-      'timing', functools.partial(timing.figure, results, run, runs[run]), run
+  for name in dict.fromkeys(results.tables['timing'].run):
+    made[f'Timing: {name}'] = Drawing(
+      'timing',
+      functools.partial(timing.figure, results, name, runs[name]),
+      name,
     )
-  for run, measures in results.changes.items():
+  for name, measures in results.changes.items():
     if measures:
-      made[f'Leads: {run}'] = Drawing(
-        'leads', functools.partial(leads, results, run), run
+      made[f'Leads: {name}'] = Drawing(
+        'leads', functools.partial(leads, results, name), name
       )
   for name, run in runs.items():
     for task in run.tasks:

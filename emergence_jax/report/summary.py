@@ -44,7 +44,7 @@ def emergence_table(data: xr.Dataset) -> rich_table.Table:
     'checkpoints in a row',
     box=box.SIMPLE_HEAD,
     title_justify='left',
-    caption='lower median over seeds; – never within the run',
+    caption='lower median over seeds; – not within the run',
     caption_justify='left',
   )
   heads = ['task · level', 'accuracy', 'seeds', 'median']

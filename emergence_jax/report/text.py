@@ -322,7 +322,7 @@ def study(results: Study, width: int = 170) -> str:
       f'{emergence.PERSISTENCE} checkpoints',
       emergence_summary(results),
       'median and interval over seeds, with the level that so many seeds allow;'
-      ' never: not within the run',
+      ' not yet: not within the run',
     )  # fmt: skip
   )
   tests = precedence_summary(results)

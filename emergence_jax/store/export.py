@@ -22,7 +22,7 @@ def tables(data: xr.Dataset) -> dict[str, pd.DataFrame]:
   """
   names: dict[tuple[str, ...], list[str]] = {}
   # A store lists its variables in any order.
-  for name in sorted(data.data_vars):
+  for name in sorted(map(str, data.data_vars)):
     if 'item' not in data[name].dims:
       names.setdefault(data[name].dims, []).append(name)
   return {

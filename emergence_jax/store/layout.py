@@ -120,8 +120,8 @@ def _add(group, name, field, sizes, chunk_along=None, **attributes):
   )
 
 
-def _add_coord(group, name: str, values: Sequence[Any]) -> None:
-  values = np.asarray(values)
+def _add_coord(group, name: str, labels: Any) -> None:
+  values = np.asarray(labels)
   text = values.dtype.kind == 'U'
   array = group.create_array(
     name,
@@ -204,7 +204,8 @@ def declared(
   level_names: Sequence[str],
 ) -> dict[str, Any]:
   """Fields and coordinates of measures: arguments of `build`."""
-  fields, coords = {}, {}
+  fields: dict[str, Field] = {}
+  coords: dict[str, Any] = {}
   for measure in measures:
     fields |= measure.fields
     coords |= measure.coords
@@ -236,16 +237,16 @@ def build(
     attributes: of the whole dataset.
   """
   group = zarr.open_group(LocalStore(folder), mode='w')
-  coords = {
+  every: dict[str, Any] = {
     'seed': np.asarray(seeds, np.int64),
     'step': np.asarray(steps, np.int64),
     **coords,
   }
   if train_steps:  # checkpoints that were trained elsewhere have no history
-    coords['train_step'] = np.arange(train_steps, dtype=np.int64)
-  for name, values in coords.items():
+    every['train_step'] = np.arange(train_steps, dtype=np.int64)
+  for name, values in every.items():
     _add_coord(group, name, values)
-  sizes = {name: len(values) for name, values in coords.items()}
+  sizes = {name: len(values) for name, values in every.items()}
   _add_measured(group, fields, sizes)
   for name, field in HISTORY.items() if train_steps else ():
     chunk = {'train_step': min(HISTORY_CHUNK, train_steps)}

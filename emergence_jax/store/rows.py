@@ -53,7 +53,7 @@ class Writer:
     self._row = {int(s): i for i, s in enumerate(self._arrays['step'][:])}
 
   def _dims(self, name: str) -> tuple[str, ...]:
-    return self._arrays[name].metadata.dimension_names
+    return tuple(map(str, self._arrays[name].metadata.dimension_names))
 
   def _of_rows(self) -> list[str]:
     """Names of the variables with rows, `status` left out."""
@@ -156,7 +156,8 @@ class Writer:
     """bool [S]: the loss is finite from the row before to that of `step`."""
     row = self._row[step]
     start = list(self._row)[row - 1] if row else 0
-    return np.isfinite(self._arrays['train_loss'][:, start:step]).all(1)
+    loss = np.asarray(self._arrays['train_loss'][:, start:step])
+    return np.isfinite(loss).all(1)
 
   def mark_damaged(self, steps: Sequence[int]) -> None:
     """Blanks the missing values of rows, and marks the rows as damaged."""

@@ -40,7 +40,7 @@ def _cells(name: str, estimate: Estimate) -> dict[str, float]:
 
 def _row(events: Events, precursors: Precursors) -> dict[str, float]:
   """Rates of being first at one cadence, by two definitions."""
-  row = {'checkpoints': len(events.step_C)}
+  row: dict[str, float] = {'checkpoints': len(events.step_C)}
   row |= _cells('first', lengths.first(events, events.emerged_SKL))
   for axis, peaks_ in (
     ('checkpoints', precursors.checkpoints),

@@ -336,11 +336,13 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
     )
     ratios.append((2 * llc / fisher).isel(step=-1).median('task').values)
     both = np.isfinite(llc * fisher)
-    ranks = (
+    llc_rank, fisher_rank = (
       x.copy(data=stats.rankdata(x.where(both), axis=-1, nan_policy='omit'))
       for x in (llc, fisher)
     )
-    rho = xr.corr(*ranks, 'step').where(both.sum('step') >= precedence.LEAST)
+    rho = xr.corr(llc_rank, fisher_rank, 'step').where(
+      both.sum('step') >= precedence.LEAST
+    )
     correlations.append(rho.mean('task').values)
   findings = {}
   if ratios:

@@ -38,7 +38,7 @@ def pythia(
   """
   del changes  # those of all steps are those of the early collapse
   ranked = having(runs, 'rankme')
-  findings = {}
+  findings: dict[str, Finding] = {}
   if ranked:
     findings |= _collapse(ranked) | _order(ranked)
   return findings | _precursor(runs, precursors) | _lead(runs, draws)

@@ -86,8 +86,9 @@ def probes_first(data: xr.Dataset) -> Shares | None:
   picked = dict(target=0, layer=-1)
   probe = data.probe_accuracy.isel(picked)
   chance = data.probe_chance.isel(target=0).median(('seed', 'step'))
-  times = emergence.emergence_step(probe, emergence.above_chance(chance, 0.5))
-  times = times.transpose('seed', 'task').values
+  threshold = emergence.above_chance(chance, 0.5)
+  emerged = emergence.emergence_step(probe, threshold)
+  times = emerged.transpose('seed', 'task').values
   steps = _emergence(data)
   earlier = np.where(np.isfinite(times), times, np.inf)[..., None] < steps
   return _shares(
