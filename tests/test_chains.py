@@ -37,6 +37,7 @@ def test_standard_errors_and_drift_are_honest():
   assert (np.abs(drift) < 4.5).all()
 
 
+@pytest.mark.nightly
 def test_rhat():
   at_rest = ar1(0.5, 4, 1000)
   assert chains.rhat(at_rest) < 1.01

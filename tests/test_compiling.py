@@ -39,6 +39,7 @@ def run(folder: str = '', **environment) -> str:
   return done.stdout.strip()
 
 
+@pytest.mark.nightly
 def test_the_second_process_compiles_nothing(tmp_path):
   home = dict(XDG_CACHE_HOME=str(tmp_path))
   first = run(**home)

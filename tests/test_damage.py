@@ -45,7 +45,7 @@ QUICK = [t for t in trials.all_trials() if t.command in ('load', 'export')]
 def test_no_damage_is_read_as_if_it_were_whole(subject, kind):
   rng = random.Random(kind)
   for trial in [t for t in QUICK if t.kind == kind]:
-    trials.one(trial, subject, rng)
+    trials.run_trial(trial, subject, rng)
 
 
 @pytest.mark.slow
@@ -55,7 +55,7 @@ def test_every_command_ends_well(subject, command):
   rng = random.Random(command)
   some = [t for t in trials.all_trials() if t.command == command]
   for trial in rng.sample(some, 10):
-    trials.one(trial, subject, rng)
+    trials.run_trial(trial, subject, rng)
 
 
 def chunk(workdir, name, row):

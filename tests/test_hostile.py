@@ -64,6 +64,7 @@ def reported(finished, tmp_path_factory):
   return given, root / 'out', found
 
 
+@pytest.mark.nightly
 def test_every_figure_has_a_file_of_its_own(reported):
   given, out, _ = reported
   # Emergence; and of each run its leads and anatomy.
@@ -93,6 +94,7 @@ class Tags(html.parser.HTMLParser):
       assert self.open.pop() == tag
 
 
+@pytest.mark.nightly
 def test_the_page_is_whole(reported):
   given, out, found = reported
   content = found.page.read_text(encoding='utf-8')
@@ -109,6 +111,7 @@ def test_the_page_is_whole(reported):
   assert 'Whether geometry moved first' in content
 
 
+@pytest.mark.nightly
 def test_no_formula_is_left_in_a_figure(reported):
   """Names are no formulas, and so the ticks must not be any."""
   _, out, _ = reported

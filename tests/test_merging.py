@@ -68,6 +68,7 @@ def test_other_lengths_and_measures_are_named(parts, tmp_path):
   assert np.isfinite(short.train_loss).all() and short.sizes['train_step'] == 2
 
 
+@pytest.mark.nightly
 def test_what_is_refused(parts, tmp_path):
   with pytest.raises(UserError, match='at least two'):
     merging.merge(parts[:1], tmp_path / 'out', quiet)

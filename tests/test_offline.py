@@ -97,6 +97,7 @@ def test_measures_left_out_of_a_run_keep_their_options(in_the_loop, tmp_path):
   xr.testing.assert_equal(found.loss_barrier, wanted.loss_barrier)
 
 
+@pytest.mark.nightly
 def test_a_trained_seed_is_had_by_its_number(in_the_loop):
   before = {p for p in in_the_loop.rglob('*')}
   model, params = ej.load_params(in_the_loop, step=4, seed=1)

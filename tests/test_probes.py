@@ -115,6 +115,7 @@ def test_barrier_of_a_double_well():
 
 @settings(max_examples=15, deadline=None)
 @given(st.floats(-3, 3), st.floats(-3, 3), st.floats(0, 5), st.integers(3, 12))
+@pytest.mark.nightly
 def test_a_convex_loss_has_no_barrier(a, b, slope, points):
   def loss(w, x):
     return jnp.mean(w**2) + slope * jnp.mean(w) + 0 * jnp.mean(x)

@@ -122,7 +122,7 @@ def test_two_processes_give_the_numbers_of_one(tmp_path):
   few = ['--config.train.steps=6', '--config.seeds.count=4']
   codes, said = run(2, tmp_path / 'two', CONFIG, *few)
   assert codes == [0, 0], said
-  assert 'Next: ' in said[0][0] and not said[1][0]
+  assert 'Next: ' in said[0][0] and 'Next: ' not in said[1][0]
   raw = small.modadd_config(steps=6, count=4)
   raw.checkpoints.schedule = '1'
   loop.run(schema.from_mapping(raw), tmp_path / 'one', lambda line: None)

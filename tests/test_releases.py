@@ -331,7 +331,7 @@ def test_choices_are_those_of_a_softmax_by_hand(bare):
   given = {'release': {'sets': 'patterns,text'}, 'measures': {'choice': {}}}
   made = releases.prepare(given, bare)
   model, params = released.load_checkpoint(bare / 'tiny-seed1' / 'step0')
-  measure = made.subject.measures()['choice']
+  measure = made.subject.measures['choice']
   found = measure.fn(params, measure.inputs(0), None)
   assert found.keys() == measure.fields.keys()
   encode = release.tokenizer().encode

@@ -131,7 +131,9 @@ def test_a_signal_while_a_row_is_measured_does_not_wait_for_its_end(
 ):
   """The population is saved, and the row measured on going on."""
   measured = []
-  bind = programs.Programs._bind
+  # Not those that are kept between tests: these are bound anew.
+  fresh = programs.Programs.__bases__[0]
+  bind = fresh._bind
 
   def sending(program, inputs, pair):
     call = bind(program, inputs, pair)
@@ -145,7 +147,8 @@ def test_a_signal_while_a_row_is_measured_does_not_wait_for_its_end(
     return one
 
   with monkeypatch.context() as patch:
-    patch.setattr(programs.Programs, '_bind', staticmethod(sending))
+    patch.setattr(programs, 'Programs', fresh)
+    patch.setattr(fresh, '_bind', staticmethod(sending))
     assert run(tmp_path, small.modadd_config()) is loop.Outcome.STOPPED
   assert measured.count(2) == 3 and measured.count(4) == 1
   assert timeseries.reached(tmp_path) == [0, 2]
@@ -196,7 +199,7 @@ def test_a_barrier_without_the_checkpoint_before_says_so(tmp_path, monkeypatch):
     run(tmp_path, config)
   lines = []
   monkeypatch.setattr(
-    loop.progress_lib.Progress, 'say', lambda self, line: lines.append(line)
+    loop.progress_lib.Progress, 'log', lambda self, line: lines.append(line)
   )
   assert run(tmp_path, config) is loop.Outcome.FINISHED
   assert any('step 2 is gone' in line for line in lines)

@@ -226,7 +226,7 @@ def test_a_run_and_a_measure_on_it_at_once(environment, tmp_path):
   assert data.sizes['step'] == 121 and (data.status == 0).all()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_whole_run_directory(environment, tmp_path):
   workdir = tmp_path / 'run'
   args = (KILL_CONFIG, f'--workdir={workdir}', '--config.train.steps=20')

@@ -57,7 +57,7 @@ def test_analyze(workdirs, tmp_path):
   assert set(floors.checkpoints) == {'own', 'shared'}
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_report(workdirs):
   done = call('report', *flags(reversed(workdirs)), '--draws=50')
   assert done.returncode == 0, done.stderr

@@ -30,6 +30,7 @@ from scipy import stats
 
 from emergence_jax.analysis import statistics
 from emergence_jax.analysis.changes import LEAST, changes
+from emergence_jax.analysis.statistics import holm
 
 # Random flips and permutations where there are too many to try them all.
 DRAWS = 1000
@@ -339,23 +340,6 @@ def events_of_times(
   return Events(
     step_C, place(times_SK), place(emergence_SKL), np.isfinite(emergence_SKL)
   )
-
-
-def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
-  """p-values [N] after Holm's correction for N of them; nan takes no part.
-
-  >>> holm([0.01, 0.04, float('nan'), 0.03])
-  array([0.03, 0.06,  nan, 0.06])
-
-  Source: Holm 1979.
-  """
-  p_N = np.asarray(p_values, float)
-  adjusted = np.full(p_N.shape, np.nan)
-  known = np.flatnonzero(np.isfinite(p_N))
-  order = known[np.argsort(p_N[known], kind='stable')]
-  factor = np.arange(order.size, 0, -1)
-  adjusted[order] = np.minimum(np.maximum.accumulate(p_N[order] * factor), 1)
-  return adjusted
 
 
 def p_precedes(result: Tests) -> float:

@@ -244,3 +244,20 @@ def share(hits: int, total: int) -> Estimate:
   return Estimate(
     hits / total, float(interval.low), float(interval.high), int(total)
   )
+
+
+def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
+  """p-values [N] after Holm's correction for N of them; nan takes no part.
+
+  >>> holm([0.01, 0.04, float('nan'), 0.03])
+  array([0.03, 0.06,  nan, 0.06])
+
+  Source: Holm 1979.
+  """
+  p_N = np.asarray(p_values, float)
+  adjusted = np.full(p_N.shape, np.nan)
+  known = np.flatnonzero(np.isfinite(p_N))
+  order = known[np.argsort(p_N[known], kind='stable')]
+  factor = np.arange(order.size, 0, -1)
+  adjusted[order] = np.minimum(np.maximum.accumulate(p_N[order] * factor), 1)
+  return adjusted
