@@ -61,6 +61,19 @@ def find(
   return changes
 
 
+def _medians(events: Events) -> dict[str, float]:
+  """Median steps of both changes, of the events that count and are clear."""
+  known = events.known_SKL
+  measure = np.broadcast_to(events.measure_SK[..., None], known.shape)[known]
+  behaviour = events.behaviour_SKL[known]
+  return {
+    f'step_of_{name}': float(np.median(events.step_C[places.astype(int)]))
+    if known.any()
+    else np.nan
+    for name, places in (('change', measure), ('behaviour', behaviour))
+  }
+
+
 def _family(head, kind, events, inside_K, draws) -> list[dict]:
   """A row for each of some measures that are tested together.
 
@@ -68,19 +81,17 @@ def _family(head, kind, events, inside_K, draws) -> list[dict]:
   """
   has = {n: e.emerged_SKL[:, inside_K].any() for n, e in events.items()}
   events = {n: e for n, e in events.items() if has[n] or not any(has.values())}
-  tests = [
-    precedence.test_events(e.of_tasks(inside_K), draws=draws)
-    for e in events.values()
-  ]
+  inside = [e.of_tasks(inside_K) for e in events.values()]
+  tests = [precedence.test_events(e, draws=draws) for e in inside]
   p_values = [precedence.p_precedes(t) for t in tests]
   columns = zip(
-    events, tests, p_values, precedence.holm(p_values),
-    precedence.verdicts(tests),
+    events, tests, map(_medians, inside), p_values,
+    precedence.holm(p_values), precedence.verdicts(tests),
   )  # fmt: skip
   return [
-    {**head, kind: name, 'events': test.events, **test._asdict(),
+    {**head, kind: name, 'events': test.events, **test._asdict(), **steps,
      'p_precedes': p, 'p_holm': p_holm, 'verdict': word}
-    for name, test, p, p_holm, word in columns
+    for name, test, steps, p, p_holm, word in columns
   ]  # fmt: skip
 
 

@@ -135,6 +135,7 @@ def study(
   frames['phases'] = phases.phases_table(runs, draws=draws)
   log('timing over seeds')
   frames['timing'] = timing.timing_table(runs, draws=10 * draws)
+  frames['foretelling'] = timing.foretelling_table(runs)
   log('claims')
   ours: dict[str, Finding] = {}
   for reference in references(runs):

@@ -1,5 +1,7 @@
 """Does a seed's own early geometry tell when that seed acquires a capability?
 
+And does it tell more than early signals of behaviour do (`baselines`)?
+
 Within a task and level, over seeds: the rank correlation (Kendall's tau-b)
 between a feature of the geometry before anything has emerged and the step of
 emergence. A seed that never emerges counts as later than all others. Taus of
@@ -12,24 +14,33 @@ The paper looks over tasks and sizes, of one seed each; this is past it.
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from emergence_jax.analysis import emergence, precedence, series
+from emergence_jax.analysis import baselines, emergence, precedence, series
 from emergence_jax.analysis.runs import Run, Runs
 
 # Fewer seeds that emerge say nothing of an event; fewer checkpoints in the
 # window nothing of the geometry.
 LEAST_SEEDS, LEAST_STEPS = 8, 4
 DRAWS = 10_000
-# Window → the step that it ends before, of the steps of emergence.
-WINDOWS: dict[str, Callable] = {
-  'before the first emergence': np.min,
-  'before the median emergence': np.median,
-}
+# Where a window ends; what is seen in the later two may be emergence itself,
+# since some seeds are above chance there.
+WINDOWS = (
+  'before any seed leaves chance',
+  'before the first emergence',
+  'before the median emergence',
+)
+MEASURE, BASELINE = 'measure', 'baseline'
+ADDS, NOT_SHOWN = 'adds', 'not shown'
+# Of fewer seeds than baselines, or where some have no value.
+UNKNOWN = 'not known'
+# What is taken of each baseline as a control: its last value in the window.
+_CONTROL = 'value at its end'
 _BATCH = 250
 
 
@@ -150,20 +161,39 @@ def _events(run: Run) -> _Events:
   return _Events(places, np.array([steps[:, k, j] for k, j in places]))
 
 
-def _of_measure(run: Run, item: series.Series, events: _Events, end: Callable):
-  """Features [F, E, S] of a measure in a window; None if not measured."""
-  array = series.scaled(run.data, item)
-  if array is None:
-    return None
-  if 'task' not in array.dims:
-    array = array.expand_dims(task=run.data.task)
-  array = array.transpose('seed', 'task', 'step')
+def _ends(run: Run, events: _Events) -> dict[str, np.ndarray]:
+  """Window → the step that it ends before, of each event [E]."""
+  emerged = [step_S[np.isfinite(step_S)] for step_S in events.step_ES]
+  leaving = baselines.leaves_chance(run.data).values
+  ends = (
+    np.array([leaving[place] for place in events.places]),
+    np.array([step.min() for step in emerged]),
+    np.array([np.median(step) for step in emerged]),
+  )
+  return dict(zip(WINDOWS, ends))
+
+
+def _features(
+  run: Run, array: xr.DataArray, events: _Events, end_E: np.ndarray
+) -> np.ndarray:
+  """Features [F, E, S] of a series in a window."""
+  known = {d: run.data[d] for d in ('task', 'level') if d not in array.dims}
+  array = array.expand_dims(known).transpose('seed', 'task', 'level', 'step')
   step_C = run.data.step.values.astype(float)
   rows = []
-  for (k, _), step_S in zip(events.places, events.step_ES):
-    inside = step_C < end(step_S[np.isfinite(step_S)])
-    rows.append(features(step_C[inside], array.values[:, k][:, inside]))
+  for (k, j), end in zip(events.places, end_E):
+    inside = step_C < end
+    rows.append(features(step_C[inside], array.values[:, k, j][:, inside]))
   return np.stack(rows, 1)
+
+
+def _measures(run: Run) -> dict[str, xr.DataArray]:
+  """Measure → its series."""
+  scaled = {
+    label: series.scaled(run.data, item)
+    for label, item in series.tested(run.data).items()
+  }
+  return {label: array for label, array in scaled.items() if array is not None}
 
 
 class Told(NamedTuple):
@@ -183,8 +213,8 @@ class Told(NamedTuple):
 def told(run: Run, window: str, measure: str, feature: str) -> Told:
   """The values behind a row of `timing_table`."""
   events = _events(run)
-  item = series.tested(run.data)[measure]
-  values_FES = _of_measure(run, item, events, WINDOWS[window])
+  array = {**baselines.of(run.data), **_measures(run)}[measure]
+  values_FES = _features(run, array, events, _ends(run, events)[window])
   names = run.data.task.values, run.data.level.values
   return Told(
     [f'{names[0][k]} {names[1][j]}' for k, j in events.places],
@@ -199,45 +229,116 @@ def telling(table: pd.DataFrame, count: int) -> pd.DataFrame:
   return table.iloc[order[:count]]
 
 
-def timing_table(runs: Runs, *, draws: int = DRAWS) -> pd.DataFrame:
-  """Pooled taus of every run, window, measure and feature.
+_COLUMNS = (
+  'run', 'window', 'kind', 'measure', 'feature', 'events', 'seeds', 'tau', 'p',
+  'p_holm', 'verdict', 'partial', 'p_partial', 'p_partial_holm', 'beyond',
+)  # fmt: skip
 
-  p-values of a run and window are corrected by Holm over all of them.
+
+def timing_table(runs: Runs, *, draws: int = DRAWS) -> pd.DataFrame:
+  """Pooled taus of every run, window, measure and feature, beside baselines.
+
+  p-values of a run and window are corrected by Holm over all features of the
+  measures, and over those of the baselines. `partial` is the rank correlation
+  beyond the last values of all baselines in the window; a measure that tells
+  *adds* if that holds, too.
   """
   rows = []
   for name, run in runs.items():
     events = _events(run)
-    for window, end in WINDOWS.items() if events.places else ():
-      rows += _window(name, run, events, window, end, draws)
-  columns = [
-    'run', 'window', 'measure', 'feature', 'events', 'seeds', 'tau', 'p',
-    'p_holm', 'verdict',
-  ]  # fmt: skip
-  return pd.DataFrame(rows, columns=columns)
+    if not events.places:
+      continue
+    of_kind = {MEASURE: _measures(run), BASELINE: baselines.of(run.data)}
+    for window, end_E in _ends(run, events).items():
+      head = {
+        'run': name, 'window': window, 'events': len(events.places),
+        'seeds': events.step_ES.shape[1],
+      }  # fmt: skip
+      values = {
+        kind: {m: _features(run, x, events, end_E) for m, x in arrays.items()}
+        for kind, arrays in of_kind.items()
+      }
+      for kind, by_measure in values.items():
+        found = _pooled(by_measure, events, draws)
+        if kind == MEASURE:
+          controls = _controls(values[BASELINE])
+          found = _beyond(found, by_measure, controls, events, draws)
+        rows += [{**head, 'kind': kind, **row} for row in found]
+  return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
-def _window(name, run, events, window, end, draws) -> list[dict]:
-  labels, pool_of = [], []
-  for label, item in series.tested(run.data).items():
-    features_FES = _of_measure(run, item, events, end)
-    if features_FES is not None:
-      labels += [(label, feature) for feature in FEATURES]
-      pool_of.append(features_FES)
-  if not pool_of:
+def _controls(by_baseline: Mapping[str, np.ndarray]) -> np.ndarray:
+  """The last value [B, E, S] of each baseline that is known of every seed."""
+  place = list(FEATURES).index(_CONTROL)
+  last = [values[place] for values in by_baseline.values()]
+  return np.array([x for x in last if np.isfinite(x).all()])
+
+
+def _pooled(by_measure, events: _Events, draws: int) -> list[dict]:
+  """A row for each feature that is known."""
+  if not by_measure:
     return []
-  pooled = pool(np.concatenate(pool_of), events.step_ES, draws=draws)
-  known = np.isfinite(pooled.p_F)
-  holm = np.full(known.shape, np.nan)
-  holm[known] = precedence.holm(pooled.p_F[known])
+  stacked = np.concatenate(list(by_measure.values()))
+  pooled = pool(stacked, events.step_ES, draws=draws)
+  labels = itertools.product(by_measure, FEATURES)
   return [
     {
-      'run': name, 'window': window, 'measure': measure, 'feature': feature,
-      'events': len(events.places), 'seeds': events.step_ES.shape[1],
-      'tau': tau, 'p': p, 'p_holm': p_holm,
-      'verdict': 'tells' if p_holm < precedence.MAX_P else 'not shown',
+      'measure': measure, 'feature': feature, 'tau': tau, 'p': p,
+      'p_holm': p_holm,
+      'verdict': 'tells' if p_holm < precedence.MAX_P else NOT_SHOWN,
     }
     for (measure, feature), tau, p, p_holm in zip(
-      labels, pooled.tau_F, pooled.p_F, holm
+      labels, pooled.tau_F, pooled.p_F, precedence.holm(pooled.p_F)
     )
     if np.isfinite(p)
   ]  # fmt: skip
+
+
+def _beyond(rows, by_measure, control_BES, events: _Events, draws: int):
+  """The same rows, with what measures say beyond the baselines."""
+  places = [list(FEATURES).index(row['feature']) for row in rows]
+  feature_FES = np.array(
+    [by_measure[row['measure']][place] for row, place in zip(rows, places)]
+  ).reshape(len(rows), *events.step_ES.shape)
+  found = baselines.partial(
+    feature_FES, control_BES, events.step_ES, draws=draws
+  )
+  columns = found.rho_F, found.p_F, precedence.holm(found.p_F)
+  for row, rho, p, p_holm in zip(rows, *columns):
+    adds = row['verdict'] == 'tells' and p_holm < precedence.MAX_P
+    word = ADDS if adds else NOT_SHOWN if np.isfinite(p) else UNKNOWN
+    row |= {
+      'partial': rho, 'p_partial': p, 'p_partial_holm': p_holm, 'beyond': word,
+    }  # fmt: skip
+  return rows
+
+
+def foretelling_table(runs: Runs) -> pd.DataFrame:
+  """How well left-out seeds are ordered by baselines, with and without."""
+  rows = []
+  for name, run in runs.items():
+    events = _events(run)
+    if not events.places or events.step_ES.shape[1] < baselines.LEAST_SEEDS:
+      continue
+    for window, end_E in _ends(run, events).items():
+      every = [
+        _features(run, x, events, end_E)
+        for x in baselines.of(run.data).values()
+      ]
+      every = [x for x in every if np.isfinite(x).any()]
+      for measure, array in _measures(run).items() if every else ():
+        feature_FES = _features(run, array, events, end_E)
+        if not np.isfinite(feature_FES).any():
+          continue
+        found = baselines.out_of_sample(
+          feature_FES, np.concatenate(every), events.step_ES
+        )
+        rows.append({
+          'run': name, 'window': window, 'measure': measure,
+          'events': len(events.places), 'seeds': events.step_ES.shape[1],
+          'baselines alone': found.alone, 'with the measure': found.with_it,
+          'difference': found.with_it - found.alone, 'low': found.low,
+          'high': found.high,
+          'beyond': ADDS if found.low > 0 else NOT_SHOWN,
+        })  # fmt: skip
+  return pd.DataFrame(rows)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from emergence_jax.analysis import emergence
 from emergence_jax.analysis.runs import Runs
 from emergence_jax.analysis.study import Study
+from emergence_jax.analysis.timing import ADDS, BASELINE, MEASURE
 from emergence_jax.report import payload, run_tables, style, text
 from emergence_jax.report.study_figures import Picture
 
@@ -69,10 +70,17 @@ def _told(timing: pd.DataFrame) -> str:
   """How many features tell when a seed gets there, by window."""
   if not len(timing):
     return ''
-  return ', '.join(
-    f'{window} {(rows.verdict == "tells").sum()} of {len(rows)}'
-    for window, rows in timing.groupby('window', sort=False)
-  )
+  said = []
+  for window, rows in timing.groupby('window', sort=False):
+    measures = rows[rows.kind == MEASURE]
+    baselines = rows[rows.kind == BASELINE]
+    said.append(
+      f'{window} {(measures.verdict == "tells").sum()} of {len(measures)} '
+      f'features of measures tell, {(measures.beyond == ADDS).sum()} of them '
+      f'beyond the baselines, and {(baselines.verdict == "tells").sum()} of '
+      f'{len(baselines)} features of baselines'
+    )
+  return '; '.join(said)
 
 
 def build(

@@ -10,7 +10,7 @@ from rich import box, markup
 from rich import console as rich_console
 from rich import table as rich_table
 
-from emergence_jax.analysis import align, emergence, lengths, precedence
+from emergence_jax.analysis import align, emergence, lengths, precedence, timing
 from emergence_jax.analysis.paper import cadences, peaks
 from emergence_jax.analysis.study import Study
 from emergence_jax.store import files
@@ -88,7 +88,11 @@ def sentence(row) -> str:
       '' if np.isnan(row.lead_low)
       else f' [{row.lead_low:,.0f}, {row.lead_high:,.0f}]'
     )  # fmt: skip
-    lead = f', on average by {row.lead:,.0f}{ends} steps'
+    lead = (
+      f', on average by {row.lead:,.0f}{ends} steps (its largest change lies '
+      f'at a median step of {row.step_of_change:,.0f}, that of accuracy at '
+      f'{row.step_of_behaviour:,.0f})'
+    )
   tests = ', '.join((
     _p('order', row.p_order), _p('tie over seeds', row.p_seeds),
     _p('tie over tasks', row.p_tasks),
@@ -165,7 +169,7 @@ def _answer_of(results: Study, run: str) -> Answer:
     *_lengths(results, run), *_others(rows[rows.measure != 'RankMe']),
     *_axes(results, run), *_cadences(results, run),
   )  # fmt: skip
-  return Answer(run, ' '.join(rank), more)
+  return Answer(run, ' '.join([*_timing(results, run), *rank]), more)
 
 
 def _others(rows: pd.DataFrame) -> list[Clause]:
@@ -202,6 +206,29 @@ def _lengths(results: Study, run: str) -> list[Clause]:
     f'is first in {then} if one stops there, and in {end} to the end.'
   )
   return [Clause(words, 'lengths')]
+
+
+def _timing(results: Study, run: str) -> list[str]:
+  """Whether geometry tells when a seed emerges, and more than baselines do."""
+  table = results.tables['timing']
+  table = table[(table.run == run) & (table.window == timing.WINDOWS[0])]
+  if not len(table):
+    return []
+  told = table[table.verdict == 'tells']
+  measures, baselines = (
+    ', '.join(dict.fromkeys(told[told.kind == kind].measure))
+    for kind in (timing.MEASURE, timing.BASELINE)
+  )
+  adds = ', '.join(dict.fromkeys(told[told.beyond == timing.ADDS].measure))
+  before = 'Before any seed is above chance '
+  if not measures:
+    words = f'{before}no measure of geometry tells when a seed gets there'
+    return [f'{words}; of the baselines {baselines or "none"} tell.']
+  words = f'{before}{measures} tells when a seed gets there'
+  beyond = f'{adds} adds to the baselines' if adds else (
+    f'nothing of it adds to the baselines ({baselines or "none tells"})'
+  )  # fmt: skip
+  return [f'{words}; {beyond}.']
 
 
 def _share(value: float, low: float, high: float) -> str:
@@ -260,7 +287,8 @@ def precedence_summary(results: Study) -> pd.DataFrame:
   """The tests, without what is only for those who compute with them."""
   tests = results.tables['precedence']
   columns = ['run', 'measure', 'tasks', *_COUNTS, 'lead', 'lead_low',
-             'lead_high', *_P_VALUES, 'verdict']  # fmt: skip
+             'lead_high', 'step_of_change', 'step_of_behaviour', *_P_VALUES,
+             'verdict']  # fmt: skip
   return tests[columns] if len(tests) else tests
 
 

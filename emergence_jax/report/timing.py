@@ -9,8 +9,9 @@ from emergence_jax.analysis.runs import Run
 from emergence_jax.analysis.study import Study
 from emergence_jax.report import style
 
-# Features shown: those with the least p in each window.
-_SHOWN = 3
+# Features shown of each window: those with the least p, of measures and of
+# baselines.
+_SHOWN = {timing.MEASURE: 2, timing.BASELINE: 1}
 
 
 def _ranks(x_ES: np.ndarray) -> np.ndarray:
@@ -36,33 +37,42 @@ def _panel(axis, told: timing.Told, row, colours) -> None:
         mew=0,
       )  # fmt: skip
   axis.set_xlabel(f'{row.measure}: {row.feature}', fontsize=9)
+  is_baseline = row.kind == timing.BASELINE
+  said = 'baseline: ' if is_baseline else ''
+  beyond = '' if is_baseline else f'\nbeyond the baselines: {row.beyond}'
   axis.set_title(
-    f'{row.window}\nτ = {row.tau:.2f}, p by Holm {row.p_holm:.2g}: '
-    f'{row.verdict}', fontsize=9,
+    f'{said}τ = {row.tau:.2f}, p by Holm {row.p_holm:.2g}: {row.verdict}'
+    f'{beyond}', fontsize=9, color=style.BLUE if is_baseline else 'black',
   )  # fmt: skip
   axis.grid(alpha=0.3)
 
 
 def figure(results: Study, label: str, run: Run):
-  """The features with the least p in each window, against emergence."""
+  """Features of measures and baselines in each window, against emergence."""
   table = results.tables['timing']
   table = table[table.run == label]
   windows = [w for w in timing.WINDOWS if (table.window == w).any()]
   fig, axes = style.subplots(
-    len(windows), _SHOWN, figsize=(11, 0.8 + 3.2 * len(windows)),
+    len(windows), sum(_SHOWN.values()), figsize=(11, 0.8 + 3.2 * len(windows)),
     layout='constrained', squeeze=False, sharey=True,
   )  # fmt: skip
   events: list[str] = []
   for row_of_axes, window in zip(axes, windows):
-    rows = timing.telling(table[table.window == window], _SHOWN)
+    inside = table[table.window == window]
+    rows = [
+      row
+      for kind, count in _SHOWN.items()
+      for row in timing.telling(inside[inside.kind == kind], count).itertuples()
+    ]
     for axis in row_of_axes[len(rows) :]:
       axis.set_axis_off()
-    for axis, row in zip(row_of_axes, rows.itertuples()):
+    for axis, row in zip(row_of_axes, rows):
       told = timing.told(run, window, row.measure, row.feature)
       events = told.events
       _panel(axis, told, row, style.task_colours(len(events)))
     y = 'step of emergence'
-    row_of_axes[0].set_ylabel(f'{y}, rank over seeds' if len(events) > 1 else y)
+    y = f'{y}, rank over seeds' if len(events) > 1 else y
+    row_of_axes[0].set_ylabel(f'{window}\n{y}')
   if len(events) > 1:
     handles = [
       Line2D([], [], ls='', marker='o', color=c)
@@ -70,7 +80,8 @@ def figure(results: Study, label: str, run: Run):
     ]
     fig.legend(handles, events, loc='outside lower center', ncols=8, fontsize=8)
   fig.suptitle(
-    f"{label}: does a seed's early geometry tell when that seed gets there?\n"
+    f"{label}: does a seed's early geometry tell when that seed gets there, "
+    'and more than its loss does?\n'
     + ('A dot is a seed in one task and level; both axes are ranks over seeds'
        if len(events) > 1 else 'A dot is a seed'), fontsize=10,
   )  # fmt: skip

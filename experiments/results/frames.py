@@ -10,8 +10,9 @@ from emergence_jax.base.progress import duration
 from emergence_jax.store import files
 from experiments.bench.formatting import grid
 
-# Of many features of measures, so many with the least p are shown.
-_SHOWN = 8
+# Of many features of measures, and of baselines, so many with the least p in
+# each window are shown.
+_TOLD = 3
 
 
 def _cell(value) -> str:
@@ -163,6 +164,7 @@ def precedence(loaded, study) -> pd.DataFrame:
     'run': table.run, 'measure': table.measure, 'tasks': table.tasks,
     'first': table['first'], 'together': table.together, 'after': table.after,
     'unclear': table.unclear, 'lead, steps': _interval(lead, 'lead'),
+    'step of its change': table.step_of_change,
     'p of order': table.p_order, 'p of tie over seeds': table.p_seeds,
     'p of tie over tasks': table.p_tasks, 'p, by Holm': table.p_holm,
     'verdict': table.verdict,
@@ -228,14 +230,19 @@ def timing(loaded, study) -> pd.DataFrame:
 
   del loaded
   table = study.tables['timing']
-  tested = table.groupby(['run', 'window'], sort=False).size()
-  parts = [
-    analysis.telling(part, _SHOWN).assign(
-      window=f'{key[1]} ({tested[key]} features tested)'
-    )
-    for key, part in table.groupby(['run', 'window'], sort=False)
-  ]
-  return pd.concat(parts).drop(columns=['events'])
+  parts = []
+  for _, part in table.groupby(['run', 'window'], sort=False):
+    for kind in (analysis.MEASURE, analysis.BASELINE):
+      inside = part[part.kind == kind]
+      parts.append(analysis.telling(inside, _TOLD).assign(tested=len(inside)))
+  columns = ['events', 'p_partial', 'run']
+  return pd.concat(parts).drop(columns=columns)
+
+
+def foretelling(loaded, study) -> pd.DataFrame:
+  """How well left-out seeds are ordered by baselines, with and without."""
+  del loaded
+  return study.tables['foretelling'].drop(columns=['events', 'seeds'])
 
 
 def claims(loaded, study) -> pd.DataFrame:
@@ -272,6 +279,7 @@ TABLES: Mapping[str, Callable] = {
   frame_of.__name__: frame_of
   for frame_of in (
     runs, emergence, floors, invariance, variants, top_down, phases, precedence,
-    lengths, cadences, precursors, prediction, timing, claims, decided, numbers,
+    lengths, cadences, precursors, prediction, timing, foretelling, claims,
+    decided, numbers,
   )
 }  # fmt: skip
