@@ -75,6 +75,7 @@ def test_tables_are_written_for_programs_and_for_people(tmp_path):
   assert 'eeeeeeeeeeee (changed)' in words and '`c`' in words
 
 
+@pytest.mark.nightly
 def test_a_benchmark_is_called_by_its_name(tmp_path):
   done = apps.call('bench', 'analysis', '--ours', '--seeds=2',
                    f'--out={tmp_path}')  # fmt: skip

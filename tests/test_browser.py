@@ -299,6 +299,7 @@ def test_an_old_browser_is_told(report, chromium):
   page.get_by_text('too old for the panels').wait_for()
 
 
+@pytest.mark.nightly
 def test_print_shows_everything_once(report, chromium):
   one = Opened(chromium, report[2])
   folded = one.page.locator('details:not([open])')

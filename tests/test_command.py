@@ -54,7 +54,7 @@ def test_every_app_has_its_help(tmp_path, app):
     assert re.search(rf'^  --(\[no\])?{name}:', described, re.M), name
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_folders_of_our_names_do_no_harm(tmp_path):
   for name in ('experiments', 'configs', 'emergence_jax'):
     (tmp_path / name).mkdir()

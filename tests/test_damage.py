@@ -19,6 +19,7 @@ from emergence_jax.report import run_tables
 from emergence_jax.running import loop, offline, rundir
 from emergence_jax.store import damage, files, layout, rows, timeseries
 from experiments.bench import damage as trials
+from tests import tiers
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -42,6 +43,14 @@ QUICK = [t for t in trials.all_trials() if t.command in ('load', 'export')]
 
 
 @pytest.mark.parametrize('kind', trials.KINDS)
+def test_one_damage_of_each_kind_is_not_read_as_if_it_were_whole(subject, kind):
+  rng = random.Random(kind)
+  trial = rng.choice([t for t in QUICK if t.kind == kind])
+  trials.run_trial(trial, subject, rng)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize('kind', trials.KINDS)
 def test_no_damage_is_read_as_if_it_were_whole(subject, kind):
   rng = random.Random(kind)
   for trial in [t for t in QUICK if t.kind == kind]:
@@ -49,7 +58,9 @@ def test_no_damage_is_read_as_if_it_were_whole(subject, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('command', ['run', 'go on', 'measure', 'analyze'])
+@pytest.mark.parametrize(
+  'command', tiers.some(['run', 'go on', 'measure', 'analyze'], 2)
+)
 def test_every_command_ends_well(subject, command):
   """A sample here, all of them in `experiments.bench damage`."""
   rng = random.Random(command)

@@ -98,6 +98,7 @@ def test_a_kill_while_stores_change_places(copy, long, monkeypatch, at):
     (dict(optimizer=dict(rate=0.5)), 'another configuration'),
   ],
 )
+@pytest.mark.nightly
 def test_why_not(tmp_path, groups, words):
   given = dict(groups)
   own = {'optimizer': given['optimizer']} if 'decay' in str(given) else {}

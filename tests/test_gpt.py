@@ -155,6 +155,7 @@ def test_init_scales():
 
 
 @pytest.mark.parametrize('batch_size', tiers.some([0, 4], 1))
+@pytest.mark.nightly
 def test_example_loss_is_the_loss_of_one(batch_size):
   task = ModularAddition(7, 0.5, batch_size=batch_size)
   model = gpt.model(

@@ -185,6 +185,7 @@ def check_transformer(dtype, tolerance):
     assert abs(estimate.trace - trace) < 4 * estimate.stderr
 
 
+@pytest.mark.nightly
 def test_vmap_equals_loop():
   rng = np.random.default_rng(0)
   x = jnp.float32(rng.normal(size=(3, 30, 5)))

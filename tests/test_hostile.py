@@ -120,6 +120,7 @@ def test_no_formula_is_left_in_a_figure(reported):
     assert 'mathdefault' not in content, path.name
 
 
+@pytest.mark.nightly
 def test_the_same_folder_is_one_run(finished, tmp_path):
   link = tmp_path / 'link'
   link.symlink_to(finished)

@@ -64,6 +64,7 @@ def test_two_devices_that_share_a_seed_agree_with_one():
       )
 
 
+@pytest.mark.nightly
 def test_devices_that_share_a_seed_hold_parts_of_it():
   made = built(everything(devices=2, devices_per_seed=2))
   population, _ = made.segment(made.init(), 1)
@@ -129,6 +130,7 @@ def test_fewer_bits_keep_parameters_and_gradients_in_float32():
   assert jnp.linalg.norm(flat - other) < 0.05 * jnp.linalg.norm(flat)
 
 
+@pytest.mark.nightly
 def test_a_population_of_fewer_bits_trains_alike():
   given = small.modadd_config(steps=4)
   optimizer = optimizer_lib.make(schema.from_mapping(given).optimizer, 4)

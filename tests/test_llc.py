@@ -189,6 +189,7 @@ def test_regression_with_minibatches(sampler, batch_size):
   )
 
 
+@pytest.mark.nightly
 def test_chains_have_minibatches_of_their_own():
   loss, w, data = regression()
   found = estimate(
@@ -211,6 +212,7 @@ def test_slices_of_all_of_the_data_do_not_matter():
   chex.assert_trees_all_close(one, other, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.nightly
 def test_burn_in_does_not_count():
   """Far from equilibrium at first: only the draws after it make the mean."""
 
@@ -229,6 +231,7 @@ def test_burn_in_does_not_count():
   np.testing.assert_allclose(found.llc, 100 * found.elevation, rtol=1e-6)
 
 
+@pytest.mark.nightly
 def test_mask_restricts_the_dimensions():
   def loss(w, x):
     return sum(jnp.sum(v**2) for v in w.values()) / 2 + 0 * jnp.mean(x)
@@ -248,6 +251,7 @@ def test_mask_restricts_the_dimensions():
     )  # fmt: skip
 
 
+@pytest.mark.nightly
 def test_acceptance_is_that_of_mala():
   """Against a sampler that accepts and rejects, written in NumPy."""
   d, nbeta, step = 30, 100.0, 1.2e-2
@@ -277,11 +281,14 @@ def test_acceptance_is_that_of_mala():
 
 @pytest.mark.parametrize(
   'settings,status',
-  [
-    (dict(step_size=5.0), Status.NON_FINITE),
-    (dict(step_size=2e-2), Status.BIASED),
-    (dict(step_size=1e-7), Status.NOT_MIXED),
-  ],
+  tiers.some(
+    [
+      (dict(step_size=5.0), Status.NON_FINITE),
+      (dict(step_size=2e-2), Status.BIASED),
+      (dict(step_size=1e-7), Status.NOT_MIXED),
+    ],
+    1,
+  ),
 )
 def test_statuses(settings, status):
   def loss(w, x):
@@ -294,6 +301,7 @@ def test_statuses(settings, status):
   assert found.status == status
 
 
+@pytest.mark.nightly
 def test_stiffness_away_from_the_point_counts():
   """At the origin of w1² w2² nothing is curved; along its arms it is."""
 
@@ -307,6 +315,7 @@ def test_stiffness_away_from_the_point_counts():
   assert found.discretization > 0.5 and found.status == Status.BIASED
 
 
+@pytest.mark.nightly
 def test_a_saddle_is_negative():
   def loss(w, x):
     return -jnp.sum(w**2) / 2 + jnp.sum(w**4) + 0 * jnp.mean(x)
@@ -318,6 +327,7 @@ def test_a_saddle_is_negative():
   assert found.llc < 0 and found.status == Status.NEGATIVE
 
 
+@pytest.mark.nightly
 def test_calibration_finds_what_works():
   loss, w, data = regression()
   found = ej.calibrate_llc(

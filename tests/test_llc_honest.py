@@ -84,11 +84,13 @@ def test_ok_means_covered_and_within_a_tenth(settings):
   assert np.mean(off <= 2 * error + 0.1 * exact()) >= 0.95
 
 
+@pytest.mark.nightly
 def test_few_draws_of_a_sound_chain_are_not_called_unmixed():
   found = runs(200, step_size=1e-3, num_chains=2, num_draws=150, num_burnin=150)
   assert share(found, Status.OK) > 0.85
 
 
+@pytest.mark.nightly
 def test_a_point_beside_the_minimum():
   w = regression()[1] + 0.1
   found = runs(4, w=w, batch_size=64, step_size=1e-4)
@@ -103,6 +105,7 @@ def test_a_point_beside_the_minimum():
   )
 
 
+@pytest.mark.nightly
 def test_descent_finds_the_minimum_beside():
   w = regression()[1] + 0.1
   down = runs(4, w=w, batch_size=64, step_size=1e-4, descent=20)
@@ -110,12 +113,14 @@ def test_descent_finds_the_minimum_beside():
   assert abs(np.mean(down.llc) - exact()) < 0.3
 
 
+@pytest.mark.nightly
 def test_rounding_is_told():
   """Differences of 1e-8 in losses of 1/2, in float32."""
   found = runs(4, step_size=1e-9, nbeta=1e8)
   assert share(found, Status.UNTRUSTED) == 1
 
 
+@pytest.mark.nightly
 def test_rmsprop_of_a_quartic():
   """The preconditioner is held after the burn-in: the right distribution."""
 
@@ -163,19 +168,21 @@ def plain():
   return small({'w': jnp.zeros(4)}, num_draws=50, num_chains=2)
 
 
-@pytest.mark.parametrize('other', [
+@pytest.mark.parametrize('other', tiers.some([
   jnp.ones(3, bool), jnp.arange(3), jax.random.key(1), True
-])  # fmt: skip
+]))  # fmt: skip
 def test_what_is_no_parameter_does_not_move(plain, other):
   mixed = small({'other': other, 'w': jnp.zeros(4)}, num_draws=50, num_chains=2)
   np.testing.assert_array_equal(plain.llc, mixed.llc)
 
 
+@pytest.mark.nightly
 def test_half_precision_is_raised():
   found = small({'w': jnp.zeros(4, jnp.bfloat16)})
   assert found.llc.dtype == jnp.float32
 
 
+@pytest.mark.nightly
 def test_data_of_numpy():
   data = np.zeros(20, np.float32)
   found = jax.jit(

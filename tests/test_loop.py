@@ -181,6 +181,7 @@ def test_cadence_of_a_measure(tmp_path):
   assert (data.status == Status.OK).all()
 
 
+@pytest.mark.nightly
 def test_layout_may_change(finished, tmp_path):
   config = small.modadd_config()
   config.seeds.devices = 1
@@ -189,6 +190,7 @@ def test_layout_may_change(finished, tmp_path):
   np.testing.assert_allclose(a.train_loss, b.train_loss, rtol=1e-4)
 
 
+@pytest.mark.nightly
 def test_a_profile_of_some_steps_changes_no_bit(finished, tmp_path):
   config = schema.from_mapping(small.modadd_config())
   for wrong in ('3', '3:1', '1:7', 'a:b', '-1:2'):

@@ -13,7 +13,7 @@ from emergence_jax.config import schema
 from emergence_jax.measures import MEASURES, behaviour, rank
 from emergence_jax.running import programs
 from emergence_jax.tasks import algorithmic
-from tests import small
+from tests import small, tiers
 
 
 def with_all(make):
@@ -110,7 +110,8 @@ def test_contract(name, task):
 
 # The numerics of the others have such a test of their own.
 @pytest.mark.parametrize(
-  'name', ['behaviour', 'rank', 'barrier', 'probes', 'alignment']
+  'name',
+  tiers.some(['behaviour', 'rank', 'barrier', 'probes', 'alignment'], 1),
 )
 def test_vmap_equals_loop(name):
   config, measure, _, probe = built('modadd', name)

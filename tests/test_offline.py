@@ -68,6 +68,7 @@ def test_the_same_bits_as_in_the_loop_and_going_on(
   assert call(tmp_path, LATER, quiet) == (0, [])
 
 
+@pytest.mark.nightly
 def test_what_the_run_measured_is_left_alone(in_the_loop):
   before = timeseries.load(in_the_loop).load()
   assert offline.measure(in_the_loop, LATER, quiet) == (0, [])
@@ -136,6 +137,7 @@ def test_a_barrier_needs_neighbours(tmp_path):
   assert (timeseries.load(tmp_path).status == Status.OK).all()
 
 
+@pytest.mark.nightly
 def test_some_of_the_saved_steps_and_then_the_others(tmp_path):
   make(tmp_path)
   saved = timeseries.load(tmp_path).step.values.tolist()

@@ -7,6 +7,7 @@ import pytest
 
 import emergence_jax as ej
 from emergence_jax.numerics import operators
+from tests import tiers
 
 KEY = jax.random.key(0)
 N = 46
@@ -55,7 +56,7 @@ def softmax_case():
 
 
 @pytest.mark.parametrize('case', [linear_case, logistic_case, softmax_case])
-@pytest.mark.parametrize('examples_at_once', [None, 7, 30, N])
+@pytest.mark.parametrize('examples_at_once', tiers.some([7, None, 30, N]))
 def test_closed_forms_whatever_the_slices(case, examples_at_once):
   """Of 46, slices of 7 leave a ragged one; 30 at most are two of 23."""
   loss, w, batch, exact = case()

@@ -47,6 +47,7 @@ def test_the_analysis_finds_the_same(workdir, tmp_path):
   xr.testing.assert_equal(one.data[names], other.data[names])
 
 
+@pytest.mark.nightly
 def test_apps_read_it(workdir, tmp_path):
   done = apps.call(
     'export', f'--workdir={workdir}', '--format=packed', f'--folder={tmp_path}'

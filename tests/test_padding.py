@@ -17,7 +17,7 @@ from emergence_jax.models.objective import Objective
 from emergence_jax.numerics import llc as numerics
 from emergence_jax.store import rows
 from emergence_jax.tasks import algorithmic, padding
-from tests import small
+from tests import small, tiers
 
 SIZES = strategies.lists(
   strategies.tuples(strategies.integers(1, 50), strategies.integers(1, 9)),
@@ -70,7 +70,7 @@ def test_parts_come_back_in_order(lengths):
   np.testing.assert_array_equal(found['sum'], lengths * (lengths + 1) // 2)
 
 
-@pytest.mark.parametrize('level', algorithmic.LEVELS)
+@pytest.mark.parametrize('level', tiers.some(algorithmic.LEVELS, 2))
 @pytest.mark.parametrize('task', algorithmic.TASKS)
 def test_the_longest_text(task, level):
   texts = algorithmic.sample_text(task, level, jax.random.key(0), 20_000)
@@ -95,6 +95,7 @@ def measured(exams, name, given):
     )
 
 
+@pytest.mark.nightly
 def test_behaviour_does_not_need_the_padding():
   given = {'examples': 5, 'examples_at_once': 7}
   assert len(padding.groups(algorithmic.AlgorithmicTask().length_KxL.flat)) > 1
@@ -114,6 +115,7 @@ def test_ranks_need_no_level_apart():
   chex.assert_trees_all_close(found, wanted, rtol=1e-4)
 
 
+@pytest.mark.nightly
 def test_the_llc_of_some_tasks_is_that_of_all(monkeypatch):
   def cheap(loss, params, data, key, **_):
     # A number that knows the task's texts and the key, as an estimate does.

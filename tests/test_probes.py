@@ -11,6 +11,7 @@ from scipy import stats
 import emergence_jax as ej
 from emergence_jax.base.types import Status
 from emergence_jax.numerics import probes
+from tests import tiers
 
 
 def clusters(count=400, classes=3, distance=2.0, seed=0):
@@ -86,6 +87,7 @@ def test_statuses_and_errors():
     ej.linear_probe(features, labels, num_classes=3, method='svm')
 
 
+@pytest.mark.nightly
 def test_probe_vmap_equals_loop():
   x, y = zip(*(clusters(60, seed=i) for i in range(3)))
 
@@ -164,7 +166,7 @@ def classes(count=600, dimensions=16, number=11):
 
 
 @pytest.mark.parametrize('method', probes.METHODS)
-@pytest.mark.parametrize('scale', [1e-19, 1e19, 1e30])
+@pytest.mark.parametrize('scale', tiers.some([1e-19, 1e19, 1e30]))
 def test_features_of_any_scale(method, scale):
   x, y = classes()
   options = dict(num_classes=11, method=method)

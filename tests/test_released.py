@@ -196,6 +196,7 @@ def test_folders_that_hold_no_model(tmp_path):
 
 
 @pytest.mark.parametrize('tied', tiers.some([False, True]))
+@pytest.mark.nightly
 def test_losses_by_slices_of_the_logits_are_the_same(tied, monkeypatch):
   """Value, gradient, Hessian-vector product and rightness; small memory."""
   task = AlgorithmicTask()

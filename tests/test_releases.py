@@ -25,7 +25,6 @@ CONFIG = {
     'choice': {'examples_at_once': 64},
     'rank': {'examples': 40},
     'fisher': {'every': 4, 'examples': 8},
-    'gradcov': {'every': 4, 'batches': 4, 'batch_size': 4, 'prefix': 100},
     'barrier': {'every': 2, 'points': 3, 'examples': 16},
   },
 }

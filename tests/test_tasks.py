@@ -14,6 +14,7 @@ from emergence_jax.base.types import UserError
 from emergence_jax.tasks import algorithmic as alg
 from emergence_jax.tasks import task as task_lib
 from emergence_jax.tasks.modular import ModularAddition
+from tests import tiers
 
 GRID = list(itertools.product(alg.TASKS, alg.LEVELS))
 N = 10_000
@@ -54,7 +55,7 @@ def answer_of(task: str, level: int, items: list[str]) -> str:
   return str(a + b if task == 'ADD' else a * b)
 
 
-@pytest.mark.parametrize('task,level', GRID)
+@pytest.mark.parametrize('task,level', tiers.some(GRID, *range(2, 24, 3)))
 def test_samples_are_right_to_the_letter(task, level):
   batch = draw(task, level)
   rows = zip(batch.tokens, batch.scored, batch.query)
@@ -81,7 +82,7 @@ def p_value(values, probabilities):
   return stats.chisquare(counts, expected).pvalue
 
 
-@pytest.mark.parametrize('task,level', GRID)
+@pytest.mark.parametrize('task,level', tiers.some(GRID, *range(2, 24, 3)))
 def test_operands_are_uniform(task, level):
   texts = [alg.decode(t) for t in draw(task, level, seed=1).tokens]
   items = np.array([t.split(' = ')[0].split(' ')[1:] for t in texts], int)
@@ -102,7 +103,7 @@ def test_operands_are_uniform(task, level):
   assert min(tests) > 1e-6 / 200
 
 
-@pytest.mark.parametrize('task,level', GRID)
+@pytest.mark.parametrize('task,level', tiers.some(GRID, *range(2, 24, 3)))
 def test_chance_is_the_best_constant_answer(task, level):
   texts = [alg.decode(t) for t in draw(task, level, seed=2).tokens]
   answers = [t.split(' = ')[1] for t in texts]
@@ -166,7 +167,7 @@ def test_ragged_concat_joins(rows):
   assert length[0] == len(flat)
 
 
-@pytest.mark.parametrize('symmetric', [True, False])
+@pytest.mark.parametrize('symmetric', tiers.some([True, False]))
 @pytest.mark.parametrize('p,fraction', [(3, 0.5), (31, 0.6), (12, 0.3)])
 def test_modular_split(p, fraction, symmetric):
   task = ModularAddition(p, fraction, symmetric)
