@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import emergence_jax as ej
 
 FIELDS = {
-  'weight_norm': ej.Field(
+  'part_norm': ej.Field(
     ('part',), 'float32', 'norm of a part of the model', '1',
-    label='weight norm', pick={'part': -1},
+    label='norm of a part', pick={'part': -1},
   )
 }  # fmt: skip
 
@@ -29,6 +29,6 @@ def make(objective, *, power: float = 2.0) -> ej.Measure:
       sum(jnp.sum(jnp.abs(x) ** power) for x in jax.tree.leaves(part))
       for part in parts
     ]
-    return {'weight_norm': jnp.stack(total) ** (1 / power)}
+    return {'part_norm': jnp.stack(total) ** (1 / power)}
 
   return ej.Measure(FIELDS, {'part': names}, lambda seed: (), False, fn)

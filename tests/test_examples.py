@@ -21,13 +21,13 @@ def test_a_task_and_a_measure_of_ones_own(tmp_path, monkeypatch):
   config = schema.from_mapping(raw)
   assert loop.run(config, tmp_path / 'run') is loop.Outcome.FINISHED
   data = timeseries.load(tmp_path / 'run').load()
-  assert data.weight_norm.dims == ('seed', 'step', 'part')
+  assert data.part_norm.dims == ('seed', 'step', 'part')
   assert data.part.values.tolist() == [
     'embed', 'positions', 'block_0', 'norm_final',
   ]  # fmt: skip
   assert (data.accuracy.isel(step=-1) > 0.9).all()
   # 3 × 32 weights of standard deviation 0.02, to five standard errors.
-  embed = data.weight_norm.sel(part='embed', step=0)
+  embed = data.part_norm.sel(part='embed', step=0)
   np.testing.assert_allclose(embed, 0.02 * np.sqrt(96), rtol=0.37)
   assert np.isfinite(data.rankme).all()
 

@@ -134,6 +134,7 @@ def call(app, *flags, **environment):
   )  # fmt: skip
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
   'environment',
   tiers.some(

@@ -42,6 +42,7 @@ def share(found, status):
 @pytest.mark.parametrize(
   'batch_size,step_size', tiers.some([(8, 1e-4), (64, 1e-3)])
 )
+@pytest.mark.nightly
 def test_noise_of_minibatches_is_foretold(batch_size, step_size):
   found = runs(10, batch_size=batch_size, step_size=step_size)
   assert share(found, Status.BIASED) == 1

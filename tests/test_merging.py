@@ -30,7 +30,7 @@ def parts(tmp_path_factory):
   return [make(folder / 'b', 2, 2), make(folder / 'a', 0, 2)]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_two_runs_are_one_of_all_seeds(parts, tmp_path):
   whole = timeseries.load(make(tmp_path / 'whole', 0, 4)).load()
   assert merging.merge(parts, tmp_path / 'both', quiet) == [0, 1, 2, 3]

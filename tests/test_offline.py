@@ -124,6 +124,7 @@ def test_a_trained_seed_is_had_by_its_number(in_the_loop):
   assert ej.__version__ and ej.Status.OK == 0
 
 
+@pytest.mark.nightly
 def test_a_barrier_needs_neighbours(tmp_path):
   """Of steps 0, 2, 4, 6 the newest two are kept; 6 has its neighbour."""
   make(tmp_path, keep=2)

@@ -53,6 +53,7 @@ def test_groups_hold_every_row_once_and_pay_for_themselves(sizes):
 @hypothesis.given(
   strategies.lists(strategies.integers(1, 12), min_size=1, max_size=8)
 )
+@pytest.mark.nightly
 def test_parts_come_back_in_order(lengths):
   lengths = np.array(lengths)
   place = np.arange(12)

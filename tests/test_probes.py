@@ -55,6 +55,7 @@ def test_ridge_is_the_normal_equations(train):
   )
 
 
+@pytest.mark.nightly
 def test_noise_gives_chance():
   rng = np.random.default_rng(0)
   features = jnp.float32(rng.normal(size=(2000, 10)))

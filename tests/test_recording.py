@@ -16,7 +16,7 @@ from emergence_jax.models import gpt
 from emergence_jax.models.objective import Objective
 from emergence_jax.store import timeseries
 from emergence_jax.tasks.modular import ModularAddition
-from tests import apps
+from tests import apps, tiers
 
 ROOT = pathlib.Path(__file__).parents[1]
 TASK = ModularAddition(p=5)
@@ -116,7 +116,7 @@ def test_what_is_refused(tmp_path, given, words):
   assert not (tmp_path / 'new').exists()
 
 
-@pytest.mark.parametrize('name', ['nnx', 'equinox'])
+@pytest.mark.parametrize('name', tiers.some(['equinox', 'nnx']))
 def test_adapters_keep_the_module_s_own_output(name):
   """Logits of the adapted model are those of the module; gradients exist."""
   if name == 'nnx':

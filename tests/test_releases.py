@@ -24,7 +24,6 @@ CONFIG = {
   'measures': {
     'choice': {'examples_at_once': 64},
     'rank': {'examples': 40},
-    'fisher': {'every': 4, 'examples': 8},
     'barrier': {'every': 2, 'points': 3, 'examples': 16},
   },
 }

@@ -58,6 +58,7 @@ def test_singular_values_match_float64():
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31 - 1), st.floats(1e-6, 1e6))
+@pytest.mark.nightly
 def test_rotation_and_scale_do_not_matter(seed, scale):
   rng = np.random.default_rng(seed)
   x = rng.normal(size=(30, 8)) * np.geomspace(1, 1e-3, 8)

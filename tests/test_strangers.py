@@ -46,8 +46,8 @@ def test_a_measure_a_task_and_a_model_in_a_run(registered, tmp_path):
   checked = schema.from_mapping(config)
   assert loop.run(checked, tmp_path, lambda line: None).name == 'FINISHED'
   data = timeseries.load(tmp_path)
-  assert np.isfinite(data.weight_norm).all() and data.sizes['part'] == 3
-  assert list(series.tested(data)) == ['weight norm']
+  assert np.isfinite(data.part_norm).all() and data.sizes['part'] == 3
+  assert list(series.tested(data)) == ['norm of a part']
   results = study.analyse([tmp_path], draws=20)
   run = runs.load([tmp_path])
   assert set(study_figures.makers(results, run)) > {

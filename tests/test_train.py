@@ -58,6 +58,7 @@ def test_cutting_into_segments_changes_nothing(make):
   assert np.isfinite(losses).all()
 
 
+@pytest.mark.nightly
 def test_a_seed_does_not_see_its_neighbours():
   four, _ = run(small.modadd_config(count=4), 5)
   alone = small.modadd_config(count=1, seeds=dict(first=2))

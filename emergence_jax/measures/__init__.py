@@ -13,6 +13,7 @@ from emergence_jax.measures import (
   gradcov,
   hessian,
   llc,
+  norms,
   probes,
   rank,
 )
@@ -28,6 +29,7 @@ MEASURES = {
   'barrier': barrier.make,
   'probes': probes.make,
   'alignment': alignment.make,
+  'norms': norms.make,
   'choice': choice.make,
 }
 

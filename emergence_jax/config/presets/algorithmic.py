@@ -98,6 +98,7 @@ def get_config(argument: str = 'nano') -> ConfigDict:
     barrier=dict(every=1, examples=1000),
     probes=dict(every=1, examples=1000),
     alignment=dict(every=1, examples=200),
+    norms=dict(every=1),
   )
   if smoke:
     config.optimizer.update(rate=1e-3, warmup=50)

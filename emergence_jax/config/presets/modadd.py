@@ -78,6 +78,7 @@ def get_config(p: str = '31') -> ConfigDict:
     barrier=dict(every=1),
     probes=dict(every=1),
     alignment=dict(every=1),
+    norms=dict(every=1),
   )
   if published:
     # No LayerNorm, ReLU, an output matrix of its own; init as 1/sqrt(d_model).
