@@ -69,16 +69,17 @@ def test_history_is_averaged_before_each_checkpoint():
   np.testing.assert_allclose(found, [np.nan, 2.0, 14.5, np.nan])
 
 
-def test_of_one_control_it_is_the_partial_rank_correlation():
+def test_it_correlates_what_regressions_on_a_control_leave():
   rng = np.random.default_rng(1)
   x, y, z = rng.normal(size=(3, 40))
   y = y + z
   found = baselines.partial(x[None, None], z[None, None], y[None], draws=10)
-  xy, xz, yz = (
-    stats.spearmanr(a, b).statistic for a, b in ((x, y), (x, z), (y, z))
-  )
-  exact = (xy - xz * yz) / np.sqrt((1 - xz**2) * (1 - yz**2))
-  np.testing.assert_allclose(found.rho_F, exact, rtol=1e-6)
+  design = np.stack([np.ones(40), stats.rankdata(z), z], 1)
+  left = [
+    rank - design @ np.linalg.lstsq(design, rank)[0]
+    for rank in (stats.rankdata(x), stats.rankdata(y))
+  ]
+  np.testing.assert_allclose(found.rho_F, np.corrcoef(left)[0, 1], rtol=1e-6)
   few = baselines.partial(x[None, None, :5], z[None, None, :5], y[None, :5])
   assert np.isnan(few.p_F).all()
   same = baselines.partial(z[None, None], z[None, None], y[None], draws=10)
@@ -98,17 +99,22 @@ def made(rng, seeds=64, events=1, own=0.0):
 
 
 @pytest.mark.parametrize(
-  'seeds,events', tiers.some([(64, 1), (12, 1), (16, 8)], 0)
+  'seeds,events,most',
+  tiers.some([(64, 1, 0.08), (12, 1, 0.11), (16, 8, 0.11)], 1),
 )
-def test_a_copy_of_the_baselines_seldom_adds(seeds, events):
-  """p < 0.05 in at most 8% of 300, of what should be 5%."""
+def test_a_copy_of_the_baselines_seldom_adds(seeds, events, most):
+  """How often p < 0.05 of 300, where 5% should be.
+
+  Rates of 5% and, of few seeds, of 7.5% (permuted residuals are exchangeable
+  in the limit only) would pass these bounds once in 100 times.
+  """
   p = [
     baselines.partial(
       *made(np.random.default_rng(i), seeds, events), draws=200, seed=i
     ).p_F[0]
     for i in range(300)
   ]
-  assert np.mean(np.array(p) < 0.05) <= 0.08
+  assert np.mean(np.array(p) < 0.05) <= most
 
 
 def test_what_a_measure_knows_by_itself_is_found():
@@ -142,15 +148,20 @@ def test_concordance_is_the_share_of_ordered_pairs():
 @pytest.fixture(scope='module')
 def sixty_four():
   loaded = runs.load([RESULTS / 'modadd64'])
-  return loaded, timing.timing_table(loaded, draws=2000)
+  return loaded, timing.timing_table(loaded, draws=10_000)
 
 
 def test_in_64_seeds_the_loss_tells_and_geometry_adds_nothing(sixty_four):
   loaded, table = sixty_four
   chance, first, _ = timing.WINDOWS
   told = table[table.verdict == 'tells'].groupby('window').measure.unique()
-  assert set(told[chance]) == {'held-out loss', 'log-probability'}
+  assert set(told[chance]) == {'RankMe', 'held-out loss', 'log-probability'}
   assert 'RankMe' in told[first] and 'held-out loss' in told[first]
+  rank, loss = (
+    table[(table.window == chance) & (table.measure == name)].tau.max()
+    for name in ('RankMe', 'held-out loss')
+  )
+  np.testing.assert_allclose([rank, loss], [0.28, 0.43], atol=0.005)
   assert not (table.beyond == timing.ADDS).any()
   beyond = timing.foretelling_table(loaded)
   assert set(beyond.measure) >= {'RankMe', 'Fisher rank'}
@@ -158,6 +169,7 @@ def test_in_64_seeds_the_loss_tells_and_geometry_adds_nothing(sixty_four):
 
 
 def test_given_the_loss_at_step_80_rankme_says_nothing(sixty_four):
+  """0.02 and 0.55 by ranks alone; their values as well move it by 0.01."""
   (run,) = sixty_four[0].values()
   window = timing.WINDOWS[1]
   rank, loss = (
@@ -175,5 +187,5 @@ def test_given_the_loss_at_step_80_rankme_says_nothing(sixty_four):
   given_rank = baselines.partial(
     loss.feature_ES[None], rank.feature_ES[None], rank.step_ES, draws=100
   )
-  np.testing.assert_allclose(given_loss.rho_F, 0.02, atol=0.005)
-  np.testing.assert_allclose(given_rank.rho_F, 0.55, atol=0.005)
+  np.testing.assert_allclose(given_loss.rho_F, 0.02, atol=0.01)
+  np.testing.assert_allclose(given_rank.rho_F, 0.55, atol=0.01)

@@ -25,7 +25,7 @@ _REPEATS, _FOLDS = 10, 5
 LEAST_SEEDS = 20
 _PENALTIES = np.logspace(-2, 3, 6)
 # Permutations at once.
-_BATCH = 250
+_BATCH = 100
 
 
 def _history(name: str) -> Callable[[xr.Dataset], xr.DataArray | None]:
@@ -128,13 +128,30 @@ def _ranks(x: np.ndarray) -> np.ndarray:
   )
 
 
-def _residual(x_NS: np.ndarray, control_BS: np.ndarray) -> np.ndarray:
-  """What a linear model of the controls leaves of each row, of norm 1.
+def _standard(x: np.ndarray) -> np.ndarray:
+  """Values over the last axis, of mean 0 and deviation 1."""
+  centred = x - x.mean(-1, keepdims=True)
+  spread = centred.std(-1, keepdims=True)
+  return np.divide(
+    centred, spread, out=np.zeros_like(centred), where=spread > 1e-12
+  )
 
-  Zero where the controls leave nothing but rounding.
+
+def _basis(control_BS: np.ndarray) -> np.ndarray:
+  """Orthonormal columns [S, R] of a constant, the controls and their ranks.
+
+  Ranks alone leave what a control's value says beyond its rank, which measure
+  and behaviour may share.
   """
-  design_SB = np.concatenate([np.ones((1, control_BS.shape[1])), control_BS]).T
-  left_NS = x_NS - (design_SB @ (np.linalg.pinv(design_SB) @ x_NS.T)).T
+  rows = [np.ones((1, control_BS.shape[1])), _ranks(control_BS)]
+  design_SR = np.concatenate([*rows, _standard(control_BS)]).T
+  left, values, _ = np.linalg.svd(design_SR, full_matrices=False)
+  return left[:, values > 1e-9 * values[0]]
+
+
+def _residual(x_NS: np.ndarray, basis_SR: np.ndarray) -> np.ndarray:
+  """What is left of each row without the basis, of norm 1; 0 if rounding."""
+  left_NS = x_NS - (x_NS @ basis_SR) @ basis_SR.T
   norm = np.sqrt((left_NS**2).sum(-1, keepdims=True))
   whole = np.sqrt((x_NS**2).sum(-1, keepdims=True))
   return np.divide(
@@ -160,9 +177,10 @@ def partial(
   """Rank correlation of features with emergence beyond the controls.
 
   Ranks of the feature and of the steps of emergence, each less a linear model
-  of the ranks of the controls, are correlated over seeds, and averaged over
+  of the controls and their ranks, are correlated over seeds, and averaged over
   events. The residuals of the feature are permuted over seeds, alike in all
-  events (Freedman and Lane 1983).
+  events, and less a linear model of the controls again (Freedman and Lane
+  1983).
 
   Args:
     feature_FES: F features in E events of S seeds; nan where unknown.
@@ -173,32 +191,37 @@ def partial(
 
   Returns:
     Correlations and two-sided p-values; nan where a feature is unknown, and
-    everywhere with fewer than B + 5 seeds.
+    everywhere with fewer than 2·B + 5 seeds.
   """
   count, events, seeds = feature_FES.shape
   nothing = np.full(count, np.nan)
-  if not len(control_BES) or seeds < len(control_BES) + _SPARE_SEEDS:
+  if not len(control_BES) or seeds < 2 * len(control_BES) + _SPARE_SEEDS:
     return Partial(nothing, nothing)
-  ours = np.empty((count, events, seeds))
-  theirs = np.empty((events, seeds))
-  for e in range(events):
-    control_BS = _ranks(control_BES[:, e])
-    ours[:, e] = _residual(_ranks(feature_FES[:, e]), control_BS)
-    theirs[e] = _residual(_ranks(step_ES[e])[None], control_BS)[0]
-  # Entry (f, i, j): the feature of seed i with the time of seed j.
-  pairs_FSS = np.einsum('fei,ej->fij', ours, theirs) / events
-  observed_F = np.einsum('fii->f', pairs_FSS)
+  ours_FES = np.empty((count, events, seeds))
+  theirs_ES = np.empty((events, seeds))
+  bases = [_basis(control_BS) for control_BS in control_BES.swapaxes(0, 1)]
+  for e, basis_SR in enumerate(bases):
+    ours_FES[:, e] = _residual(_ranks(feature_FES[:, e]), basis_SR)
+    theirs_ES[e] = _residual(_ranks(step_ES[e])[None], basis_SR)[0]
+  observed_F = np.einsum('fes,es->f', ours_FES, theirs_ES) / events
   rng = np.random.default_rng(seed)
   as_large_F = np.zeros(count)
   for start in range(0, draws, _BATCH):
     size = min(_BATCH, draws - start)
     order_DS = rng.permuted(np.tile(np.arange(seeds), (size, 1)), axis=1)
-    null_FD = pairs_FSS[:, order_DS, np.arange(seeds)].sum(-1)
+    moved_FEDS = ours_FES[:, :, order_DS]
+    # Moved residuals are no residuals: the controls are taken out again.
+    explained_FED = np.stack(
+      [((moved_FEDS[:, e] @ b) ** 2).sum(-1) for e, b in enumerate(bases)], 1
+    )
+    norm_FED = np.sqrt(np.maximum(1 - explained_FED, 1e-12))
+    null_FED = np.einsum('feds,es->fed', moved_FEDS, theirs_ES) / norm_FED
+    null_FD = null_FED.sum(1) / events
     as_large_F += (np.abs(null_FD) >= np.abs(observed_F)[:, None] - 1e-12).sum(
       1
     )
   p_F = (1 + as_large_F) / (1 + draws)
-  known_F = np.isfinite(feature_FES).all((1, 2)) & (ours != 0).any((1, 2))
+  known_F = np.isfinite(feature_FES).all((1, 2)) & (ours_FES != 0).any((1, 2))
   return Partial(
     np.where(known_F, observed_F, np.nan), np.where(known_F, p_F, np.nan)
   )
