@@ -14,14 +14,20 @@ The paper looks over tasks and sizes, of one seed each; this is past it.
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from emergence_jax.analysis import baselines, emergence, precedence, series
+from emergence_jax.analysis import (
+  baselines,
+  emergence,
+  precedence,
+  series,
+  statistics,
+)
 from emergence_jax.analysis.runs import Run, Runs
 
 # Fewer seeds that emerge say nothing of an event; fewer checkpoints in the
@@ -196,6 +202,30 @@ def _measures(run: Run) -> dict[str, xr.DataArray]:
   return {label: array for label, array in scaled.items() if array is not None}
 
 
+def _windows(
+  runs: Runs, least_seeds: int = 0
+) -> Iterator[tuple[dict, _Events, dict[str, dict[str, np.ndarray]]]]:
+  """Labels, events, and kind → series → features, of every run and window."""
+  for name, run in runs.items():
+    events = _events(run)
+    if not events.places or events.step_ES.shape[1] < least_seeds:
+      continue
+    of_kind = {MEASURE: _measures(run), BASELINE: baselines.of(run.data)}
+    for window, end_E in _ends(run, events).items():
+      head = {
+        'run': name, 'window': window, 'events': len(events.places),
+        'seeds': events.step_ES.shape[1],
+      }  # fmt: skip
+      yield (
+        head,
+        events,
+        {
+          kind: {m: _features(run, x, events, end_E) for m, x in arrays.items()}
+          for kind, arrays in of_kind.items()
+        },
+      )
+
+
 class Told(NamedTuple):
   """A feature of the seeds of a run, beside when they emerged.
 
@@ -244,26 +274,13 @@ def timing_table(runs: Runs, *, draws: int = DRAWS) -> pd.DataFrame:
   *adds* if that holds, too.
   """
   rows = []
-  for name, run in runs.items():
-    events = _events(run)
-    if not events.places:
-      continue
-    of_kind = {MEASURE: _measures(run), BASELINE: baselines.of(run.data)}
-    for window, end_E in _ends(run, events).items():
-      head = {
-        'run': name, 'window': window, 'events': len(events.places),
-        'seeds': events.step_ES.shape[1],
-      }  # fmt: skip
-      values = {
-        kind: {m: _features(run, x, events, end_E) for m, x in arrays.items()}
-        for kind, arrays in of_kind.items()
-      }
-      for kind, by_measure in values.items():
-        found = _pooled(by_measure, events, draws)
-        if kind == MEASURE:
-          controls = _controls(values[BASELINE])
-          found = _beyond(found, by_measure, controls, events, draws)
-        rows += [{**head, 'kind': kind, **row} for row in found]
+  for head, events, values in _windows(runs):
+    for kind, by_measure in values.items():
+      found = _pooled(by_measure, events, draws)
+      if kind == MEASURE:
+        controls = _controls(values[BASELINE])
+        found = _beyond(found, by_measure, controls, events, draws)
+      rows += [{**head, 'kind': kind, **row} for row in found]
   return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
@@ -288,7 +305,7 @@ def _pooled(by_measure, events: _Events, draws: int) -> list[dict]:
       'verdict': 'tells' if p_holm < precedence.MAX_P else NOT_SHOWN,
     }
     for (measure, feature), tau, p, p_holm in zip(
-      labels, pooled.tau_F, pooled.p_F, precedence.holm(pooled.p_F)
+      labels, pooled.tau_F, pooled.p_F, statistics.holm(pooled.p_F)
     )
     if np.isfinite(p)
   ]  # fmt: skip
@@ -303,7 +320,7 @@ def _beyond(rows, by_measure, control_BES, events: _Events, draws: int):
   found = baselines.partial(
     feature_FES, control_BES, events.step_ES, draws=draws
   )
-  columns = found.rho_F, found.p_F, precedence.holm(found.p_F)
+  columns = found.rho_F, found.p_F, statistics.holm(found.p_F)
   for row, rho, p, p_holm in zip(rows, *columns):
     adds = row['verdict'] == 'tells' and p_holm < precedence.MAX_P
     word = ADDS if adds else NOT_SHOWN if np.isfinite(p) else UNKNOWN
@@ -313,32 +330,28 @@ def _beyond(rows, by_measure, control_BES, events: _Events, draws: int):
   return rows
 
 
+_FORETOLD = (
+  'run', 'window', 'measure', 'events', 'seeds', 'baselines alone',
+  'with the measure', 'difference', 'low', 'high', 'beyond',
+)  # fmt: skip
+
+
 def foretelling_table(runs: Runs) -> pd.DataFrame:
   """How well left-out seeds are ordered by baselines, with and without."""
   rows = []
-  for name, run in runs.items():
-    events = _events(run)
-    if not events.places or events.step_ES.shape[1] < baselines.LEAST_SEEDS:
-      continue
-    for window, end_E in _ends(run, events).items():
-      every = [
-        _features(run, x, events, end_E)
-        for x in baselines.of(run.data).values()
-      ]
-      every = [x for x in every if np.isfinite(x).any()]
-      for measure, array in _measures(run).items() if every else ():
-        feature_FES = _features(run, array, events, end_E)
-        if not np.isfinite(feature_FES).any():
-          continue
-        found = baselines.out_of_sample(
-          feature_FES, np.concatenate(every), events.step_ES
-        )
-        rows.append({
-          'run': name, 'window': window, 'measure': measure,
-          'events': len(events.places), 'seeds': events.step_ES.shape[1],
-          'baselines alone': found.alone, 'with the measure': found.with_it,
-          'difference': found.with_it - found.alone, 'low': found.low,
-          'high': found.high,
-          'beyond': ADDS if found.low > 0 else NOT_SHOWN,
-        })  # fmt: skip
-  return pd.DataFrame(rows)
+  for head, events, values in _windows(runs, baselines.LEAST_SEEDS):
+    every = [x for x in values[BASELINE].values() if np.isfinite(x).any()]
+    for measure, feature_FES in values[MEASURE].items() if every else ():
+      if not np.isfinite(feature_FES).any():
+        continue
+      found = baselines.out_of_sample(
+        feature_FES, np.concatenate(every), events.step_ES
+      )
+      rows.append({
+        **head, 'measure': measure,
+        'baselines alone': found.alone, 'with the measure': found.with_it,
+        'difference': found.with_it - found.alone, 'low': found.low,
+        'high': found.high,
+        'beyond': ADDS if found.low > 0 else NOT_SHOWN,
+      })  # fmt: skip
+  return pd.DataFrame(rows, columns=list(_FORETOLD))
