@@ -10,7 +10,7 @@ from emergence_jax.base.types import UserError
 from emergence_jax.config import schema
 from emergence_jax.running import extending, loop, offline
 from emergence_jax.store import timeseries
-from tests import small
+from tests import small, tiers
 
 
 def quiet(line):
@@ -64,7 +64,7 @@ def test_the_bits_of_a_run_that_was_long_from_the_first(copy, long):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('at', [1, 2, 3])
+@pytest.mark.parametrize('at', tiers.some([1, 2, 3], 1))
 def test_a_kill_while_stores_change_places(copy, long, monkeypatch, at):
   rename, count = os.rename, iter(range(99))
 

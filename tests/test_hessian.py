@@ -206,6 +206,7 @@ def test_vmap_equals_loop():
     )
 
 
+@pytest.mark.nightly
 def test_edge_of_stability():
   """Full-batch descent with step η ends where η·λmax/2 is just above 1."""
   rng = np.random.default_rng(0)

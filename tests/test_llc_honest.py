@@ -52,6 +52,7 @@ def test_noise_of_minibatches_is_foretold(batch_size, step_size):
   assert (np.asarray(found.noise) > 0).all()
 
 
+@pytest.mark.nightly
 def test_chains_that_do_not_move_are_not_mixed():
   """White noise of batches hid that nothing had happened yet."""
   found = runs(5, batch_size=64, step_size=1e-7)

@@ -79,10 +79,19 @@ def test_fields_of_eight_tasks(name):
   check_declared(measure, jax.eval_shape(measure.fn, *arguments))
 
 
-# Those of eight tasks are a `lax.map` of the same.
+# Those of eight tasks are a `lax.map` of the same. What is dear to compile is
+# run daily by the tests of its numerics alone.
+_QUICK = ('behaviour', 'rank', 'barrier', 'probes')
+
+
 @pytest.mark.parametrize(
   'task,name',
-  [('modadd', name) for name in MEASURES]
+  [
+    pytest.param(
+      'modadd', name, marks=() if name in _QUICK else pytest.mark.nightly
+    )
+    for name in MEASURES
+  ]
   + [
     pytest.param('algorithmic', name, marks=pytest.mark.nightly)
     for name in MEASURES

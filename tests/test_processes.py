@@ -120,11 +120,12 @@ def test_a_run_goes_on_after_a_signal_and_a_kill(tmp_path, alone):
 @pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(tmp_path):
   few = ['--config.train.steps=6', '--config.seeds.count=4']
-  codes, said = run(2, tmp_path / 'two', CONFIG, *few)
+  codes, said = run(2, tmp_path / 'two', CONFIG, *few, '--measures=rank')
   assert codes == [0, 0], said
   assert 'Next: ' in said[0][0] and 'Next: ' not in said[1][0]
   raw = small.modadd_config(steps=6, count=4)
   raw.checkpoints.schedule = '1'
+  raw.measures = {'rank': raw.measures.rank}
   loop.run(schema.from_mapping(raw), tmp_path / 'one', lambda line: None)
   assert_same_numbers(tmp_path / 'two', values(tmp_path / 'one'))
 
