@@ -28,7 +28,7 @@ from .numerics.probes import linear_probe as linear_probe
 from .numerics.spectrum import effective_rank as effective_rank
 from .numerics.spectrum import participation_ratio as participation_ratio
 from .numerics.spectrum import rankme as rankme
-from .report.text import answer as answer
+from .report.answers import answer as answer
 from .running.loading import load_params as load_params
 from .running.recording import measure_checkpoints as measure_checkpoints
 from .running.recording import measures_of as measures_of

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 CLOCK = pytest.StashKey[float]()
-# Ten minutes on two cores that multiply float32 matrices at 200 GFLOP/s.
-OPERATIONS = 600 * 200e9
+# Ten minutes on two cores that multiply float32 matrices at 300 GFLOP/s.
+OPERATIONS = 600 * 300e9
 _SHOWN = int(os.environ.get('EMERGENCE_JAX_DEAREST', 10))
 
 

@@ -35,27 +35,27 @@ def found():
 
 def test_shares_are_of_all_events_of_all_runs(found):
   emerged = found['emerged']
-  assert emerged.estimate.count == 2 * 4 * 24 and emerged.estimate.value == 1
+  assert emerged.estimate.events == 2 * 4 * 24 and emerged.estimate.value == 1
   hard = found['precursor RankMe hard']
   assert hard.estimate.value == 1 and hard.seeds == 4
   # Four seeds and four tasks: two ties of twice 1/24, doubled.
   assert hard.p_value == hard.least_p == 4 / 24
-  assert hard.estimate.count == 2 * 4 * 12
+  assert hard.estimate.events == 2 * 4 * 12
 
 
 def test_claims_of_a_size_take_that_size(found):
-  assert found['precursor RankMe nano'].estimate.count == 4 * 24
+  assert found['precursor RankMe nano'].estimate.events == 4 * 24
   assert 'precursor RankMe small' not in found
 
 
 def test_rankme_alone_precedes(found):
   margin = found['only RankMe'].estimate
-  assert margin.value == margin.low == margin.high == 1
+  assert margin.value == margin.high == 1 and margin.low < 0.5
   # A Fisher rank that is RankMe precedes as well.
   data = with_more()
   data['fisher_rank'] = data.rankme.isel(layer=-1)
   alike = of({'nano': data})['only RankMe'].estimate
-  assert alike.value == alike.high == 0
+  assert alike.value == 0 and alike.high > 0.2
 
 
 def test_llc_and_fisher(found):
@@ -78,7 +78,7 @@ def test_the_llc_of_some_tasks_is_enough():
   np.testing.assert_allclose(found['llc over fisher'].estimate.value, 1)
   # Events of the tasks that were left out count for nothing.
   elevation = found['precursor loss elevation'].estimate
-  assert elevation.value == 0 and elevation.count == 4 * 12
+  assert elevation.value == 0 and elevation.events == 4 * 12
   runs = {'nano': as_run('nano', some)}
   tests = order.tests_table(runs, order.find(runs), draws=100)
   of_llc = tests[tests.measure == 'LLC'].set_index('tasks')
@@ -125,7 +125,7 @@ def test_top_down_takes_four_layers():
   deep['rankme'] = deep.rankme * (1.4 - 0.1 * deep.layer)  # the last is lowest
   both = of({'nano': with_more(layers=2), 'micro': deep})
   gradient = both['depth gradient'].estimate
-  assert gradient.value == 1 and gradient.count == 4 * 8
+  assert gradient.value == 1 and gradient.events == 4 * 8
   # All layers fall at once: no order in time.
   assert both['time order'].estimate.value == 0
 
@@ -186,4 +186,4 @@ def test_what_is_over_is_decided_before_a_run_ends():
 def test_runs_of_other_tasks_take_no_part():
   assert of({'mod 31': with_more().isel(task=slice(1))}) == {}
   both = of({'mod 31': with_more().isel(task=slice(1)), 'nano': with_more()})
-  assert both['emerged'].estimate.count == 4 * 24
+  assert both['emerged'].estimate.events == 4 * 24

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from emergence_jax.analysis import lengths, order, study
-from emergence_jax.report import text
+from emergence_jax.report import answers
 from tests.test_study import as_runs, made_up, smooth_step
 
 
@@ -33,7 +33,7 @@ def test_the_second_look_finds_the_larger_rise():
   assert (rank.first_then == 1).all() and (rank.first_at_the_end == 0).all()
   row = lengths.disagreement(table, 'nano', 'RankMe')
   assert row.first_then == 1 and row.first_at_the_end == 0
-  answer = text.answer(study.study(runs, draws=20))
+  answer = answers.answer(study.study(runs, draws=20))
   assert 'depends on how long one looks: of ' in answer
   assert 'first in 100% ' in answer and ', and in 0% ' in answer
 
@@ -46,7 +46,7 @@ def test_what_does_not_depend_on_it_is_not_mentioned(rise):
   assert len(rank) == 2
   np.testing.assert_array_equal(rank.first_then, rank.first_at_the_end)
   assert lengths.disagreement(table, 'nano', 'RankMe') is None
-  assert 'how long one looks' not in text.answer(study.study(runs, draws=20))
+  assert 'how long one looks' not in answers.answer(study.study(runs, draws=20))
 
 
 def test_nothing_emerged_and_nothing_measured():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from emergence_jax.analysis import emergence, study
-from emergence_jax.report import page, study_figures, text
+from emergence_jax.report import answers, page, study_figures
 from tests import pages
 from tests.test_study import as_run, as_runs, made_up
 
@@ -20,13 +20,13 @@ def report(tmp_path_factory):
 def test_the_page_says_it_at_first_sight(report):
   found, _, path = report
   content = path.read_text()
-  assert text.answer(found).startswith('nano: RankMe moved first in 144, ')
-  assert 'micro: RankMe moved first' in text.answer(found)
-  assert 'it precedes behaviour' in text.answer(found)
-  for one in text.answers(found):
+  assert answers.answer(found).startswith('nano: RankMe moved first in 144, ')
+  assert 'micro: RankMe moved first' in answers.answer(found)
+  assert 'it precedes behaviour' in answers.answer(found)
+  for one in answers.answers(found):
     for words in (one.rank, *(clause.words for clause in one.more)):
       assert words in html.unescape(content)
-  assert 'was compared; it is not shown to precede' in text.answer(found)
+  assert 'was compared; it is not shown to precede' in answers.answer(found)
   sections = re.findall(r'<section id="(\w+)">', content)
   nav = re.search('<nav.*?</nav>', content, re.DOTALL)[0]
   assert sections == re.findall(r'<a href="#(\w+)">', nav)
@@ -104,7 +104,7 @@ def test_one_event_and_a_seed_of_one_task(tmp_path, emerges):
 def test_measures_that_meet_too_seldom_are_named():
   data = made_up()
   data['rankme'] = data.rankme.where(data.step.isin(data.step.values[::20]))
-  answer = text.answer(study.study(as_runs(nano=data), draws=20))
+  answer = answers.answer(study.study(as_runs(nano=data), draws=20))
   count = int(np.isfinite(data.rankme).any(('seed', 'task', 'layer')).sum())
   assert f'too few checkpoints of RankMe ({count})' in answer
 
@@ -112,16 +112,16 @@ def test_measures_that_meet_too_seldom_are_named():
 def test_answers_when_there_is_little_to_say():
   data = made_up().drop_vars('rankme')
   found = study.study(as_runs(nano=data), draws=20)
-  assert 'cannot be said' in text.answer(found)
+  assert 'cannot be said' in answers.answer(found)
   rng = np.random.default_rng(0)
   noise = made_up()
   noise['rankme'] = noise.rankme.copy(data=1 + rng.random(noise.rankme.shape))
   found = study.study(as_runs(nano=noise), draws=100)
-  answer = text.answer(found)
+  answer = answers.answer(found)
   assert 'it precedes behaviour' not in answer.replace('that it', '')
   assert 'One other measure, ' in answer
   assert 'was compared; it is not shown to precede.' in answer
   still = made_up()
   still['accuracy'] = still.accuracy * 0
   found = study.study(as_runs(nano=still), draws=20)
-  assert 'no capability emerged in 96 events' in text.answer(found)
+  assert 'no capability emerged in 96 events' in answers.answer(found)

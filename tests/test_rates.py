@@ -105,7 +105,7 @@ def test_flagged_estimates_have_no_part():
   )
   trusted = order.events_of(data.assign(llc=wild), series_of('llc'))
   plain, masked, wrong = (
-    e.step_C[e.measure_SK.astype(int)] for e in (one, flagged, trusted)
+    e.steps(e.measure_SK) for e in (one, flagged, trusted)
   )
   assert np.abs(masked - plain).max() <= 20
   assert np.abs(wrong - plain).max() > 200

@@ -2,25 +2,44 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from emergence_jax.analysis import statistics
+from experiments.bench import intervals
+from tests import tiers
 
-DISTRIBUTIONS = {
-  'normal': (lambda rng, n: rng.normal(size=n), 0.0),
-  'uniform': (lambda rng, n: rng.random(n), 0.5),
-  'log-normal': (
-    lambda rng, n: np.exp(0.3 * rng.normal(size=n)), np.exp(0.045)
-  ),
-}  # fmt: skip
+# As skewed as an exponential distribution is what intervals of few seeds do not
+# cover as often as they say: 88%.
+_SKEWED = 'mean, exponential'
 
 
-@pytest.mark.parametrize('name', DISTRIBUTIONS)
-@pytest.mark.parametrize('seeds,least', [(3, 0.9), (4, 0.9), (8, 0.92)])
-def test_the_interval_of_a_mean_covers_it(name, seeds, least):
-  draw, mean = DISTRIBUTIONS[name]
-  rng = np.random.default_rng(0)
-  found = [statistics.mean_interval(draw(rng, seeds)) for _ in range(1500)]
-  assert np.mean([f.low <= mean <= f.high for f in found]) >= least
+@pytest.mark.parametrize('name', intervals.INTERVALS)
+@pytest.mark.parametrize('seeds', tiers.some([3, 4, 5, 8], 0, 3))
+def test_intervals_cover(name, seeds):
+  """At least 93%, or as often as is said; less three errors of 400."""
+  share, _, level = intervals.covered(intervals.INTERVALS[name], seeds, 400)
+  wanted = min(level, 0.93) if name != _SKEWED else 0.87
+  assert share >= wanted - 3 * np.sqrt(wanted * (1 - wanted) / 400)
+
+
+@pytest.mark.parametrize(
+  'estimate',
+  [
+    statistics.mean_interval([-1.0, -1.0], bounds=(-1, 1)),
+    statistics.mean_interval([0.5] * 8, bounds=(0, 1)),
+    statistics.shares([np.full(3, 24)], [np.full(3, 24)]),
+    statistics.shares([np.zeros(3)], [np.full(3, 24)]),
+  ],
+)
+def test_no_interval_has_no_width(estimate):
+  assert estimate.high - estimate.low > 0.3
+
+
+def test_seeds_that_agree_on_a_step():
+  """No interval of their mean; one more seed lies within the grid."""
+  assert not statistics.mean_interval([400.0] * 5).has_interval
+  low, high = statistics.prediction([400.0] * 5, 20.0)
+  assert low < 380 and high > 420
 
 
 def test_few_numbers_of_a_mean():
@@ -52,13 +71,6 @@ def test_the_median_is_covered_as_often_as_is_said(seeds):
   assert found.level >= 0.95 or seeds < 6
 
 
-@pytest.mark.parametrize('hits,total', [(0, 5), (5, 5), (3, 10)])
-def test_wilson(hits, total):
-  found = statistics.share(hits, total)
-  assert 0 <= found.low <= hits / total <= found.high <= 1
-  assert found.high - found.low > 0.2
-
-
 def test_over_runs_covers_the_mean_of_means():
   """Three runs of other means and spreads; seeds resampled within each."""
   rng = np.random.default_rng(0)
@@ -79,40 +91,28 @@ def test_over_runs_knows_when_it_has_no_interval():
   alone = statistics.over_runs([[1.0, 2.0], [5.0]])
   assert alone.value == 3.25 and not alone.has_interval
   same = statistics.over_runs([[1.0, 1.0], [2.0, 2.0]])
-  assert (same.low, same.value, same.high) == (1.5, 1.5, 1.5)
+  assert same.value == 1.5 and not same.has_interval
 
 
 def test_shares_are_as_wide_as_seeds_differ():
   """Eight seeds that each have all events or none: eight witnesses."""
   hits, totals = np.array([24, 0] * 4), np.full(8, 24)
   found = statistics.shares([hits], [totals])
-  assert found.value == 0.5 and found.count == 192
-  assert found.high - found.low > 0.5
-  wilson = statistics.share(96, 192)
+  assert found.value == 0.5 and found.count == 8
+  exact = stats.binomtest(4, 8).proportion_ci(0.95, 'exact')
+  np.testing.assert_allclose((found.low, found.high), exact)
+  # Events are no witnesses of their own.
   even = statistics.shares([np.full(8, 12)], [totals])
-  assert (even.low, even.high) == (wilson.low, wilson.high)
+  assert (even.low, even.high) == (found.low, found.high)
 
 
 def test_shares_of_no_events_and_of_one_seed():
   assert not statistics.shares([np.zeros(3)], [np.zeros(3)]).count
   alone = statistics.shares([np.array([3])], [np.array([4])])
   assert alone.value == 0.75 and not alone.has_interval
-  # One seed has all events, so that a resample may have none.
+  # One seed has all events, so that it is alone.
   one = statistics.shares([np.array([2, 0])], [np.array([4, 0])])
-  assert one.value == 0.5 and one.has_interval
-
-
-@pytest.mark.parametrize('seeds,least', [(4, 0.9), (8, 0.92)])
-def test_unequal_shares_are_covered(seeds, least):
-  """Seeds with other chances and other numbers of events."""
-  rng = np.random.default_rng(0)
-  hits = 0
-  for _ in range(500):
-    chance = rng.beta(4, 2, seeds)
-    totals = rng.integers(5, 25, seeds)
-    found = statistics.shares([rng.binomial(totals, chance)], [totals])
-    hits += found.low <= 4 / 6 <= found.high
-  assert hits / 500 >= least
+  assert one.value == 0.5 and not one.has_interval
 
 
 def test_prediction_covers_one_more_seed():

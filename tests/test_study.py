@@ -136,12 +136,18 @@ def test_thirteen_event_metrics(found):
 def test_claims_come_with_numbers_or_none(found):
   table = found.tables['claims'].set_index('claim')
   assert set(table.verdict) <= set(claims.VERDICTS)
-  assert table.loc['all events emerge', 'verdict'] == 'reproduced'
+  # Twelve seeds that agree leave a quarter of all seeds open.
+  assert table.loc['all events emerge', 'verdict'] == 'undecided'
+  assert table.loc['all events emerge', 'ours [95%] (count)'] == (
+    '1 [0.735, 1] (288 events, seeds: 12)'
+  )
   precedes = table.loc['RankMe precedes, all tasks, at nano']
-  assert precedes.verdict == 'reproduced'
+  # By the tests, but of so few seeds a share is known to a half at best.
+  assert precedes['p of precedence'] < 0.05
+  assert precedes.verdict == 'undecided' and 'over an end' in precedes.why
   # All signs of four tasks are equal by chance once in 16 times.
   hard = table.loc['RankMe precedes behaviour in hard tasks']
-  assert hard.verdict == 'undecided' and 'least p is 0.062' in hard.why
+  assert hard.verdict == 'undecided' and hard['p of precedence'] >= 0.05
   assert table.loc['the Fisher rank precedes', 'verdict'] == 'not measured'
   assert any('did not measure: Fisher rank' in note for note in found.notes)
 

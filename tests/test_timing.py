@@ -94,6 +94,42 @@ def test_p_values_of_independent_seeds_are_flat(seeds, events):
     assert share > level - 3 * error - 0.05, level
 
 
+def test_what_goes_missing_with_emergence_tells_nothing():
+  """A drift, alike in all seeds, that is measured up to half of emergence."""
+  hits, trials = 0, 40
+  for rng in range(trials):
+    data = timed(seeds=10, tie=0.0, rng=rng).isel(task=[0], level=[0])
+    noise = np.random.default_rng(rng).normal(size=data.rankme.shape)
+    drift = data.rankme.copy(data=5 + 0.1 * noise) + data.step / 100
+    step = timing.emergence.by_rule(data, 'halfway').min(('task', 'level'))
+    data['rankme'] = drift.where(data.step < step / 2).transpose(
+      *data.rankme.dims
+    )
+    table = timing.timing_table({'x': as_run('x', data)}, draws=200)
+    table = table[
+      (table.kind == timing.MEASURE) & (table.window == timing.WINDOWS[1])
+    ]
+    assert len(table)
+    hits += (table.verdict == 'tells').any()
+  # At 5% there are more than 6 of 40 once in 200 times.
+  assert hits <= 6
+
+
+def test_seeds_trade_within_their_groups():
+  """Slow seeds that have more of a feature, and nothing within the groups."""
+  group = np.repeat([0, 1], 6)
+  alarms = {True: 0, False: 0}
+  for trial in range(100):
+    rng = np.random.default_rng(trial)
+    feature, step = 3 * group + rng.normal(size=(2, 1, 12))
+    for known in alarms:
+      pooled = timing.pool(
+        feature[None], step, group if known else (), draws=200, seed=trial
+      )
+      alarms[known] += pooled.p_F[0] < 0.05
+  assert alarms[True] <= 11 < 30 < alarms[False]
+
+
 def test_few_seeds_or_checkpoints_say_nothing():
   table = timing.timing_table({'x': as_run('x', timed(seeds=7))})
   assert not len(table)

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from emergence_jax.analysis import precedence, series
+from emergence_jax.analysis import series
+from emergence_jax.analysis.changes import LEAST
 from emergence_jax.analysis.runs import Run, Runs
 
 
@@ -57,7 +58,7 @@ def shared_steps(runs: Runs) -> np.ndarray:
 def at_shared_steps(runs: Runs) -> dict[str, Run]:
   """Runs at the checkpoints that all have; none if those are too few."""
   steps = shared_steps(runs)
-  if len(steps) < precedence.LEAST:
+  if len(steps) < LEAST:
     return {}
   return {
     name: dataclasses.replace(run, data=run.data.sel(step=steps))
@@ -166,7 +167,7 @@ def too_few(changes: Mapping[str, Mapping[str, object]]) -> list[str]:
     if few:
       rows.append(
         f'{run} has too few checkpoints of {_joined(few)} at which behaviour '
-        f'was measured, too: it takes {precedence.LEAST} to say which changes '
+        f'was measured, too: it takes {LEAST} to say which changes '
         'first.'
       )
   return rows

@@ -7,12 +7,14 @@ of both, and if seeds that were left out are ordered better with it than
 without.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from scipy import stats
+
+from emergence_jax.analysis import permutations
 
 # Updates over which the training loss and its gradient's norm are averaged.
 _UPDATES = 10
@@ -137,14 +139,18 @@ def _standard(x: np.ndarray) -> np.ndarray:
   )
 
 
-def _basis(control_BS: np.ndarray) -> np.ndarray:
-  """Orthonormal columns [S, R] of a constant, the controls and their ranks.
+def _basis(control_BS: np.ndarray, groups: Sequence[np.ndarray]) -> np.ndarray:
+  """Orthonormal columns [S, R] of groups, the controls and their ranks.
 
   Ranks alone leave what a control's value says beyond its rank, which measure
   and behaviour may share.
   """
-  rows = [np.ones((1, control_BS.shape[1])), _ranks(control_BS)]
-  design_SR = np.concatenate([*rows, _standard(control_BS)]).T
+  is_in_GS = np.zeros((len(groups), control_BS.shape[1]))
+  for row_S, inside in zip(is_in_GS, groups):
+    row_S[inside] = 1
+  design_SR = np.concatenate(
+    [is_in_GS, _ranks(control_BS), _standard(control_BS)]
+  ).T
   left, values, _ = np.linalg.svd(design_SR, full_matrices=False)
   return left[:, values > 1e-9 * values[0]]
 
@@ -170,6 +176,7 @@ def partial(
   feature_FES: np.ndarray,
   control_BES: np.ndarray,
   step_ES: np.ndarray,
+  group_S: Sequence = (),
   *,
   draws: int = 10_000,
   seed: int = 0,
@@ -186,6 +193,7 @@ def partial(
     feature_FES: F features in E events of S seeds; nan where unknown.
     control_BES: B baselines.
     step_ES: steps of emergence; infinite where it never comes.
+    group_S: seeds of a group are exchangeable; all are if empty.
     draws: permutations.
     seed: of these.
 
@@ -199,17 +207,19 @@ def partial(
     return Partial(nothing, nothing)
   ours_FES = np.empty((count, events, seeds))
   theirs_ES = np.empty((events, seeds))
-  bases = [_basis(control_BS) for control_BS in control_BES.swapaxes(0, 1)]
+  groups = permutations.members(group_S, seeds)
+  bases = [
+    _basis(control_BS, groups) for control_BS in control_BES.swapaxes(0, 1)
+  ]
   for e, basis_SR in enumerate(bases):
     ours_FES[:, e] = _residual(_ranks(feature_FES[:, e]), basis_SR)
     theirs_ES[e] = _residual(_ranks(step_ES[e])[None], basis_SR)[0]
   observed_F = np.einsum('fes,es->f', ours_FES, theirs_ES) / events
   rng = np.random.default_rng(seed)
   as_large_F = np.zeros(count)
-  for start in range(0, draws, _BATCH):
-    size = min(_BATCH, draws - start)
-    order_DS = rng.permuted(np.tile(np.arange(seeds), (size, 1)), axis=1)
-    moved_FEDS = ours_FES[:, :, order_DS]
+  every_DS, exact = permutations.within(groups, draws, rng)
+  for start in range(0, len(every_DS), _BATCH):
+    moved_FEDS = ours_FES[:, :, every_DS[start : start + _BATCH]]
     # Moved residuals are no residuals: the controls are taken out again.
     explained_FED = np.stack(
       [((moved_FEDS[:, e] @ b) ** 2).sum(-1) for e, b in enumerate(bases)], 1
@@ -220,7 +230,8 @@ def partial(
     as_large_F += (np.abs(null_FD) >= np.abs(observed_F)[:, None] - 1e-12).sum(
       1
     )
-  p_F = (1 + as_large_F) / (1 + draws)
+  tried = len(every_DS)
+  p_F = as_large_F / tried if exact else (1 + as_large_F) / (1 + tried)
   known_F = np.isfinite(feature_FES).all((1, 2)) & (ours_FES != 0).any((1, 2))
   return Partial(
     np.where(known_F, observed_F, np.nan), np.where(known_F, p_F, np.nan)

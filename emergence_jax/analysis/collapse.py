@@ -99,7 +99,7 @@ class Depth(NamedTuple):
       is below the first layer's (the paper's test), 0 where not; nan unknown.
     order: [...], rank correlation of depth with the step of the 50% drop:
       −1 where the last layer falls first, 1 where the first does; nan where
-      fewer than two layers fall, or all at the same step.
+      fewer than three layers fall, or all at the same step.
     last_before_first: [...], 1 the last layer halves before the first, 0 at
       the same checkpoint or after; nan where either never does.
   """
@@ -123,7 +123,8 @@ def depth(step_C: np.ndarray, rank: np.ndarray) -> Depth:
 
   def side(half_L):
     known = np.isfinite(half_L)
-    if known.sum() < 2 or np.ptp(half_L[known]) == 0:
+    # Of two layers it could be nothing but −1 or 1.
+    if known.sum() < 3 or np.ptp(half_L[known]) == 0:
       return np.nan
     places = np.arange(half_L.size)[known]
     return stats.spearmanr(places, half_L[known]).statistic

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from emergence_jax.analysis import order, series, statistics
-from emergence_jax.analysis.precedence import Events
+from emergence_jax.analysis.events import Events
 from emergence_jax.analysis.runs import Run, Runs
 from emergence_jax.analysis.statistics import Estimate
 
@@ -23,7 +23,7 @@ NOTED = 0.2
 def first(events: Events, chosen_SKL: np.ndarray) -> Estimate:
   """Share with the measure first, of the chosen events that are clear."""
   known = events.known_SKL & chosen_SKL
-  first = known & (np.nan_to_num(events.places_SKL) > 0)
+  first = known & (events.sign_SKL > 0)
   return statistics.shares([first.sum((1, 2))], [known.sum((1, 2))])
 
 
@@ -39,7 +39,9 @@ def _rows(run: Run, measures: Mapping[str, Events | int]) -> Iterator[dict]:
   known = series.tested(run.data)
   wholes = {n: e for n, e in measures.items() if isinstance(e, Events)}
   for (name, whole), cut in itertools.product(wholes.items(), _cuts(run)):
-    part = order.events_of(run.data.sel(step=slice(0, cut)), known[name])
+    part = order.events_of(
+      run.data.sel(step=slice(0, cut)), known[name], order.groups_of(run)
+    )
     if not isinstance(part, Events) or not part.emerged_SKL.any():
       continue
     then = first(part, part.emerged_SKL)

@@ -14,11 +14,11 @@ from emergence_jax.analysis import (
   align,
   claims,
   emergence,
-  precedence,
   series,
   statistics,
   tables,
 )
+from emergence_jax.analysis import events as events_lib
 from emergence_jax.analysis.reference import (
   EMERGENCE,
   FLOOR,
@@ -57,6 +57,12 @@ def numbers_table(runs: Runs) -> pd.DataFrame:
   return pd.DataFrame(rows)
 
 
+def _spacing(step_C: np.ndarray, steps_S: np.ndarray) -> np.ndarray:
+  """Steps from the checkpoint before to that of each step [S]."""
+  place = np.searchsorted(step_C, np.nan_to_num(steps_S)).clip(1, None)
+  return (step_C[place] - step_C[place - 1]).astype(float)
+
+
 def _number_row(
   run: Run, number: Number, ours_S: np.ndarray, is_final: bool
 ) -> dict:
@@ -66,7 +72,8 @@ def _number_row(
     else statistics.mean_interval(ours_S)
   )  # fmt: skip
   theirs = number.value - number.below, number.value + number.above
-  ends = statistics.prediction(ours_S)
+  spacing_S = _spacing(run.data.step.values, ours_S) if is_step else 0.0
+  ends = statistics.prediction(ours_S, spacing_S)
   word, why = claims.number_verdict(ends, theirs, align.caveat(run, is_final))
   return {
     'quantity': number.quantity, 'task': number.task, 'level': number.level,
@@ -133,7 +140,7 @@ def _of_benchmark(run: Run, benchmark: str, curve: Curve) -> list[dict]:
       continue
     both = np.isin(curve.step_C, measure.step.values[np.isfinite(measure)])
     step_C = curve.step_C[both]
-    events = precedence.find_events(
+    events = events_lib.find(
       measure.sel(step=step_C).values[None, None],
       curve.value_C[both][None, None, None], step_C,
       np.full((1, 1, 1), index is not None),
@@ -144,10 +151,10 @@ def _of_benchmark(run: Run, benchmark: str, curve: Curve) -> list[dict]:
   return rows
 
 
-def _steps(events: precedence.Events) -> tuple[float, float, float]:
+def _steps(events: events_lib.Events) -> tuple[float, float, float]:
   """Steps of both changes and the lead; nan where none stands out."""
-  places = events.measure_SK.item(), events.behaviour_SKL.item()
   measure, behaviour = (
-    float(events.step_C[int(p)]) if np.isfinite(p) else np.nan for p in places
+    float(events.steps(place).item())
+    for place in (events.measure_SK, events.behaviour_SKL)
   )
   return measure, behaviour, behaviour - measure

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from emergence_jax.analysis.reference import Reference
@@ -73,6 +74,26 @@ class Run:
   def tasks(self) -> list[str]:
     """Names of the tasks."""
     return [str(t) for t in self.data.task.values]
+
+  @property
+  def seed_groups(self) -> list[str]:
+    """Group of each seed; seeds of different groups are not exchangeable.
+
+    By a coordinate `group` of the seeds, where a run says that they differ
+    (arms of an experiment), and by how far each was trained.
+    """
+    known = (
+      self.data.accuracy.notnull()
+      .any([d for d in self.data.accuracy.dims if d not in ('seed', 'step')])
+      .transpose('seed', 'step')
+      .values
+    )
+    last_S = [
+      int(np.flatnonzero(row)[-1]) if row.any() else -1 for row in known
+    ]
+    named = self.data.coords.get('group')
+    names_S = [''] * len(last_S) if named is None else named.values.tolist()
+    return [f'{name} {last}' for name, last in zip(names_S, last_S)]
 
   def group_of(self, task: str) -> str:
     """The group of a task, or `other`."""

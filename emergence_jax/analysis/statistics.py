@@ -1,4 +1,10 @@
-"""Intervals over seeds, and of shares."""
+"""Intervals over seeds, and of shares.
+
+The seed is what is drawn: its tasks, levels and events share its weights and
+its data. Where all seeds agree, their spread says nothing; a share then has the
+exact binomial interval of as many seeds, a bounded quantity likewise, what lies
+on a grid the grid's own width, and anything else no interval.
+"""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -17,8 +23,9 @@ class Estimate:
     value: the statistic of the sample.
     low: lower end of the interval over seeds; nan for fewer than two.
     high: upper end.
-    count: seeds, or events.
+    count: seeds.
     level: how often such an interval covers; 95% where that is possible.
+    events: of a share, of how many events; 0 of anything else.
   """
 
   value: float
@@ -26,6 +33,7 @@ class Estimate:
   high: float
   count: int
   level: float = CONFIDENCE
+  events: int = 0
 
   @property
   def has_interval(self) -> bool:
@@ -46,15 +54,18 @@ class Estimate:
     if not self.count:
       return '–'
     number = 'not yet' if np.isinf(self.value) else f'{self.value:{digits}}'
+    count = str(self.count)
+    if self.events:
+      count = f'{self.events} events, seeds: {count}'
     if not self.has_interval:
-      return f'{number} ({self.count}, no interval)'
+      return f'{number} ({count}, no interval)'
     ends = (
       'not yet' if np.isinf(x) else f'{x:{digits}}'
       for x in (self.low, self.high)
     )
     short = self.level < CONFIDENCE
     level = f', {self.level:.0%} level' if short else ''
-    return f'{number} [{", ".join(ends)}] ({self.count}{level})'
+    return f'{number} [{", ".join(ends)}] ({count}{level})'
 
 
 NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
@@ -63,7 +74,8 @@ NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
 def _t_interval(value, variances, counts) -> tuple[float, float]:
   """Student's interval of a sum of independent parts of known sizes.
 
-  The degrees of freedom are Satterthwaite's.
+  The degrees of freedom are Satterthwaite's. Without any variance there is no
+  interval: nan.
 
   Args:
     value: the estimate.
@@ -72,15 +84,17 @@ def _t_interval(value, variances, counts) -> tuple[float, float]:
   """
   variances, counts = np.asarray(variances), np.asarray(counts)
   total = variances.sum()
-  if not total > 0:
-    return value, value
+  if not total > (1e-9 * abs(value)) ** 2:
+    return np.nan, np.nan
   share = variances / total
   freedom = 1 / (share**2 / (counts - 1)).sum()
   half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(total)
   return float(value - half), float(value + half)
 
 
-def mean_interval(sample_S: np.ndarray) -> Estimate:
+def mean_interval(
+  sample_S: np.ndarray, bounds: tuple[float, float] | None = None
+) -> Estimate:
   """Mean over seeds with Student's interval; nan is left out.
 
   The one interval of a mean over seeds. A bootstrap of few numbers is too
@@ -88,8 +102,14 @@ def mean_interval(sample_S: np.ndarray) -> Estimate:
 
   >>> mean_interval([1.0, 2.0, 3.0]).text()
   '2 [-0.484, 4.48] (3)'
+  >>> mean_interval([-1.0, -1.0, -1.0], bounds=(-1, 1)).text()
+  '-1 [-1, 0.415] (3)'
+
+  Args:
+    sample_S: one number a seed.
+    bounds: between which the quantity lies, if it is bounded.
   """
-  return over_runs([sample_S])
+  return over_runs([sample_S], bounds=bounds)
 
 
 def _mean_of_means(samples: Sequence[np.ndarray]) -> float:
@@ -99,18 +119,22 @@ def _mean_of_means(samples: Sequence[np.ndarray]) -> float:
 def over_runs(
   samples: Sequence[np.ndarray],
   statistic: Callable[[Sequence[np.ndarray]], float] = _mean_of_means,
+  bounds: tuple[float, float] | None = None,
 ) -> Estimate:
   """A statistic of several runs with an interval over seeds.
 
   Its variance is the jackknife's: seeds are left out one at a time, within
   each run, since runs are not a sample of anything. Of a mean this is the
-  usual variance, and the interval Student's.
+  usual variance, and the interval Student's. Where all seeds agree there is an
+  interval only of what is bounded: the exact binomial one of as many seeds,
+  since a mean of two extremes is the one that is known least.
 
   Args:
     samples: for each run one number a seed; nan is left out, and a run
       without any number too.
     statistic: takes a list of arrays, one a run; the mean over runs of their
       means if absent.
+    bounds: between which the statistic lies, if it is bounded.
 
   Returns:
     The estimate; its `count` is that of the run with fewest seeds.
@@ -133,7 +157,26 @@ def over_runs(
     spread = ((without - without.mean()) ** 2).sum()
     variances.append((x.size - 1) / x.size * spread)
   low, high = _t_interval(value, variances, counts)
-  return Estimate(value, low, high, min(counts))
+  estimate = Estimate(value, low, high, min(counts))
+  if bounds is None:
+    return estimate
+  if not estimate.has_interval:
+    least, most = bounds
+    ends = _exact((value - least) / (most - least), min(counts))
+    low, high = (least + end * (most - least) for end in ends)
+    estimate = dataclasses.replace(estimate, low=low, high=high)
+  return estimate.within(*bounds)
+
+
+def _exact(share: float, count: float) -> tuple[float, float]:
+  """Interval of a share of so many independent draws.
+
+  Of Clopper and Pearson (1934), whose Beta quantiles take any real number.
+  """
+  hits, tail = share * count, (1 - CONFIDENCE) / 2
+  low = stats.beta.ppf(tail, hits, count - hits + 1) if hits > 0 else 0.0
+  high = stats.beta.isf(tail, hits + 1, count - hits) if hits < count else 1.0
+  return float(low), float(high)
 
 
 def shares(
@@ -141,56 +184,60 @@ def shares(
 ) -> Estimate:
   """Share of the events of several runs, all pooled.
 
-  Seeds are left out one at a time with all of their events, which are not
-  independent. Where seeds agree the jackknife knows no width; the interval is
-  therefore never narrower than Wilson's for as many independent events.
+  Events of a seed may be all alike, so that seeds count and not events: the
+  interval is the exact binomial one of as many draws as there are seeds (with
+  unequal numbers of events, of Kish's effective number). It covers at least as
+  often as it says, whatever events of a seed have in common.
+
+  >>> shares([np.array([24, 24, 24])], [np.array([24, 24, 24])]).text()
+  '1 [0.292, 1] (72 events, seeds: 3)'
 
   Args:
     hits: for each run the hits of each seed, [S].
     totals: of how many events, [S].
 
   Returns:
-    The estimate, whose `count` is that of events; without an interval where
-    a run has one seed.
+    The estimate; without an interval where a run has one seed.
   """
-  total = int(np.concatenate(totals).sum()) if len(totals) else 0
+  total_N = np.concatenate([*totals, np.zeros(0)]).astype(float)
+  total = total_N.sum()
   if not total:
     return NOTHING
-  wilson = share(int(np.concatenate(hits).sum()), total)
-  if min(len(h) for h in hits) < 2:
-    return Estimate(wilson.value, np.nan, np.nan, total)
-
-  def pooled(picked):
-    k = sum(h[i.astype(int)].sum() for h, i in zip(hits, picked))
-    n = sum(t[i.astype(int)].sum() for t, i in zip(totals, picked))
-    # Without the one seed that has events there is nothing to divide by.
-    return k / n if n else wilson.value
-
-  of_seeds = over_runs([np.arange(len(h)) for h in hits], pooled)
-  return Estimate(
-    wilson.value, max(0.0, min(wilson.low, of_seeds.low)),
-    min(1.0, max(wilson.high, of_seeds.high)), total,
-  )  # fmt: skip
+  value = float(np.concatenate(hits).sum() / total)
+  seeds = int((total_N > 0).sum())
+  if min(len(h) for h in hits) < 2 or seeds < 2:
+    return Estimate(value, np.nan, np.nan, seeds, events=int(total))
+  low, high = _exact(value, total**2 / (total_N**2).sum())
+  return Estimate(value, low, high, seeds, events=int(total))
 
 
-def prediction(sample_S: np.ndarray) -> tuple[float, float]:
+def prediction(
+  sample_S: np.ndarray, spacing_S: np.ndarray | float = 0.0
+) -> tuple[float, float]:
   """95% interval for one more seed, of a positive quantity.
 
   Student's t on logarithms, which have about the same spread at every size.
+  What lies on a grid is known to half of its spacing: the spread is no less
+  than that of rounding, and the ends lie half a spacing further out.
 
   Args:
     sample_S: one positive number a seed.
+    spacing_S: of the grid on which it lies, there; 0 for none.
 
   Returns:
     Both ends; nan for fewer than three seeds, or where one is not finite.
   """
   x = np.asarray(sample_S, float)
+  spacing_S = np.broadcast_to(spacing_S, x.shape)
   if x.size < 3 or not np.all(np.isfinite(x)) or np.any(x <= 0):
     return np.nan, np.nan
   logs = np.log(x)
+  rounding = np.mean((spacing_S / x) ** 2) / 12
+  spread = np.sqrt(max(logs.var(ddof=1), rounding))
   half = stats.t.ppf((1 + CONFIDENCE) / 2, x.size - 1)
-  half = half * logs.std(ddof=1) * np.sqrt(1 + 1 / x.size)
-  return float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half))
+  half = half * spread * np.sqrt(1 + 1 / x.size)
+  low, high = np.exp([logs.mean() - half, logs.mean() + half])
+  return float(low - spacing_S.max() / 2), float(high + spacing_S.max() / 2)
 
 
 def lower_median(steps_xS: np.ndarray) -> np.ndarray:
@@ -231,18 +278,6 @@ def median_time(steps_S: np.ndarray) -> Estimate:
   i = int(wide[-1]) if wide.size else 0
   return Estimate(
     value, float(late[i]), float(late[-1 - i]), count, float(level_N[i])
-  )
-
-
-def share(hits: int, total: int) -> Estimate:
-  """k of n with Wilson's interval."""
-  if not total:
-    return NOTHING
-  interval = stats.binomtest(int(hits), int(total)).proportion_ci(
-    CONFIDENCE, 'wilson'
-  )
-  return Estimate(
-    hits / total, float(interval.low), float(interval.high), int(total)
   )
 
 

@@ -18,7 +18,8 @@ def cells(estimate: statistics.Estimate) -> dict:
   """The columns of an estimate."""
   return {
     'value': estimate.value, 'low': estimate.low, 'high': estimate.high,
-    'count': estimate.count, 'level_of_interval': estimate.level,
+    'count': estimate.count, 'events': estimate.events,
+    'level_of_interval': estimate.level,
   }  # fmt: skip
 
 
@@ -98,7 +99,7 @@ def top_down_table(runs) -> pd.DataFrame:
       if name == 'order':
         mean = np.full(len(hits), np.nan)
         np.divide(hits, known, out=mean, where=known > 0)
-        estimate = statistics.mean_interval(mean).within(-1, 1)
+        estimate = statistics.mean_interval(mean, bounds=(-1, 1))
       else:
         estimate = statistics.shares([hits], [known])
       rows.append({'run': label, 'test': name, **cells(estimate)})

@@ -13,8 +13,7 @@ The paper looks over tasks and sizes, of one seed each; this is past it.
 """
 
 import itertools
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ import xarray as xr
 from emergence_jax.analysis import (
   baselines,
   emergence,
+  permutations,
   precedence,
   series,
   statistics,
@@ -83,11 +83,14 @@ def features(step_C: np.ndarray, x_SC: np.ndarray) -> np.ndarray:
   return feature_FxS
 
 
-def _signs(x_S: np.ndarray) -> np.ndarray:
-  """Order of every pair of seeds, [S, S], of norm 1; 0 of what is unknown."""
+def _signs(x_S: np.ndarray, alike_SS: np.ndarray) -> np.ndarray:
+  """Order of every pair of seeds of a group, [S, S], of norm 1.
+
+  It is 0 of what is unknown.
+  """
   with np.errstate(invalid='ignore'):  # two that never emerge are tied
     signs = np.sign(x_S[:, None] - x_S)
-  signs = np.nan_to_num(signs)
+  signs = np.nan_to_num(signs) * alike_SS
   norm = np.sqrt((signs**2).sum())
   return signs / norm if norm else signs
 
@@ -99,36 +102,54 @@ class Pooled(NamedTuple):
   p_F: np.ndarray
 
 
-def _permutations(seeds: int, draws: int, rng) -> tuple[np.ndarray, bool]:
-  """All permutations if these are no more than wanted, or so many drawn."""
-  if math.factorial(seeds) <= draws:
-    return np.array(list(itertools.permutations(range(seeds)))), True
-  return rng.permuted(np.tile(np.arange(seeds), (draws, 1)), axis=1), False
-
-
 def pool(
   feature_FES: np.ndarray,
   step_ES: np.ndarray,
+  group_S: Sequence = (),
   *,
   draws: int = DRAWS,
   seed: int = 0,
 ) -> Pooled:
   """Mean taus of features over events, tested by permuting seeds.
 
+  Seeds that have no value of a feature in any event take no part in its test:
+  what they lack may go with when they emerge.
+
   Args:
     feature_FES: F features in E events of S seeds; nan where unknown.
     step_ES: steps of emergence; infinite where it never comes.
+    group_S: seeds of a group are exchangeable; all are if empty.
     draws: permutations, where not all are tried.
     seed: of those that are drawn.
   """
+  tau_F, p_F = np.full((2, len(feature_FES)), np.nan)
+  has_FS = ~np.isnan(feature_FES).all(1)
+  sets, set_F = np.unique(has_FS, axis=0, return_inverse=True)
+  for i, has_S in enumerate(sets):
+    chosen_F = set_F.ravel() == i
+    names = np.asarray(group_S)[has_S] if len(group_S) else ()
+    if has_S.sum() > 1:
+      tau_F[chosen_F], p_F[chosen_F] = _pool(
+        feature_FES[chosen_F][..., has_S], step_ES[:, has_S], names, draws,
+        np.random.default_rng(seed),
+      )  # fmt: skip
+  return Pooled(tau_F, p_F)
+
+
+def _pool(feature_FES, step_ES, group_S, draws: int, rng) -> Pooled:
+  """The same of features that all seeds have."""
   count, events, seeds = feature_FES.shape
+  groups = permutations.members(group_S, seeds)
+  alike_SS = np.zeros((seeds, seeds))
+  for inside in groups:
+    alike_SS[np.ix_(inside, inside)] = 1
   ours = np.array(
-    [[_signs(x) for x in feature_ES] for feature_ES in feature_FES]
+    [[_signs(x, alike_SS) for x in feature_ES] for feature_ES in feature_FES]
   )
-  theirs = np.array([_signs(x) for x in step_ES])
+  theirs = np.array([_signs(x, alike_SS) for x in step_ES])
   ours = ours.reshape(count, -1) / events
   observed = ours @ theirs.ravel()
-  order, exact = _permutations(seeds, draws, np.random.default_rng(seed))
+  order, exact = permutations.within(groups, draws, rng)
   as_large = np.zeros(count)
   for start in range(0, len(order), _BATCH):
     some = order[start : start + _BATCH]
@@ -148,10 +169,12 @@ class _Events(NamedTuple):
   Attributes:
     places: task and level of each, as indices.
     step_ES: steps of emergence; infinite where it never comes.
+    group_S: group of each seed, within which seeds are exchangeable.
   """
 
   places: list[tuple[int, int]]
   step_ES: np.ndarray
+  group_S: Sequence = ()
 
 
 def _events(run: Run) -> _Events:
@@ -164,7 +187,9 @@ def _events(run: Run) -> _Events:
     if np.isfinite(steps[:, k, j]).sum() >= LEAST_SEEDS
     and len(set(steps[:, k, j])) > 1
   ]
-  return _Events(places, np.array([steps[:, k, j] for k, j in places]))
+  return _Events(
+    places, np.array([steps[:, k, j] for k, j in places]), run.seed_groups
+  )
 
 
 def _ends(run: Run, events: _Events) -> dict[str, np.ndarray]:
@@ -182,15 +207,23 @@ def _ends(run: Run, events: _Events) -> dict[str, np.ndarray]:
 def _features(
   run: Run, array: xr.DataArray, events: _Events, end_E: np.ndarray
 ) -> np.ndarray:
-  """Features [F, E, S] of a series in a window."""
+  """Features [F, E, S] of a series in a window.
+
+  Of the checkpoints at which every seed was measured, since what is missing may
+  go with emergence; nan for a seed that was not measured in some window.
+  """
   known = {d: run.data[d] for d in ('task', 'level') if d not in array.dims}
   array = array.expand_dims(known).transpose('seed', 'task', 'level', 'step')
   step_C = run.data.step.values.astype(float)
   rows = []
   for (k, j), end in zip(events.places, end_E):
-    inside = step_C < end
-    rows.append(features(step_C[inside], array.values[:, k, j][:, inside]))
-  return np.stack(rows, 1)
+    values_SC = array.values[:, k, j][:, step_C < end]
+    known_SC = np.isfinite(values_SC)
+    every_C = known_SC[known_SC.any(1)].all(0)
+    rows.append(features(step_C[step_C < end][every_C], values_SC[:, every_C]))
+  feature_FES = np.stack(rows, 1)
+  absent_S = np.isnan(feature_FES).all(0).any(0)
+  return np.where(absent_S, np.nan, feature_FES)
 
 
 def _measures(run: Run) -> dict[str, xr.DataArray]:
@@ -296,7 +329,7 @@ def _pooled(by_measure, events: _Events, draws: int) -> list[dict]:
   if not by_measure:
     return []
   stacked = np.concatenate(list(by_measure.values()))
-  pooled = pool(stacked, events.step_ES, draws=draws)
+  pooled = pool(stacked, events.step_ES, events.group_S, draws=draws)
   labels = itertools.product(by_measure, FEATURES)
   return [
     {
@@ -318,7 +351,7 @@ def _beyond(rows, by_measure, control_BES, events: _Events, draws: int):
     [by_measure[row['measure']][place] for row, place in zip(rows, places)]
   ).reshape(len(rows), *events.step_ES.shape)
   found = baselines.partial(
-    feature_FES, control_BES, events.step_ES, draws=draws
+    feature_FES, control_BES, events.step_ES, events.group_S, draws=draws
   )
   columns = found.rho_F, found.p_F, statistics.holm(found.p_F)
   for row, rho, p, p_holm in zip(rows, *columns):
@@ -340,6 +373,8 @@ def foretelling_table(runs: Runs) -> pd.DataFrame:
   """How well left-out seeds are ordered by baselines, with and without."""
   rows = []
   for head, events, values in _windows(runs, baselines.LEAST_SEEDS):
+    if len(set(events.group_S)) > 1:
+      continue  # a left-out seed would be told by its group
     every = [x for x in values[BASELINE].values() if np.isfinite(x).any()]
     for measure, feature_FES in values[MEASURE].items() if every else ():
       if not np.isfinite(feature_FES).any():

@@ -13,7 +13,7 @@ from emergence_jax.analysis import emergence
 from emergence_jax.analysis.runs import Runs
 from emergence_jax.analysis.study import Study
 from emergence_jax.analysis.timing import ADDS, BASELINE, MEASURE
-from emergence_jax.report import payload, run_tables, style, text
+from emergence_jax.report import answers, payload, run_tables, style, text
 from emergence_jax.report.study_figures import Picture
 
 _HERE = pathlib.Path(__file__).parent
@@ -111,7 +111,7 @@ def build(
   environment.filters['table'] = _table
   template = environment.from_string(_read('page.html'))
   return template.render(
-    answers=text.answers(results),
+    answers=answers.answers(results),
     leads={
       figure['run']: figure['id'] for figure in figures
       if figure['section'] == 'leads' and figure['run']

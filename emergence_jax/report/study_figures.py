@@ -19,7 +19,8 @@ from emergence_jax.analysis import (
   statistics,
   tables,
 )
-from emergence_jax.analysis.precedence import Events
+from emergence_jax.analysis.changes import LEAST
+from emergence_jax.analysis.events import Events
 from emergence_jax.analysis.runs import Runs
 from emergence_jax.analysis.study import Study
 from emergence_jax.report import (
@@ -87,7 +88,7 @@ def _strip(axis, events: Events, row: int, rng) -> None:
 def _why_none(item: Events | int) -> str:
   """Why a measure has no lead that counts; empty if it has."""
   if isinstance(item, int):
-    return f'{item} checkpoints; it takes {precedence.LEAST}'
+    return f'{item} checkpoints; it takes {LEAST}'
   if not item.emerged_SKL.any():
     return 'no event emerged'
   return '' if item.known_SKL.any() else 'no change that stands out'
@@ -107,7 +108,8 @@ def _words(results: Study, run: str, measure: str) -> str:
     return '–' if np.isnan(value) else f'{value:.2g}'
 
   return (
-    f'{row["first"]:>5} {row.together:>5} {row.after:>5} {row.unclear:>5}   '
+    f'{row["first"]:>5} {row.together:>5} {row.after:>5} {row.depends:>5} '
+    f'{row.unclear:>5}   '
     f'{p(row.p_order):>6} {p(row.p_seeds):>6} {p(row.p_tasks):>6} '
     f'{p(row.p_holm):>6}   {row.verdict}'
   )
@@ -143,7 +145,8 @@ def leads(results: Study, run: str):
   right.set_axis_off()
   right.set_xlim(0, 1)
   right.text(
-    0, -0.65, 'first  tog. after uncl.    order  seeds  tasks   Holm   verdict',
+    0, -0.65,
+    'first  tog. after  dep. uncl.    order  seeds  tasks   Holm   verdict',
     **look,
   )  # fmt: skip
   handles = [
@@ -157,8 +160,8 @@ def leads(results: Study, run: str):
   )  # fmt: skip
   figure.legend(handles, words, loc='outside lower center', ncols=3, fontsize=9)
   figure.suptitle(
-    f'{run}: which moves first? Step of the largest change of accuracy minus '
-    'that of the measure; p-values of order and ties', fontsize=10,
+    f'{run}: which moves first? Midpoint of the largest change of accuracy '
+    'minus that of the measure; p-values of order and ties', fontsize=10,
   )  # fmt: skip
   return figure
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from emergence_jax.analysis import runs as runs_lib
 from emergence_jax.analysis import study
 from emergence_jax.base import progress
-from emergence_jax.report import page, study_figures, text
+from emergence_jax.report import answers, page, study_figures, text
 from emergence_jax.store import files
 
 
@@ -49,4 +49,4 @@ def report(
   path = folder / 'report.html'
   # Last: where the page is, what it shows is too.
   files.write_text(path, page.build(results, runs, pictures))
-  return Report(path, text.answer(results))
+  return Report(path, answers.answer(results))

@@ -5,6 +5,7 @@ behaviour are independent; the power for a planted lead; and how often each
 interval over seeds covers the truth.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -12,10 +13,10 @@ from rich import box, console, progress, table
 from scipy import stats
 
 from emergence_jax.analysis import collapse, precedence, statistics
-from experiments.bench import made_up_studies
+from experiments.bench import intervals, made_up_studies
 from experiments.bench.made_up_studies import Made, Sizes
 
-_STUDIES, _DRAWS, _SAMPLES = 1000, 400, 4000
+_STUDIES, _DRAWS, _SAMPLES, _SHAPED = 1000, 400, 4000, 1000
 
 
 def _p_values(make: Callable[..., Made], studies: int, **options):
@@ -75,91 +76,55 @@ def _power(show) -> table.Table:
   return rows
 
 
-def _normal(rng, seeds):
-  return statistics.mean_interval(rng.normal(size=seeds)), 0.0
-
-
-def _skewed(rng, seeds):
-  sample = np.exp(0.3 * rng.normal(size=seeds))
-  return statistics.mean_interval(sample), np.exp(0.045)
-
-
-def _very_skewed(rng, seeds):
-  return statistics.mean_interval(rng.exponential(size=seeds)), 1.0
-
-
-def _three_runs(rng, seeds):
-  runs = [rng.normal(m, s, seeds) for m, s in ((0, 0.5), (3, 1), (9, 4))]
-  return statistics.over_runs(runs), 4.0
-
-
-def _variation(rng, seeds):
-  """Of means over five sizes, as of the floors."""
-  means = np.array([2.0, 2.5, 4.0, 3.0, 5.0])
-  runs = [rng.normal(m, 0.3, seeds) for m in means]
-
-  def variation(samples):
-    of = np.array([x.mean() for x in samples])
-    return of.std(ddof=1) / of.mean()
-
-  return statistics.over_runs(runs, variation), variation(means[:, None])
-
-
-def _shares(rng, seeds):
-  chance, totals = rng.beta(4, 2, seeds), rng.integers(5, 25, seeds)
-  hits = rng.binomial(totals, chance)
-  return statistics.shares([hits], [totals]), 4 / 6
-
-
-def _even_shares(rng, seeds):
-  hits = rng.binomial(24, 0.9, seeds)
-  return statistics.shares([hits], [np.full(seeds, 24)]), 0.9
-
-
-def _median(rng, seeds):
-  steps = np.exp(rng.normal(size=seeds))
-  return statistics.median_time(np.where(steps > 3, np.nan, steps)), 1.0
-
-
-def _prediction(rng, seeds):
-  *sample, more = np.exp(rng.normal(1, 0.3, seeds + 1))
-  low, high = statistics.prediction(sample)
-  return statistics.Estimate(more, low, high, seeds), more
-
-
-_INTERVALS = {
-  'mean, normal': _normal,
-  'mean, log-normal (0.3)': _skewed,
-  'mean, exponential': _very_skewed,
-  'mean of the means of three runs': _three_runs,
-  'variation of five means': _variation,
-  'share, unequal seeds': _shares,
-  'share, equal seeds': _even_shares,
-  'median with censored seeds': _median,
-  'one more seed': _prediction,
-}
-
-
 def _coverage(show) -> table.Table:
   rows = table.Table(
-    title=f'How often intervals over seeds cover, % of {_SAMPLES}',
+    title=f'How often intervals over seeds cover, % of {_SAMPLES}; in brackets '
+    'the level that is said, and how often there is an interval',
     box=box.SIMPLE_HEAD,
   )
-  counts = (3, 4, 8, 16)
+  counts = (3, 4, 5, 8)
   rows.add_column('interval of')
   for seeds in counts:
     rows.add_column(f'{seeds} seeds', justify='right')
-  for name, make in show(_INTERVALS.items()):
+  for name, make in show(intervals.INTERVALS.items()):
     cells = []
     for seeds in counts:
-      rng = np.random.default_rng(0)
-      hits = 0
-      for _ in range(_SAMPLES):
-        estimate, truth = make(rng, seeds)
-        hits += estimate.low <= truth <= estimate.high
-      level = f' ({estimate.level:.0%})' if estimate.level < 0.95 else ''
-      cells.append(_percent(hits / _SAMPLES) + level)
+      share, given, level = intervals.covered(make, seeds, _SAMPLES)
+      notes = [f'said {level:.0%}'] * (level < statistics.CONFIDENCE)
+      notes += [f'of {given:.0%}'] * (given < 1)
+      cells.append(_percent(share) + (f' ({", ".join(notes)})' * bool(notes)))
     rows.add_row(name, *cells)
+  return rows
+
+
+def _shapes(show) -> table.Table:
+  """Neither first: the measure's shape against behaviour's, one task."""
+  sizes = Sizes(tasks=1, levels=1)
+  rows = table.Table(
+    title='Equal midpoints, 8 seeds of one task: called "precedes", % of '
+    f'{_SHAPED}; in brackets where the measure leads by three checkpoints',
+    box=box.SIMPLE_HEAD,
+  )
+  rows.add_column('measure')
+  for behaviour in made_up_studies.RISES:
+    rows.add_column(behaviour, justify='right')
+  for measure in show(made_up_studies.SHAPES):
+    cells = []
+    for behaviour in made_up_studies.RISES:
+      alarms, power = (
+        np.mean(
+          _p_values(
+            functools.partial(
+              made_up_studies.of_shapes, measure=measure, behaviour=behaviour,
+              lead=lead,
+            ),
+            studies, sizes=sizes,
+          )[:, -1] < precedence.MAX_P
+        )
+        for lead, studies in ((0, _SHAPED), (3, _SHAPED // 10))
+      )  # fmt: skip
+      cells.append(f'{_percent(alarms)} ({_percent(power)})')
+    rows.add_row(measure, *cells)
   return rows
 
 
@@ -196,8 +161,8 @@ def run(folder, seeds: int, with_peers: bool) -> None:
   def show(items):
     return progress.track(list(items), transient=True, console=out)
 
-  for shown in (_false_alarms(show), _power(show), _coverage(show)):
-    out.print(shown)
+  for make in (_false_alarms, _power, _shapes, _coverage):
+    out.print(make(show))
   out.print(_invariance())
   least = stats.binom.ppf(0.99, _STUDIES, precedence.MAX_P) / _STUDIES
   out.print(f'Of {_STUDIES} with a true rate of 5%, 1% exceed {least:.1%}.')

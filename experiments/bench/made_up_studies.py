@@ -241,6 +241,73 @@ INDEPENDENT = {
 }
 
 
+def in_groups(rng, axis, sizes=FULL) -> Made:
+  """Half of the seeds or tasks are late in both; else nothing is tied."""
+  shape = sizes[:3]
+  size = shape[0] if axis == 'seeds' else shape[1]
+  late = np.where(np.arange(size) < size // 2, 1.0, 3.0)
+  late = late[:, None] if axis == 'seeds' else late
+  width, other = (
+    400 * np.exp(0.2 * rng.normal(size=s)) for s in (shape[:2], shape)
+  )
+  return _study(rng, sizes.step_C, late * width, late[..., None] * other)
+
+
+def _sigmoid(z, width):
+  return 1 / (1 + np.exp(-np.clip(z / width, -40, 40)))
+
+
+def _back(share, z, after=12.0, over=25.0):
+  """A part of the way back, from `after` checkpoints behind the midpoint."""
+  return share * np.clip((z - after) / over, 0, 1)
+
+
+# Shapes of a change from 0 to 1 over checkpoints z from its midpoint, all of
+# the same midpoint: half of the way to what it first reaches.
+SHAPES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+  'step': lambda z: (z > 0).astype(float),
+  'sharp': lambda z: _sigmoid(z, 0.5),
+  'slow': lambda z: _sigmoid(z, 6),
+  'ramp of 10': lambda z: np.clip(z / 10 + 0.5, 0, 1),
+  'ramp of 40': lambda z: np.clip(z / 40 + 0.5, 0, 1),
+  'recovers by 30%': lambda z: _sigmoid(z, 2) - _back(0.3, z),
+  'recovers by 60%': lambda z: _sigmoid(z, 2) - _back(0.6, z),
+  'recovers wholly': lambda z: _sigmoid(z, 2) - _back(1, z),
+  'bump': lambda z: _sigmoid(z, 1) - _sigmoid(z - 15, 3),
+  'overshoot': lambda z: _sigmoid(z, 2) * (1 + 0.5 * np.exp(
+    -np.maximum(z, 0) / 10)),
+  'plateau': lambda z: (_sigmoid(z - 6, 1) + _sigmoid(z + 6, 1)) / 2,
+}  # fmt: skip
+# What accuracy does: it does not fall again.
+RISES = ('step', 'sharp', 'slow', 'ramp of 10', 'ramp of 40', 'plateau')
+_CHECKPOINTS = 100
+
+
+def of_shapes(
+  rng, measure: str, behaviour: str, *, lead=0.0, noise=0.03, sizes=FULL
+) -> Made:
+  """Midpoints that are the same, or a lead apart, of two shapes.
+
+  Seeds and tasks differ in their midpoints, and measure and behaviour are tied
+  to the checkpoint, so that order alone decides.
+
+  Args:
+    rng: of midpoints and noise.
+    measure: one of `SHAPES`.
+    behaviour: likewise.
+    lead: checkpoints by which behaviour follows.
+    noise: standard deviation, of a change of 1.
+    sizes: seeds, tasks and levels.
+  """
+  shape = sizes[:3]
+  at_C = np.arange(_CHECKPOINTS)
+  middle = rng.uniform(35, 50, shape[:2])[..., None]
+  later = np.repeat(middle[..., None] + lead, shape[2], 2)
+  made = SHAPES[measure](at_C - middle), SHAPES[behaviour](at_C - later)
+  noisy = [x + noise * rng.normal(size=x.shape) for x in made]
+  return Made(*noisy, at_C * 20, np.ones(shape, bool))
+
+
 def planted(rng, sizes=FULL, *, lead=200, spread=0.2) -> Made:
   """The measure moves `lead` steps before behaviour; seeds differ by 20%.
 

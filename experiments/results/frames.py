@@ -139,7 +139,7 @@ def top_down(loaded, study) -> pd.DataFrame:
   }
   return pd.DataFrame({
     'run': table.run, 'test': table.test.map(words), 'value': _interval(table),
-    'count': table['count'],
+    'seeds': table['count'], 'events': table.events,
   })  # fmt: skip
 
 
@@ -163,11 +163,12 @@ def precedence(loaded, study) -> pd.DataFrame:
   return pd.DataFrame({
     'run': table.run, 'measure': table.measure, 'tasks': table.tasks,
     'first': table['first'], 'together': table.together, 'after': table.after,
-    'unclear': table.unclear, 'lead, steps': _interval(lead, 'lead'),
+    'depends': table.depends, 'unclear': table.unclear,
+    'lead, steps': _interval(lead, 'lead'),
     'step of its change': table.step_of_change,
     'p of order': table.p_order, 'p of tie over seeds': table.p_seeds,
     'p of tie over tasks': table.p_tasks, 'p, by Holm': table.p_holm,
-    'verdict': table.verdict,
+    'verdict': table.verdict, 'precedes by': table.precedes_by,
   })  # fmt: skip
 
 
@@ -220,7 +221,7 @@ def prediction(loaded, study) -> pd.DataFrame:
   table = table[table['count'] > 0]
   return pd.DataFrame({
     'run': table.run, 'quantity': table.quantity, 'value': _interval(table),
-    'count': table['count'],
+    'seeds': table['count'], 'events': table.events,
   })  # fmt: skip
 
 

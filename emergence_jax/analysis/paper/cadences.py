@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from emergence_jax.analysis import lengths, order, series, statistics
+from emergence_jax.analysis.events import Events
 from emergence_jax.analysis.paper import rates
 from emergence_jax.analysis.paper.rates import Precursors
-from emergence_jax.analysis.precedence import Events
 from emergence_jax.analysis.runs import Run, Runs
 from emergence_jax.analysis.statistics import Estimate
 

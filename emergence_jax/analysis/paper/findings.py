@@ -16,6 +16,7 @@ from emergence_jax.analysis import (
   statistics,
   tables,
 )
+from emergence_jax.analysis.changes import LEAST
 from emergence_jax.analysis.claims import Finding
 from emergence_jax.analysis.paper import peaks, phases, prediction, rates
 from emergence_jax.analysis.paper.algorithmic import HARD
@@ -255,7 +256,8 @@ class _Precursors:
       return Finding()
     seeds = [np.arange(self.runs[n].data.sizes['seed']) for n in names]
     return finding(
-      statistics.over_runs(seeds, margin), {n: self.runs[n] for n in names}
+      statistics.over_runs(seeds, margin, bounds=(-1, 1)),
+      {n: self.runs[n] for n in names},
     )
 
 
@@ -295,7 +297,9 @@ def _prediction(runs: Runs) -> dict[str, Finding]:
   events = [prediction.predicted(run) for run in ranked.values()]
   findings = {
     'spearman': finding(
-      statistics.over_runs([prediction.spearman_of(e) for e in events]),
+      statistics.over_runs(
+        [prediction.spearman_of(e) for e in events], bounds=(-1, 1)
+      ),
       ranked,
       is_final=_ordered,
     )
@@ -341,7 +345,7 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
       for x in (llc, fisher)
     )
     rho = xr.corr(llc_rank, fisher_rank, 'step').where(
-      both.sum('step') >= precedence.LEAST
+      both.sum('step') >= LEAST
     )
     correlations.append(rho.mean('task').values)
   findings = {}
@@ -349,6 +353,6 @@ def _llc_and_fisher(runs: Runs) -> dict[str, Finding]:
     findings['llc over fisher'] = finding(statistics.over_runs(ratios), runs)
   if correlations:
     findings['llc with fisher'] = finding(
-      statistics.over_runs(correlations), runs
+      statistics.over_runs(correlations, bounds=(-1, 1)), runs
     )
   return findings

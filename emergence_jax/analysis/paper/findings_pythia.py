@@ -12,6 +12,7 @@ from emergence_jax.analysis import (
   statistics,
 )
 from emergence_jax.analysis.claims import Finding
+from emergence_jax.analysis.events import Events
 from emergence_jax.analysis.paper import concordance, rates
 from emergence_jax.analysis.paper import pythia as paper
 from emergence_jax.analysis.paper.findings import finding, having
@@ -74,7 +75,9 @@ def _collapse(runs: Runs) -> dict[str, Finding]:
   if not falls:
     return {}
   return {
-    'pythia collapse': finding(statistics.over_runs(falls), runs),
+    'pythia collapse': finding(
+      statistics.over_runs(falls, bounds=(0, 1)), runs
+    ),
     'pythia collapse time': finding(statistics.shares(hits, totals), runs),
   }
 
@@ -90,7 +93,9 @@ def _order(runs: Runs) -> dict[str, Finding]:
       each.append(np.array([concordance.spearman(x, wanted) for x in last]))
   if not each:
     return {}
-  return {'pythia order': finding(statistics.over_runs(each), runs)}
+  return {
+    'pythia order': finding(statistics.over_runs(each, bounds=(-1, 1)), runs)
+  }
 
 
 def _last(rank_KC: np.ndarray) -> np.ndarray:
@@ -119,7 +124,7 @@ def _precursor(runs: Runs, precursors) -> dict[str, Finding]:
     return max(rates.share_of(of_runs, picked) for of_runs in every)
 
   seeds = [np.arange(runs[n].data.sizes['seed']) for n in names]
-  estimate = statistics.over_runs(seeds, largest)
+  estimate = statistics.over_runs(seeds, largest, bounds=(0, 1))
   return {'pythia precursor': finding(estimate, {n: runs[n] for n in names})}
 
 
@@ -132,7 +137,7 @@ def _lead(runs: Runs, draws: int) -> dict[str, Finding]:
     late = run.data.sel(step=run.data.step > paper.LEAD_AFTER)
     rank = series.of(late).get('RankMe')
     events = None if rank is None else order.events_of(late, rank)
-    if not isinstance(events, precedence.Events):
+    if not isinstance(events, Events):
       continue
     inside = np.array([task == paper.LEAD_SET for task in run.tasks])
     lead = precedence.seed_means(events.of_tasks(inside).lead_SKL)

@@ -10,6 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from emergence_jax.analysis import emergence, precedence, series, statistics
+from emergence_jax.analysis import events as events_lib
 from emergence_jax.analysis.runs import Runs
 
 
@@ -24,14 +25,14 @@ class Shares(NamedTuple):
 
   hits_S: np.ndarray
   totals_S: np.ndarray
-  events: precedence.Events
+  events: events_lib.Events
 
 
 def _shares(holds_SKL, known_SKL, times_SK, steps_SKL, step_C) -> Shares:
   return Shares(
     (holds_SKL & known_SKL).sum((1, 2)),
     known_SKL.sum((1, 2)),
-    precedence.events_of_times(times_SK, steps_SKL, step_C),
+    events_lib.of_times(times_SK, steps_SKL, step_C),
   )
 
 
@@ -111,7 +112,7 @@ def phases_table(runs: Runs, *, draws: int = precedence.DRAWS) -> pd.DataFrame:
       tests = precedence.test_events(result.events, draws=draws)
       rows.append({
         'run': label, 'order': name, 'share': share.value, 'low': share.low,
-        'high': share.high, 'events': share.count, **{
+        'high': share.high, 'events': share.events, **{
           k: v for k, v in tests._asdict().items() if k.startswith(
             ('lead', 'p_'))},
       })  # fmt: skip

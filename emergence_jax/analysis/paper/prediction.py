@@ -74,7 +74,7 @@ def prediction_table(runs) -> pd.DataFrame:
   rows = []
   ready = {n: predicted(r) for n, r in runs.items() if 'rankme' in r.data}
   for run, events in ready.items():
-    rho = statistics.mean_interval(spearman_of(events)).within(-1, 1)
+    rho = statistics.mean_interval(spearman_of(events), bounds=(-1, 1))
     rows.append({
       'run': run, 'quantity': 'spearman', 'ties': 0, **tables.cells(rho),
     })  # fmt: skip
