@@ -211,6 +211,28 @@ def shares(
   return Estimate(value, low, high, seeds, events=int(total))
 
 
+def shares_of_seeds(
+  hits: Sequence[np.ndarray], totals: Sequence[np.ndarray]
+) -> Estimate:
+  """Mean over seeds of a share of many pairs, with Student's interval.
+
+  Of what each seed knows well by itself, as the share of hundreds of pairs;
+  `shares` is for few events, which a seed may have all or none of.
+
+  Args:
+    hits: for each run the hits of each seed, [S].
+    totals: of how many, [S]; a seed without any is left out.
+  """
+  each = [
+    np.divide(h, t, out=np.full(len(t), np.nan), where=np.asarray(t) > 0)
+    for h, t in zip(hits, totals)
+  ]
+  estimate = over_runs(each, bounds=(0.0, 1.0))
+  return dataclasses.replace(
+    estimate, events=int(sum(np.sum(t) for t in totals))
+  )
+
+
 def prediction(
   sample_S: np.ndarray, spacing_S: np.ndarray | float = 0.0
 ) -> tuple[float, float]:
@@ -237,7 +259,8 @@ def prediction(
   half = stats.t.ppf((1 + CONFIDENCE) / 2, x.size - 1)
   half = half * spread * np.sqrt(1 + 1 / x.size)
   low, high = np.exp([logs.mean() - half, logs.mean() + half])
-  return float(low - spacing_S.max() / 2), float(high + spacing_S.max() / 2)
+  rounding = spacing_S.max() / 2
+  return max(0.0, float(low - rounding)), float(high + rounding)
 
 
 def lower_median(steps_xS: np.ndarray) -> np.ndarray:

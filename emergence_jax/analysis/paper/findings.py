@@ -307,12 +307,12 @@ def _prediction(runs: Runs) -> dict[str, Finding]:
   for name in prediction.PAIRS:
     both = [prediction.concordance_of(e, name)[:2] for e in events]
     findings[f'concordance {name}'] = finding(
-      statistics.shares(*zip(*both)), ranked, is_final=_ordered
+      statistics.shares_of_seeds(*zip(*both)), ranked, is_final=_ordered
     )
   if len(events) > 1:
     both = [prediction.swaps_of(a, b) for a, b in zip(events, events[1:])]
     findings['swap'] = finding(
-      statistics.shares(*zip(*both)), ranked, is_final=_ordered
+      statistics.shares_of_seeds(*zip(*both)), ranked, is_final=_ordered
     )
   return findings
 

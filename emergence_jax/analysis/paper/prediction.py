@@ -82,12 +82,12 @@ def prediction_table(runs) -> pd.DataFrame:
       agree, decided, ties = concordance_of(events, name)
       rows.append({
         'run': run, 'quantity': f'concordance {name}', 'ties': int(ties.sum()),
-        **tables.cells(statistics.shares([agree], [decided])),
+        **tables.cells(statistics.shares_of_seeds([agree], [decided])),
       })  # fmt: skip
   for a, b in zip(ready, list(ready)[1:]):
     hits, total = swaps_of(ready[a], ready[b])
     rows.append({
       'run': f'{a} → {b}', 'quantity': 'swap', 'ties': 0,
-      **tables.cells(statistics.shares([hits], [total])),
+      **tables.cells(statistics.shares_of_seeds([hits], [total])),
     })  # fmt: skip
   return pd.DataFrame(rows)
