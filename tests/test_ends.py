@@ -175,3 +175,16 @@ def test_a_density_of_any_scale():
     d = jnp.linspace(0, 1, 100) * scale
     density = hessian.operator_density(lambda v, d=d: d * v, 100, KEY)
     assert density.status == Status.OK
+
+
+def test_what_is_small_beside_the_largest_is_not_converged():
+  """Ones beside a million, in float32: the products round by a tenth."""
+  values = np.r_[1e6, np.ones(4), 0.5]
+  q, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))
+  a = np.float32(q * values @ q.T)
+  found = hessian.operator_eigenvalues(
+    lambda v: a @ v, 6, jax.random.key(0), k=5, num_matvecs=6
+  )
+  off = np.abs(np.asarray(found.eigenvalues) - values[:5]) > 0.01 * values[:5]
+  assert not np.asarray(found.converged)[off].any()
+  assert found.converged[0] and found.status == Status.NOT_CONVERGED

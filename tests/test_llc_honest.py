@@ -86,6 +86,75 @@ def test_ok_means_covered_and_within_a_tenth(settings):
   assert np.mean(off <= 2 * error + 0.1 * exact()) >= 0.95
 
 
+def rare():
+  """Least squares with a feature that two of 2,000 examples have."""
+  rng = np.random.default_rng(0)
+  x, y = np.zeros((2000, 6)), 0.5 * rng.normal(size=2000)
+  x[2:, :5] = rng.normal(size=(1998, 5))
+  # A residual of 8 either way, so that the minimum does not see it.
+  x[:2, 5], y[:2] = 30, (8, -8)
+  w, *_ = np.linalg.lstsq(x, y)
+  h = np.linalg.eigvalsh(x.T @ x / 2000)
+
+  def loss(w, batch):
+    return jnp.mean((batch[0] @ w - batch[1]) ** 2) / 2
+
+  exact = (NBETA * h / (NBETA * h + 1)).sum() / 2
+  return loss, jnp.float32(w), (jnp.float32(x), jnp.float32(y)), exact
+
+
+@pytest.mark.parametrize('batch_size', tiers.some([8, 32]))
+def test_noise_that_few_examples_have_is_seen(batch_size):
+  """A batch of 8 has neither of the two in 99 of 100."""
+  loss, w, data, exact = rare()
+  run = jax.jit(
+    jax.vmap(
+      lambda key: ej.estimate_llc(
+        loss, w, data, key, step_size=1e-4, num_draws=2000, num_burnin=500,
+        num_chains=4, localization=1.0, batch_size=batch_size,
+      )
+    )
+  )  # fmt: skip
+  found = run(jax.random.split(KEY, 12))
+  assert share(found, Status.OK) == 0
+  excess = np.mean(found.llc) - exact
+  assert excess > 0.3 * exact
+  np.testing.assert_allclose(np.mean(found.bias), excess, rtol=0.35)
+  off = np.abs(np.asarray(found.llc) - exact)
+  assert np.sum(off < 2 * found.stderr + 2 * found.noise_error) >= 10
+
+
+@pytest.mark.parametrize(
+  'size,settings',
+  tiers.some(
+    [
+      (1, dict(num_chains=1, num_draws=200, step_size=3e-4)),
+      (1, dict(num_chains=4, num_draws=200, step_size=1e-3)),
+      (100, dict(num_chains=1, num_draws=50, step_size=3e-4)),
+      (100, dict(num_chains=1, num_draws=50, step_size=1e-3)),
+    ],
+    1,
+    3,
+  ),
+)
+def test_what_is_called_ok_lies_within_two_errors(size, settings):
+  """Few effective draws: in 93% and more of 200, or none is called ok."""
+
+  def run(key):
+    return ej.estimate_llc(
+      lambda w, x: jnp.sum(w**2) / 2 + 0 * jnp.mean(x), jnp.zeros(size),
+      jnp.zeros(2000), key, num_burnin=200, localization=1.0, **settings,
+    )  # fmt: skip
+
+  found = jax.jit(jax.vmap(run))(jax.random.split(KEY, 200))
+  ok = np.asarray(found.status) == Status.OK
+  truth = size / 2 * NBETA / (NBETA + 1)
+  off = np.abs(np.asarray(found.llc) - truth)[ok]
+  covered = off <= 2 * np.asarray(found.stderr)[ok]
+  least = 0.93 - 3 * np.sqrt(0.93 * 0.07 / max(ok.sum(), 1))
+  assert not ok.any() or covered.mean() >= least
+
+
 @pytest.mark.nightly
 def test_few_draws_of_a_sound_chain_are_not_called_unmixed():
   found = runs(200, step_size=1e-3, num_chains=2, num_draws=150, num_burnin=150)

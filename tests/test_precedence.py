@@ -255,8 +255,9 @@ def test_it_may_depend_on_what_is_called_the_change():
 def test_what_groups_have_in_common_is_no_tie(axis):
   """Two groups that differ in both, and nothing within them."""
   alarms = {True: 0, False: 0}
+  sizes = made_up_studies.Sizes(levels=1)
   for i in range(100):
-    made = made_up_studies.in_groups(np.random.default_rng(i), axis)
+    made = made_up_studies.in_groups(np.random.default_rng(i), axis, sizes)
     group = np.repeat([0, 1], 4)
     for known in alarms:
       given = {f'{axis[:-1]}_group_{axis[0].upper().replace("T", "K")}': group}

@@ -100,7 +100,24 @@ def test_xtrace_is_its_definition():
     lambda v: a @ v, 60, KEY, num_matvecs=16, dtype=jnp.float32
   )
   np.testing.assert_allclose(found.trace, expected[0], rtol=2e-3)
-  np.testing.assert_allclose(found.stderr / 1.4, expected[1], rtol=2e-3)
+  few = stats.t.ppf(0.975, 7) / stats.norm.ppf(0.975)
+  np.testing.assert_allclose(found.stderr / 1.4 / few, expected[1], rtol=2e-3)
+
+
+@pytest.mark.parametrize('products', [4, 8])
+@pytest.mark.parametrize('method', trace.METHODS)
+def test_twice_the_error_of_few_products_covers(method, products):
+  """At least 93%, less three errors of 300."""
+  a = matrix('signed')
+  run = jax.jit(
+    lambda key: getattr(trace, method)(
+      lambda v: a @ v, 60, key, num_matvecs=products, dtype=jnp.float32
+    )
+  )
+  found = jax.lax.map(run, jax.random.split(KEY, 300))
+  off = np.abs(np.asarray(found.trace) - np.trace(np.float64(a)))
+  covered = np.mean(off <= 2 * np.asarray(found.stderr))
+  assert covered >= 0.93 - 3 * np.sqrt(0.93 * 0.07 / 300)
 
 
 @pytest.mark.parametrize('rank', [0, 1, 3])

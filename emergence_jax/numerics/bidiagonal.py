@@ -18,6 +18,9 @@ from emergence_jax.numerics import leaves
 # Columns that are reflected before the others are, and steps of a recurrence
 # in one kernel.
 _PANEL, _UNROLL = 32, 32
+# Error of a value in epsilons of the largest, at most, and where a tall matrix
+# of equal rows is made triangular first (tests/test_bidiagonal.py).
+_ROUNDING, _ROUNDING_OF_TALL = 20, 50
 
 
 def _reflector(x_N: jax.Array, i: jax.Array) -> jax.Array:
@@ -170,7 +173,9 @@ def of_bidiagonal(main_D: jax.Array, above_D: jax.Array) -> jax.Array:
   # To the last bit, and a little for the first bound and its rounding.
   halvings = jnp.finfo(main_D.dtype).nmant + 3
   low_K, high_K = jax.lax.fori_loop(0, halvings, halve, (low_K, high_K))
-  return jnp.flip((low_K + high_K) / 2 * scale, -1)
+  values_K = jnp.flip((low_K + high_K) / 2 * scale, -1)
+  # Of nothing but zeros the bisection ends where it began.
+  return jnp.where(most > 0, values_K, 0)
 
 
 @jax.custom_jvp
@@ -178,15 +183,21 @@ def singular_values(a_ND: jax.Array) -> jax.Array:
   """Singular values [..., min(N, D)], descending, of real [..., N, D].
 
   Entries should be of order one at most: squares must not leave the type.
+  Values within the rounding of the largest (20 of its machine epsilons, 50 of
+  a tall matrix) are 0.
   Derivatives are those of `jnp.linalg.svd`.
   """
   n, d = a_ND.shape[-2:]
   if n < d:
     a_ND = jnp.swapaxes(a_ND, -1, -2)
     n, d = d, n
+  rounding = _ROUNDING
   if n > 2 * d:
-    a_ND = triangular(a_ND)
-  return of_bidiagonal(*bidiagonal(a_ND))
+    a_ND, rounding = triangular(a_ND), _ROUNDING_OF_TALL
+  values_D = of_bidiagonal(*bidiagonal(a_ND))
+  # What lies within the rounding of the largest is not known from zero.
+  floor = rounding * jnp.finfo(values_D.dtype).eps * values_D[..., :1]
+  return jnp.where(values_D < floor, 0, values_D)
 
 
 @singular_values.defjvp

@@ -14,6 +14,8 @@ from emergence_jax.numerics.operators import Operator
 # Below this mean cross-entropy, float32 rounds 1 − p, and with it the
 # curvature, by more than about 1e-3 of itself.
 SOFTMAX_FLOOR = 1e-4
+# The tolerance of an eigenvalue beside itself, over that beside the largest.
+_ITSELF = 10
 
 Loss = Callable[[PyTree, PyTree], jax.Array]
 
@@ -25,8 +27,9 @@ class Eigenvalues(NamedTuple):
     eigenvalues: [K], the largest, decreasing.
     residuals: [K], an exact eigenvalue lies within so much of each.
     converged: bool [K], the residual is at most `tol` of the largest
-      magnitude, and a further look found no larger one before it: it is the
-      i-th, multiplicities counted.
+      magnitude and 10·`tol` of the value itself (what is small beside the
+      largest is lost in its rounding), and a further look found no larger one
+      before it: it is the i-th, multiplicities counted.
     smallest: [K], the most negative, increasing.
     smallest_residuals: [K].
     smallest_converged: bool [K].
@@ -105,7 +108,8 @@ def operator_eigenvalues(
     k: values at each end.
     num_matvecs: Lanczos steps, from k to P; 2·k + 20 (at most P) if absent. A
       quarter more look for repeated eigenvalues.
-    tol: residual, relative to the largest magnitude, that counts as converged.
+    tol: residual, relative to the largest magnitude, that counts as converged;
+      ten times as much relative to the value itself.
     dtype: of the vectors.
 
   Raises:
@@ -122,10 +126,15 @@ def operator_eigenvalues(
   result = ends_lib.ends(
     product, size, key, k=k, num_matvecs=num_matvecs, tol=tol, dtype=dtype
   )
-  slack = tol * result.scale
-  converged = result.top_placed_K & (result.top_residuals_K <= slack)
-  smallest_converged = result.bottom_placed_K & (
-    result.bottom_residuals_K <= slack
+
+  def known(values_K, residuals_K):
+    """Beside the largest, and beside what a value itself amounts to."""
+    slack_K = jnp.minimum(result.scale, _ITSELF * jnp.abs(values_K))
+    return residuals_K <= tol * slack_K
+
+  converged = result.top_placed_K & known(result.top_K, result.top_residuals_K)
+  smallest_converged = result.bottom_placed_K & known(
+    result.bottom_K, result.bottom_residuals_K
   )
   by_magnitude, by_residuals = _by_magnitude(result, min(2 * k, size) - k)
   finite = jnp.all(jnp.isfinite(result.top_K))
@@ -219,7 +228,8 @@ def hessian_eigenvalues(
     key: of the start vector.
     k: values at each end, at most P.
     num_matvecs: Lanczos steps; 2·k + 20 (at most P) if absent.
-    tol: residual, relative to the largest magnitude, that counts as converged.
+    tol: residual, relative to the largest magnitude, that counts as converged;
+      ten times as much relative to the value itself.
     examples_at_once: examples in one product, which bounds the memory; None
       takes all.
     weight: slice → its weight in the mean; its examples if absent.

@@ -47,7 +47,8 @@ class LLC(NamedTuple):
 
   Attributes:
     llc: [], nβ·(mean loss of the draws − loss at w*).
-    stderr: [], its standard error over the draws, such that ±2 of it cover
+    stderr: [], its standard error over the draws, no less than what as many
+      would have if the loss were quadratic, and half of `bias`: ±2 of it cover
       also where there are few effective draws.
     llc_per_chain: [C].
     elevation: [], mean loss of the draws − loss at w*, in nats.
@@ -65,7 +66,11 @@ class LLC(NamedTuple):
       the finite step gives the stiffest direction; unstable from 1 on.
     bias: [], what finite steps and the noise of minibatches add to `llc`,
       as if the loss were quadratic.
-    noise: [], the noise's part of `bias`.
+    noise: [], the noise's part of `bias`, from the gradients of all examples.
+    noise_error: [], standard error of `noise`.
+    foretold: [], what `llc` would be if the loss were quadratic; 0 where its
+      curvature was not looked at.
+    foretold_stderr: [], what its standard error would be.
     shortfall: [], what chains that are too short lack, likewise.
     gradient_norm: [], ‖∇L(w*)‖ of what moves; 0 at a minimum.
     gradient_effect: [], what it adds to `llc` (never positive), likewise.
@@ -95,6 +100,9 @@ class LLC(NamedTuple):
   discretization: jax.Array
   bias: jax.Array
   noise: jax.Array
+  noise_error: jax.Array
+  foretold: jax.Array
+  foretold_stderr: jax.Array
   shortfall: jax.Array
   gradient_norm: jax.Array
   gradient_effect: jax.Array
@@ -114,9 +122,13 @@ def _status(llc: LLC) -> jax.Array:
   apart = llc.rhat**2 > jnp.maximum(MAX_RHAT**2, 1 + by_chance)
   unmixed = apart | (jnp.abs(llc.drift) > MAX_DRIFT) | (llc.ess < MIN_ESS)
   unmixed |= llc.stderr > MAX_ERROR * size
+  # What so few draws can tell, whatever they happen to say.
+  unmixed |= llc.foretold_stderr > MAX_ERROR * jnp.maximum(llc.foretold, 0)
   unmixed |= llc.shortfall > MAX_BIAS * size
-  biased = (llc.discretization > MAX_DISCRETIZATION) | (
-    llc.bias > MAX_BIAS * size
+  # Unless it is known to be below.
+  bias = llc.bias + 2 * llc.noise_error
+  biased = (llc.discretization > MAX_DISCRETIZATION) | ~(
+    bias <= MAX_BIAS * size
   )
   finite = jnp.all(jnp.isfinite(llc.losses)) & jnp.isfinite(llc.initial_loss)
   status = jnp.int8(Status.OK)
@@ -286,12 +298,14 @@ def estimate_llc(
     )  # fmt: skip
     target = target._replace(center_P=center_P)
 
+  every = _every(count, batch_size, num_draws)
+
   def run(i):
     return sgld.chain(
       target, draw_batch, jax.random.fold_in(key, i), step_size=step_size,
       num_burnin=num_burnin, num_draws=num_draws, sampler=sampler,
       evaluate=None if batch_size is None else whole_loss,
-      every=_every(count, batch_size, num_draws),
+      every=every,
     )  # fmt: skip
 
   at_once = _chains_at_once(center_P.size)
@@ -302,8 +316,10 @@ def estimate_llc(
     seen = local.look(
       target, draw_batch, ran.end_P, jax.random.fold_in(key, num_chains),
       data=data, examples_at_once=examples_at_once,
-      is_noisy=batch_size is not None, each=each,
-      steps=local.Steps(step_size * stretch, num_burnin, num_draws),
+      batch_size=batch_size, each=each,
+      steps=local.Steps(
+        step_size * stretch, num_burnin, num_draws, num_chains, every
+      ),
     )  # fmt: skip
   else:
     seen = local.known(*curvature, target, step_size * stretch)
@@ -312,9 +328,10 @@ def estimate_llc(
   elevation = chains.mean(rise_CK)
   stiffness = nbeta * seen.lambda_max + localization
   dtype = center_P.dtype
+  bias = seen.discretization + seen.noise
   estimate = LLC(
     llc=nbeta * elevation.mean,
-    stderr=nbeta * elevation.stderr,
+    stderr=jnp.maximum(nbeta * elevation.stderr, seen.stderr) + bias / 2,
     llc_per_chain=nbeta * jnp.mean(rise_CK, 1),
     elevation=elevation.mean,
     initial_loss=initial,
@@ -326,8 +343,11 @@ def estimate_llc(
     acceptance=jnp.mean(ran.acceptance),
     lambda_max=jnp.asarray(seen.lambda_max, dtype),
     discretization=step_size * stretch * stiffness / 4,
-    bias=seen.discretization + seen.noise,
+    bias=bias,
     noise=seen.noise,
+    noise_error=seen.noise_error,
+    foretold=seen.size,
+    foretold_stderr=seen.stderr,
     shortfall=seen.shortfall,
     gradient_norm=seen.gradient_norm,
     gradient_effect=seen.gradient_effect,

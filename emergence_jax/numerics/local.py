@@ -14,23 +14,36 @@ import jax
 import jax.numpy as jnp
 
 from emergence_jax.base.types import PyTree
-from emergence_jax.numerics import krylov, operators
+from emergence_jax.numerics import krylov, operators, trace
 from emergence_jax.numerics.sgld import Target
 
 _LANCZOS_STEPS = 8
-# Noise vectors at each end. In few dimensions one says little on average, and
-# more cost little.
-_FEW_DIMENSIONS, _MANY_VECTORS = 1000, 8
+# Random directions along which the noise is looked at, over all ends; each
+# costs two passes over all of the data. Along them examples that two in
+# thousands have are seen, too.
+_FEW_DIMENSIONS, _DIRECTIONS, _FEW_DIRECTIONS = 1000, 8, 4
+# Examples of the curvature that the noise meets, at least.
+_LEAST_EXAMPLES = 64
 # 1 − ε·a/4 below which a direction counts as this near to instability.
 _STABLE = 0.05
 
 
 class Steps(NamedTuple):
-  """Attributes: step size ε, steps of burn-in and steps that count."""
+  """How chains run.
+
+  Attributes:
+    size: step size ε.
+    burnin: steps of burn-in.
+    draws: steps that count.
+    chains: how many chains.
+    every: draws from one evaluation to the next.
+  """
 
   size: jax.Array
   burnin: int
   draws: int
+  chains: int
+  every: int
 
 
 class Local(NamedTuple):
@@ -40,6 +53,9 @@ class Local(NamedTuple):
     lambda_max: largest eigenvalue of the Hessian among what moves.
     discretization: what finite steps add to nβ·(E[L] − L(w*)).
     noise: what the noise of minibatches adds.
+    noise_error: its standard error, such that twice of it covers.
+    size: what the estimate comes to.
+    stderr: what its standard error comes to.
     shortfall: what chains that are too short lack.
     gradient_norm: ‖∇L(w*)‖.
     gradient_effect: what the gradient adds; never positive.
@@ -48,6 +64,9 @@ class Local(NamedTuple):
   lambda_max: jax.Array
   discretization: jax.Array
   noise: jax.Array
+  noise_error: jax.Array
+  size: jax.Array
+  stderr: jax.Array
   shortfall: jax.Array
   gradient_norm: jax.Array
   gradient_effect: jax.Array
@@ -57,7 +76,7 @@ def known(lambda_max, trace, target: Target, step_size) -> Local:
   """What follows from a known largest eigenvalue and trace alone."""
   zero = jnp.zeros((), target.center_P.dtype)
   added = step_size * target.nbeta * jnp.maximum(trace, 0) / 8
-  return Local(lambda_max, zero + added, zero, zero, zero, zero)
+  return Local(lambda_max, zero + added, *[zero] * 7)
 
 
 def _pull(h, target: Target):
@@ -83,11 +102,29 @@ def _noise(h, target: Target, steps: Steps):
   )  # fmt: skip
 
 
+def _size(h, target: Target, steps: Steps):
+  del steps
+  return target.nbeta * jnp.maximum(h, 0) / (2 * _pull(h, target))
+
+
+def _decay(h, target: Target, steps: Steps):
+  """Of the autocorrelation of a direction's energy, from step to step."""
+  return jnp.clip(1 - steps.size * _pull(h, target) / 2, 0, 1) ** 2
+
+
+def _variance(h, target: Target, steps: Steps):
+  """Of the mean over draws: an energy is χ² of one degree of freedom."""
+  kept = _decay(h, target, steps) ** steps.every
+  draws = steps.chains * (steps.draws // steps.every)
+  times = jnp.minimum((1 + kept) / jnp.maximum(1 - kept, 1e-6), draws)
+  return 2 * _size(h, target, steps) ** 2 * times / draws
+
+
 def _shortfall(h, target: Target, steps: Steps):
   """Of chains from w*, whose variance rises as 1 − (1 − ε·a/2)^(2t)."""
   h = jnp.maximum(h, 0)
   pull = _pull(h, target)
-  decay = jnp.clip(1 - steps.size * pull / 2, 0, 1) ** 2
+  decay = _decay(h, target, steps)
   # A sum of a geometric series, also where it hardly decays.
   slow = 1 - decay < 1e-6
   series = (1 - decay**steps.draws) / jnp.where(slow, 1, 1 - decay)
@@ -164,6 +201,102 @@ def descend(
   return jax.lax.fori_loop(0, steps, step, (w_P, w_P))[0]
 
 
+def _slopes(target: Target, w_P, along_P, data, at_once: int | None):
+  """Slope of every example's loss along a direction, [n]."""
+  along_P = target.mask_P * along_P
+
+  def slope(example):
+    one = jax.tree.map(lambda x: x[None], example)
+    return jax.jvp(lambda w_P: target.loss(w_P, one), (w_P,), (along_P,))[1]
+
+  count = operators.leading_size(data)
+  return jax.lax.map(slope, data, batch_size=min(at_once or count, count))
+
+
+def _chosen(target: Target, data, key, count: int, at_once: int | None):
+  """Examples by how noisy they are, and weights that make up for it.
+
+  Half of them are drawn evenly and half by the square of their gradient at w*,
+  as random directions show it: what few examples have is among them.
+  """
+  n = operators.leading_size(data)
+  key_sign, key_pick = jax.random.split(key)
+  center_P = target.center_P
+  signs_RP = jax.random.rademacher(
+    key_sign, (_FEW_DIRECTIONS, center_P.size), center_P.dtype
+  )
+  slopes_RN = jax.lax.map(
+    lambda sign_P: _slopes(target, center_P, sign_P, data, at_once), signs_RP
+  )
+  square_N = jnp.mean(slopes_RN**2, 0)
+  total = jnp.sum(square_N)
+  share_N = jnp.where(
+    total > 0, square_N / jnp.where(total > 0, total, 1), 1 / n
+  )
+  share_N = (1 / n + share_N) / 2
+  pick = jax.random.choice(key_pick, n, (count,), p=share_N)
+  return jax.tree.map(lambda x: x[pick], data), 1 / (n * share_N[pick])
+
+
+def _noise_along(target: Target, data, chosen, steps, batch_size, at_once):
+  """(w, key) → what the noise of batches adds, along one random direction.
+
+  Over directions the mean is the sum over all of `_noise` times the variance
+  of a batch's gradient.
+  """
+
+  def weighted(w_P, batch):
+    examples, weight_N = batch
+    losses_N = jax.vmap(
+      lambda x: target.loss(w_P, jax.tree.map(lambda leaf: leaf[None], x))
+    )(examples)
+    return jnp.mean(weight_N * losses_N)
+
+  def along(args):
+    w_P, key = args
+    key_sign, key_more = jax.random.split(key)
+    hessian = operators.hessian(weighted, w_P, chosen)
+    sign_P = target.mask_P * jax.random.rademacher(
+      key_sign, w_P.shape, w_P.dtype
+    )
+    t = krylov.lanczos(
+      lambda v_P: target.mask_P * hessian(target.mask_P * v_P), w_P.size,
+      key_more, num_matvecs=min(_LANCZOS_STEPS, w_P.size), dtype=w_P.dtype,
+      start_P=sign_P,
+    )  # fmt: skip
+    pairs = krylov.ritz(t)
+    root_M = jnp.sqrt(_noise(pairs.values_M, target, steps))
+    inside_M = pairs.vectors_MM @ (root_M * pairs.first_M)
+    slope_N = _slopes(
+      target, w_P, krylov.length(sign_P) * (inside_M @ t.basis_MP), data,
+      at_once,
+    )  # fmt: skip
+    return jnp.var(slope_N) / batch_size
+
+  return along
+
+
+def _of_noise(
+  target: Target, ends_CP, key, *, data, batch_size, at_once, each, steps
+):
+  """What the noise of batches adds, and the standard error of that."""
+  chains, size = ends_CP.shape
+  key_chosen, key_along = jax.random.split(key)
+  n = operators.leading_size(data)
+  count = min(n, max(batch_size, _LEAST_EXAMPLES))
+  chosen = _chosen(target, data, key_chosen, count, at_once)
+  wanted = _DIRECTIONS if size <= _FEW_DIMENSIONS else _FEW_DIRECTIONS
+  where_RP = jnp.repeat(ends_CP, -(-wanted // chains), 0)
+  added_R = each(
+    _noise_along(target, data, chosen, steps, batch_size, at_once)
+  )((where_RP, jax.random.split(key_along, len(where_RP))))
+  # A chain that has diverged has none.
+  known_R = jnp.isfinite(added_R)
+  added_R = jnp.where(known_R, added_R, jnp.nan)
+  spread = jnp.nanstd(added_R) / jnp.sqrt(jnp.maximum(known_R.sum() - 1, 1))
+  return jnp.nanmean(added_R), trace.of_few(len(where_RP)) * spread
+
+
 def look(
   target: Target,
   draw_batch: Callable[[jax.Array], PyTree],
@@ -172,7 +305,7 @@ def look(
   *,
   data: PyTree,
   examples_at_once: int | None,
-  is_noisy: bool,
+  batch_size: int | None,
   each: Callable,
   steps: Steps,
 ) -> Local:
@@ -185,42 +318,23 @@ def look(
     key: of random vectors and batches.
     data: all of the data.
     examples_at_once: of all of the data; None for all.
-    is_noisy: whether batches are less than all of the data.
+    batch_size: of a batch that is less than all of the data; else None.
     each: maps a function over a leading axis.
     steps: of the chains.
   """
-  count, size = ends_CP.shape
+  count = len(ends_CP)
   key_spread, key_noise, key_batch = jax.random.split(key, 3)
 
-  def noise_at(args):
-    """A batch's noise: the difference of two gradients, of its variance."""
-    w_P, key = args
-    first, second = jax.lax.map(
-      lambda k: jax.grad(target.loss)(w_P, draw_batch(k)),
-      jax.random.split(key),
-    )
-    return (first - second) * target.mask_P / jnp.sqrt(2.0)
-
   # Where to look, and along what: random signs, whose sums are traces over
-  # what moves; the noise of batches; and the gradient at w*.
+  # what moves; and the gradient at w*.
   points_XP = jnp.concatenate([target.center_P[None], ends_CP])
   signs_XP = jax.random.rademacher(key_spread, points_XP.shape, points_XP.dtype)
   slope_P = target.mask_P * operators.batch_mean(
     lambda part: jax.grad(target.loss)(target.center_P, part), data,
     examples_at_once=examples_at_once,
   )  # fmt: skip
-  repeats = 0
-  if is_noisy:
-    repeats = _MANY_VECTORS if size <= _FEW_DIMENSIONS else 1
-  noisy_NP = jnp.repeat(ends_CP, repeats, 0)
-  noise_NP = noisy_NP
-  if repeats:
-    keys_N = jax.random.split(key_noise, len(noisy_NP))
-    noise_NP = each(noise_at)((noisy_NP, keys_N))
-  where = jnp.concatenate([points_XP, noisy_NP, target.center_P[None]])
-  along = jnp.concatenate([
-    signs_XP * target.mask_P, noise_NP, slope_P[None]
-  ])  # fmt: skip
+  where = jnp.concatenate([points_XP, target.center_P[None]])
+  along = jnp.concatenate([signs_XP * target.mask_P, slope_P[None]])
 
   def ritz(args):
     w_P, start_P, key = args
@@ -237,13 +351,19 @@ def look(
   # A chain that has diverged is not stiff but lost, and its status says so.
   added = jnp.nanmean(total(_discretization, spread))
   lacking = jnp.nanmean(total(_shortfall, spread))
-  by_noise = jnp.zeros((), where.dtype)
-  if repeats:
-    by_noise = jnp.nanmean(total(_noise, slice(count + 1, -1)))
+  by_noise = noise_error = jnp.zeros((), where.dtype)
+  if batch_size is not None:
+    by_noise, noise_error = _of_noise(
+      target, ends_CP, key_noise, data=data, batch_size=batch_size,
+      at_once=examples_at_once, each=each, steps=steps,
+    )  # fmt: skip
   return Local(
     lambda_max=jnp.nanmax(values[spread]),
     discretization=added,
     noise=by_noise,
+    noise_error=noise_error,
+    size=jnp.nanmean(total(_size, spread)),
+    stderr=jnp.sqrt(jnp.nanmean(total(_variance, spread))),
     shortfall=lacking,
     gradient_norm=krylov.length(slope_P),
     gradient_effect=total(_gradient, -1),

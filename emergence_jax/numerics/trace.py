@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from scipy import stats
 
 from emergence_jax.numerics import leaves, linalg
 from emergence_jax.numerics.operators import Operator
@@ -16,18 +17,31 @@ _DEPENDENT = 1.4
 
 
 class Trace(NamedTuple):
-  """Attributes: trace and its standard error, in the operator's units."""
+  """Attributes: trace and its standard error, in the operator's units.
+
+  The error of few samples is widened by Student's factor, so that twice of it
+  covers 95% with any number of them.
+  """
 
   trace: jax.Array
   stderr: jax.Array
 
 
+def of_few(count: int) -> float:
+  """Student's 97.5% quantile of a mean of so many samples over 1.96.
+
+  Of `count` samples with their own spread, ±2 errors cover 95% then, too.
+  """
+  return float(stats.t.ppf(0.975, count - 1) / stats.norm.ppf(0.975))
+
+
 def _mean(samples_M: jax.Array) -> Trace:
+  """Mean of samples, and its error, such that twice of it covers 95%."""
   count = samples_M.size
   # Their squares must stay within float32.
   power = leaves.power_of_two(jnp.max(jnp.abs(samples_M)))
   samples_M = samples_M / power
-  spread = jnp.std(samples_M, ddof=1) / jnp.sqrt(count)
+  spread = of_few(count) * jnp.std(samples_M, ddof=1) / jnp.sqrt(count)
   return Trace(power * jnp.mean(samples_M), power * spread)
 
 
