@@ -34,10 +34,15 @@ def test_another_number_is_noticed(tmp_path, monkeypatch):
     '<!-- table runs nano -->\n| run |\n| --- |\n| by hand |\n<!-- end -->\n'
     'A text stays.\n'
   )
-  after = app.filled(page, app.Studies())
+  after, beside = app.filled(page, app.Studies())
+  assert not beside
   assert 'by hand' not in after and '| nano |' in after
   assert after.endswith('<!-- end -->\nA text stays.\n')
-  assert app.filled(after, app.Studies()) == after
+  assert app.filled(after, app.Studies()) == (after, {})
+  page = '<!-- csv runs nano -->\n- by hand\n\nA text stays.\n'
+  after, beside = app.filled(page, app.Studies())
+  assert '(tables/runs_nano.csv)' in after and 'by hand' not in after
+  assert beside['tables/runs_nano.csv'].startswith('run,parameters,')
 
 
 def test_a_table_without_rows_is_refused():
@@ -48,12 +53,18 @@ def test_a_table_without_rows_is_refused():
     app.filled(page, app.Studies())
 
 
+def test_the_page_is_short():
+  assert len(PAGE.splitlines()) <= 300
+
+
 def test_every_figure_and_run_of_the_page_is_there():
   for image in re.findall(r'!\[[^\]]*\]\(([^)]+)\)', PAGE):
     assert (HERE / image).is_file(), image
+  for table in re.findall(r'\]\((tables/[^)]+)\)', PAGE):
+    assert (HERE / table).is_file(), table
   named = {
     folder
-    for line in re.findall(r'<!-- (?:table|figures) \S+ ([^>]+) -->', PAGE)
+    for line in re.findall(r'<!-- (?:table|csv|figures) \S+ ([^>]+) -->', PAGE)
     for folder in line.split()
   }
   assert named == {run.name for run in RUNS}

@@ -7,7 +7,9 @@ interval lies outside, and undecided otherwise: also with fewer than
 the reference's protocol or has not ended. Where a claim says that something
 comes first, the tests of `precedence` have to say so as well (order and a tie,
 p < 0.05, in every run): if they cannot, for lack of seeds or tasks, it is
-undecided. Without data it is not measured.
+undecided. A range that holds the value without the effect that is claimed, too,
+could hardly have failed: what lies in it is called too wide to test. Without
+data it is not measured.
 """
 
 from typing import NamedTuple
@@ -17,7 +19,10 @@ from emergence_jax.analysis.reference import Claim
 from emergence_jax.analysis.statistics import NOTHING, Estimate
 
 MIN_SEEDS = 3
-VERDICTS = ('reproduced', 'not reproduced', 'undecided', 'not measured')
+TOO_WIDE = 'too wide to test'
+VERDICTS = (
+  'reproduced', 'not reproduced', TOO_WIDE, 'undecided', 'not measured'
+)  # fmt: skip
 
 
 class Finding(NamedTuple):
@@ -28,6 +33,8 @@ class Finding(NamedTuple):
     p_value: largest over the runs of "it precedes"; nan without one.
     least_p: the smallest that these seeds and tasks could give.
     seeds: of the run that has fewest.
+    without: the value of the same runs if there were no such effect, where that
+      is known.
     caveat: why runs cannot decide on a claim about the paper's; or empty.
   """
 
@@ -36,6 +43,7 @@ class Finding(NamedTuple):
   least_p: float = float('nan')
   seeds: int = 0
   caveat: str = ''
+  without: Estimate = NOTHING
 
 
 def verdict(claim: Claim, finding: Finding) -> tuple[str, str]:
@@ -49,6 +57,14 @@ def verdict(claim: Claim, finding: Finding) -> tuple[str, str]:
     return 'undecided', f'{finding.seeds} seeds; it takes {MIN_SEEDS}'
   if ours.high < claim.low or ours.low > claim.high:
     return 'not reproduced', 'the interval lies outside the range'
+  without = finding.without
+  ends = (without.low, without.high) if without.has_interval else (
+    without.value, without.value
+  )  # fmt: skip
+  if claim.low <= ends[1] and ends[0] <= claim.high:
+    return TOO_WIDE, (
+      f'the range reaches {without.value:.3g}, the value without the effect'
+    )
   if not (claim.low <= ours.low and ours.high <= claim.high):
     return 'undecided', 'the interval reaches over an end of the range'
   if claim.needs_test and not finding.p_value < MAX_P:

@@ -102,6 +102,16 @@ WORDS = {
 }
 
 
+def passed_by_chance(
+  data: xr.Dataset, rule: str = RULE_OF_CLAIMS
+) -> np.ndarray:
+  """Bool [K, L]: capabilities that the best constant answer would have."""
+  if RULES[rule][0] != 'accuracy':
+    raise ValueError(f'rule={rule!r} is not about accuracy, as chance is.')
+  chance = data.chance.transpose('task', 'level')
+  return (chance > RULES[rule][1](data)).values
+
+
 def by_rule(data: xr.Dataset, rule: str) -> xr.DataArray:
   """Emergence steps (seed, task, level) by one of `RULES`; nan for never.
 

@@ -179,6 +179,32 @@ def leads_table(runs: Runs, changes: Changes) -> pd.DataFrame:
   return pd.DataFrame(rows)
 
 
+def memorisation_table(
+  runs: Runs, *, draws: int = precedence.DRAWS
+) -> pd.DataFrame:
+  """The same tests against the accuracy on what was trained on.
+
+  Where a network memorises before it generalises, a measure that changes with
+  memorisation is early by as much as generalisation is late.
+  """
+  rows = []
+  for label, run in runs.items():
+    data = run.data
+    if 'train_accuracy' not in data:
+      continue
+    # Learned by the same rule as what is held out.
+    learned = data.assign(accuracy=data.train_accuracy)
+    events = {
+      n: events_of(learned, item, groups_of(run))
+      for n, item in series.tested(data).items()
+    }
+    events = {n: e for n, e in events.items() if isinstance(e, Events)}
+    head = {'run': label, 'tasks': 'all'}
+    inside = in_group(run, 'all')
+    rows += _family(head, 'measure', events, inside, draws)
+  return pd.DataFrame(rows)
+
+
 def events_table(runs: Runs, *, draws: int = precedence.DRAWS) -> pd.DataFrame:
   """The same tests of each of the 13 event metrics.
 

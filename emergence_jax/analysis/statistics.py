@@ -59,8 +59,10 @@ class Estimate:
       count = f'{self.events} events, seeds: {count}'
     if not self.has_interval:
       return f'{number} ({count}, no interval)'
+    # An end is no nearer to zero than a thousandth of the width can show.
+    least = 1e-3 * (self.high - self.low)
     ends = (
-      'not yet' if np.isinf(x) else f'{x:{digits}}'
+      'not yet' if np.isinf(x) else f'{x if abs(x) > least else 0.0:{digits}}'
       for x in (self.low, self.high)
     )
     short = self.level < CONFIDENCE

@@ -1,10 +1,12 @@
 """Tables of what the timeseries of one or several runs show."""
 
+import itertools
 from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy import stats
 
 from emergence_jax.analysis import (
   align,
@@ -132,16 +134,57 @@ def have_emerged(data: xr.Dataset) -> bool:
   return bool(np.isfinite(steps.values).all())
 
 
-def floors_by_task(runs) -> dict[str, dict[str, np.ndarray]]:
-  """Task → run → floors [S], of the runs that have one of the task."""
+def floors_by_task(
+  runs, quantity: str = 'floor'
+) -> dict[str, dict[str, np.ndarray]]:
+  """Task → run → floors [S], of the runs that have one of the task.
+
+  Args:
+    runs: label → run.
+    quantity: a field of `collapse.Collapse`.
+  """
   floors: dict[str, dict[str, np.ndarray]] = {}
   for label, run in runs.items():
     data = run.data
     if 'rankme' in data:
-      for task, column in zip(data.task.values, floors_of(data).T):
+      values_SK = getattr(collapse_of(data), quantity)
+      for task, column in zip(data.task.values, values_SK.T):
         if np.isfinite(column).any():
           floors.setdefault(str(task), {})[label] = column
   return floors
+
+
+def neighbours_table(runs) -> pd.DataFrame:
+  """Floors of each run and of the next larger one, task by task.
+
+  Welch's test on logarithms, for variances that differ, corrected by Holm over
+  all rows; and the ratio of floors as parts of the value at step 0, which says
+  whether the collapse is shallower. A collapse that is not over in every seed
+  may still go lower.
+  """
+  rows = []
+  for (a, run), (b, other) in itertools.pairwise(runs.items()):
+    floors, first = (
+      floors_by_task({a: run, b: other}, name) for name in ('floor', 'initial')
+    )
+    for task, by_run in floors.items():
+      pair = [by_run.get(label) for label in (a, b)]
+      if any(x is None or np.isfinite(x).sum() < 2 for x in pair):
+        continue
+      logs = [np.log(x[np.isfinite(x)]) for x in pair]
+      parts = [
+        np.nanmean(by_run[label] / first[task][label]) for label in (a, b)
+      ]
+      rows.append({
+        'from': a, 'to': b, 'task': task,
+        'floors': ' → '.join(f'{np.nanmean(x):.3g}' for x in pair),
+        'of step 0': ' → '.join(f'{x:.0%}' for x in parts),
+        'p_value': float(stats.ttest_ind(*logs, equal_var=False).pvalue),
+        'over': have_ended(run.data, [task]) and have_ended(other.data, [task]),
+      })  # fmt: skip
+  for row, p_holm in zip(rows, statistics.holm([r['p_value'] for r in rows])):
+    row['p_holm'] = float(p_holm)
+  return pd.DataFrame(rows)
 
 
 def invariance_table(runs) -> pd.DataFrame:

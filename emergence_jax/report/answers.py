@@ -128,7 +128,7 @@ def _answer_of(results: Study, run: str) -> Answer:
     why = align.too_few({run: {'RankMe': few}}) or ['it was not measured.']
     rank = [f'Whether RankMe moved first cannot be said: {why[0]}']
   more = (
-    *_lengths(results, run), *_others(rows[rows.measure != 'RankMe']),
+    *_memorisation(results, run), *_lengths(results, run), *_others(rows[rows.measure != 'RankMe']),
     *_axes(results, run), *_cadences(results, run),
   )  # fmt: skip
   return Answer(run, ' '.join([*_timing(results, run), *rank]), more)
@@ -153,6 +153,24 @@ def _others(rows: pd.DataFrame) -> list[Clause]:
   else:
     words = f'None of {len(rows)} other measures is shown to precede.'
   return [Clause(words, 'leads')]
+
+
+def _memorisation(results: Study, run: str) -> list[Clause]:
+  """Where RankMe's change lies beside that of the accuracy in training."""
+  table = results.tables['memorisation']
+  if not len(table):
+    return []
+  rows = table[(table.run == run) & (table.measure == 'RankMe')]
+  if not len(rows) or not np.isfinite(rows.iloc[0].lead):
+    return []
+  row = rows.iloc[0]
+  words = (
+    'Against the accuracy on what was trained on, which changes at a median '
+    f'step of {row.step_of_behaviour:,.0f}, RankMe is first in {row["first"]}, '
+    f'after in {row.after} of {row.events} events, on average by '
+    f'{row.lead:,.0f} steps: {_MEANING[row.verdict]}.'
+  )
+  return [Clause(words.replace('behaviour', 'memorisation'), 'leads')]
 
 
 def _lengths(results: Study, run: str) -> list[Clause]:
@@ -185,7 +203,7 @@ def _timing(results: Study, run: str) -> list[str]:
   before = 'Before any seed is above chance '
   if not measures:
     words = f'{before}no measure of geometry tells when a seed gets there'
-    return [f'{words}; of the baselines {baselines or "none"} tell.']
+    return [f'{words}; baselines that do: {baselines or "none"}.']
   words = f'{before}{measures} tells when a seed gets there'
   beyond = f'{adds} adds to the baselines' if adds else (
     f'nothing of it adds to the baselines ({baselines or "none tells"})'

@@ -32,10 +32,17 @@ def markdown(frame: pd.DataFrame) -> str:
   return '\n'.join(grid(list(map(str, frame.columns)), rows))
 
 
+def csv(frame: pd.DataFrame) -> str:
+  """The same cells as a file; what has a comma is quoted."""
+  return frame.map(_cell).to_csv(index=False, lineterminator='\n')
+
+
 def _estimate(value, low, high) -> str:
   """An estimate with its interval: `2.19 [2.1, 2.3]`."""
   if np.isnan(value):
     return '–'
+  # An end is no nearer to zero than a thousandth of the width can show.
+  low, high = (x if abs(x) > 1e-3 * (high - low) else 0.0 for x in (low, high))
   return f'{_cell(value)} [{_cell(low)}, {_cell(high)}]'
 
 
@@ -101,14 +108,38 @@ def floors(loaded, study) -> pd.DataFrame:
         (paper.run == name) & (paper.task == task)
         & (paper.quantity == 'floor of RankMe')
       ].paper  # fmt: skip
+      part = cells.value['floor'] / cells.value['initial']
       rows.append({
         'run': name, 'task': task, 'at step 0': text['initial'],
-        'floor': text['floor'], 'its step': text['floor_step'],
+        'floor': text['floor'], 'of step 0': f'{part:.0%}',
+        'its step': text['floor_step'],
         'over': 'yes' if tables.have_ended(run.data, [task]) else 'not yet',
         'first from step 1,000 on': text['at_first_look'],
         "the paper's floor": float(theirs.iloc[0]) if len(theirs) else np.nan,
       })  # fmt: skip
   return pd.DataFrame(rows)
+
+
+def neighbours(loaded, study) -> pd.DataFrame:
+  """Floors of each size and the next: Welch's tests, and parts of step 0."""
+  del loaded
+  table = study.tables['neighbours']
+  return table.assign(over=table.over.map({True: 'yes', False: 'not yet'}))
+
+
+def same_events(loaded, study) -> pd.DataFrame:
+  """The floor first, of the capabilities that emerge in all seeds of all."""
+  del loaded
+  table = study.tables['same_events']
+  return pd.DataFrame({
+    'run': table.run, 'capabilities': table.capabilities,
+    'events': table.events, 'floor before emergence': _interval(table, 'share'),
+  })  # fmt: skip
+
+
+def memorisation(loaded, study) -> pd.DataFrame:
+  """What moves first against the accuracy on what was trained on."""
+  return _tests(loaded, study, 'memorisation')
 
 
 def invariance(loaded, study) -> pd.DataFrame:
@@ -157,8 +188,12 @@ def phases(loaded, study) -> pd.DataFrame:
 
 def precedence(loaded, study) -> pd.DataFrame:
   """The tests of what moves first."""
+  return _tests(loaded, study, 'precedence')
+
+
+def _tests(loaded, study, name) -> pd.DataFrame:
   del loaded
-  table = study.tables['precedence']
+  table = study.tables[name]
   lead = table.rename(columns={'lead_low': 'low', 'lead_high': 'high'})
   return pd.DataFrame({
     'run': table.run, 'measure': table.measure, 'tasks': table.tasks,
@@ -225,6 +260,12 @@ def prediction(loaded, study) -> pd.DataFrame:
   })  # fmt: skip
 
 
+def correlations(loaded, study) -> pd.DataFrame:
+  """Rank correlation of floor and emergence, by the paper's rule and ours."""
+  table = prediction(loaded, study)
+  return table[table.quantity.str.startswith('spearman')].drop(columns='events')
+
+
 def timing(loaded, study) -> pd.DataFrame:
   """The features with the least p in each window."""
   from emergence_jax.analysis import timing as analysis
@@ -258,7 +299,7 @@ def decided(loaded, study) -> pd.DataFrame:
   """The claims that have a verdict, with the range that decides."""
   del loaded
   table = study.tables['claims']
-  table = table[table.verdict.isin(['reproduced', 'not reproduced'])]
+  table = table[~table.verdict.isin(['undecided', 'not measured'])]
   return table[['claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'range',
                 'verdict']]  # fmt: skip
 
@@ -281,6 +322,7 @@ TABLES: Mapping[str, Callable] = {
   for frame_of in (
     runs, emergence, floors, invariance, variants, top_down, phases, precedence,
     lengths, cadences, precursors, prediction, timing, foretelling, claims,
-    decided, numbers,
+    decided, numbers, neighbours, same_events, memorisation,
+    correlations,
   )
 }  # fmt: skip

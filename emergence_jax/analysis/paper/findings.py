@@ -98,24 +98,28 @@ def algorithmic(
   eight = {n: run for n, run in runs.items() if set(HARD) <= set(run.tasks)}
   if not eight:
     return {}
-  findings = {'emerged': _emerged(eight)}
+  findings = _emerged(eight)
   findings |= _floors(eight) | _top_down(eight)
   ours = _Precursors(eight, changes, precursors, draws)
   findings |= ours.findings() | _prediction(eight) | _phases(eight, draws)
   return findings | _llc_and_fisher(having(eight, 'llc', 'fisher_rank'))
 
 
-def _emerged(runs: Runs) -> Finding:
-  steps = [
-    emergence.by_rule(run.data, emergence.RULE_OF_CLAIMS).values
-    for run in runs.values()
-  ]
-  hits = [np.isfinite(s).sum((1, 2)) for s in steps]
-  totals = [np.full(len(s), s[0].size) for s in steps]
-  return finding(
-    statistics.shares(hits, totals), runs,
-    is_final=lambda run: tables.have_emerged(run.data),
-  )  # fmt: skip
+def _emerged(runs: Runs) -> dict[str, Finding]:
+  """Of all events, and of those that a constant answer does not pass."""
+  findings = {}
+  for key, of_all in (('emerged', True), ('emerged beyond chance', False)):
+    hits, totals = [], []
+    for run in runs.values():
+      steps = emergence.by_rule(run.data, emergence.RULE_OF_CLAIMS).values
+      counted_KL = of_all | ~emergence.passed_by_chance(run.data)
+      hits.append((np.isfinite(steps) & counted_KL).sum((1, 2)))
+      totals.append(np.full(len(steps), counted_KL.sum()))
+    findings[key] = finding(
+      statistics.shares(hits, totals), runs,
+      is_final=lambda run: tables.have_emerged(run.data),
+    )  # fmt: skip
+  return findings
 
 
 def _floors(runs: Runs) -> dict[str, Finding]:
@@ -132,11 +136,14 @@ def _floors(runs: Runs) -> dict[str, Finding]:
   if align.schedules_differ(ranked):
     alike = align.at_shared_steps(ranked)
   own, shared = tables.floors_by_task(ranked), tables.floors_by_task(alike)
+  first = tables.floors_by_task(ranked, 'initial')
   findings = {}
   for task in HARD:
     findings[f'floor {task}'] = finding(
       statistics.over_runs(list(own.get(task, {}).values())), ranked,
       is_final=_collapsed(task),
+    )._replace(
+      without=statistics.over_runs(list(first.get(task, {}).values()))
     )  # fmt: skip
     if len(shared.get(task, ())) > 1:
       findings[f'variation {task}'] = finding(

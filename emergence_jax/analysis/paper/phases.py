@@ -3,6 +3,7 @@
 Source: arXiv:2602.15997v4, abstract.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -95,6 +96,42 @@ def probes_first(data: xr.Dataset) -> Shares | None:
   return _shares(
     earlier, np.isfinite(steps), times, steps, data.step.values.astype(float)
   )
+
+
+def same_events_table(runs: Runs) -> pd.DataFrame:
+  """Share of events with the floor first, of those that all runs have.
+
+  An event is a task and level that emerges in every seed of every run, so that
+  a larger model is not compared by what a smaller one has not learned.
+  """
+  ready = {n: pairs(run.data) for n, run in runs.items()}
+  ready = {n: orders for n, orders in ready.items() if orders}
+  if len(ready) < 2:
+    return pd.DataFrame()
+  steps = {
+    n: emergence.by_rule(runs[n].data, emergence.RULE_OF_EVENTS) for n in ready
+  }
+  common = xr.align(
+    *(step.notnull().all('seed') for step in steps.values()), join='inner'
+  )
+  every = functools.reduce(np.logical_and, common)
+  rows = []
+  for name, step in steps.items():
+    times = series.event_times(runs[name].data, 'floor')
+    floor = step.isel(level=0, drop=True).copy(data=times)
+    floor, step = (x.sel(task=every.task) for x in (floor, step))
+    step = step.sel(level=every.level)
+    counted = every & floor.notnull()
+    first = (counted & (floor < step)).transpose('seed', 'task', 'level')
+    counted = counted.broadcast_like(first).transpose(*first.dims)
+    share = statistics.shares(
+      [first.values.sum((1, 2))], [counted.values.sum((1, 2))]
+    )
+    rows.append({
+      'run': name, 'capabilities': int(every.sum()), 'share': share.value,
+      'low': share.low, 'high': share.high, 'events': share.events,
+    })  # fmt: skip
+  return pd.DataFrame(rows)
 
 
 def phases_table(runs: Runs, *, draws: int = precedence.DRAWS) -> pd.DataFrame:
