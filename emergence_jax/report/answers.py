@@ -128,7 +128,8 @@ def _answer_of(results: Study, run: str) -> Answer:
     why = align.too_few({run: {'RankMe': few}}) or ['it was not measured.']
     rank = [f'Whether RankMe moved first cannot be said: {why[0]}']
   more = (
-    *_memorisation(results, run), *_lengths(results, run), *_others(rows[rows.measure != 'RankMe']),
+    *_memorisation(results, run), *_lengths(results, run),
+    *_others(rows[rows.measure != 'RankMe']),
     *_axes(results, run), *_cadences(results, run),
   )  # fmt: skip
   return Answer(run, ' '.join([*_timing(results, run), *rank]), more)
