@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,6 +13,9 @@ from absl import app, flags, logging
 # How people call an app, for messages that say what to do next; the thin apps
 # of a checkout set their own.
 CALLED = 'emergence '
+# As in `machine.stopping`, which loads more than --help needs.
+TRY_AGAIN = 75
+_GO_ON = {'run', 'measure'}
 
 
 def command(app: str) -> list[str]:
@@ -66,9 +70,33 @@ def _start() -> None:
       stream.reconfigure(errors='replace')
   # A notebook's own, for example, which is not there in this process.
   os.environ.pop('MPLBACKEND', None)
+  for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, _end)
   # JAX tells at level INFO which accelerators a machine does not have.
   logging.set_verbosity(logging.WARNING)
   warnings.showwarning = _show_warning
+
+
+def _end(number, frame) -> None:
+  """Ends at once: whatever is written is whole, and a call that is cut is not.
+
+  Handlers that go on (a run that saves) take the place of this one, and it
+  theirs at a second signal.
+  """
+  del frame
+  shown = '\x1b[?25h' if sys.stdout.isatty() else ''
+  words = f'{shown}stopped by {signal.Signals(number).name}.\n'
+  with contextlib.suppress(OSError):
+    os.write(sys.stdout.fileno(), words.encode())
+  os._exit(_code(number))
+
+
+def _code(number: int) -> int:
+  """What can be gone on with asks for it; else as a shell says it."""
+  goes_on = pathlib.Path(sys.argv[0]).stem in _GO_ON or _GO_ON & set(
+    sys.argv[1:2]
+  )
+  return TRY_AGAIN if goes_on else 128 + number
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):

@@ -130,8 +130,9 @@ def _dry_run(config) -> None:
 def _finish(config, workdir: pathlib.Path) -> None:
   """Prints and writes the summary, the figures and the report."""
   from emergence_jax.report import run_figures, summary, write
-  from emergence_jax.store import files, timeseries
+  from emergence_jax.store import files, outputs, timeseries
 
+  made_from = outputs.digest(workdir)
   data = timeseries.load(workdir)
   headline = (
     f'{_name(config)}: {config.seeds.count} seeds, '
@@ -151,9 +152,11 @@ def _finish(config, workdir: pathlib.Path) -> None:
     )
   else:
     following = f'{apps.CALLED}export --workdir={workdir}'
-  # Last, and at once: where it is, everything else is too.
   files.write_text(workdir / 'summary.txt', text)
-  for path in [workdir / 'summary.txt', *paths]:
+  paths.insert(0, workdir / 'summary.txt')
+  # Last, and at once: where it is, everything else is too.
+  outputs.write(workdir, made_from, paths)
+  for path in paths:
     apps.say(f'wrote {path}')
   apps.say(f'Next: {following}')
 
@@ -170,6 +173,7 @@ def _run(config):
   from emergence_jax.config import schema
   from emergence_jax.machine import compiling, processes, stopping
   from emergence_jax.running import loop, rundir
+  from emergence_jax.store import outputs
 
   if _WORKDIR.value is not None:
     workdir = apps.path('workdir', _WORKDIR.value)
@@ -188,11 +192,12 @@ def _run(config):
     # What waits for the end of the run must not go on.
     sys.exit(stopping.TRY_AGAIN)
   if outcome is loop.Outcome.ALREADY_FINISHED:
-    _say(
-      f'this run is finished at step {config.train.steps:,}; nothing is left '
-      'to do.'
-    )
-    if (workdir / 'summary.txt').exists():
+    current = processes.agreed(lambda: outputs.are_current(workdir))
+    left = 'nothing is left to do' if current else (
+      'its summary and its page are older than its rows, and are made again'
+    )  # fmt: skip
+    _say(f'this run is finished at step {config.train.steps:,}; {left}.')
+    if current:
       return None
   return workdir if processes.leads() else None
 

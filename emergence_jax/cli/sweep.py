@@ -21,19 +21,34 @@ def _folder(config: str) -> str:
 
 
 def _call(command: Sequence[str]) -> int:
-  """Runs a command to its end, and passes a signal to stop on to it."""
-  child = subprocess.Popen(command)
-  before = signal.signal(
-    signal.SIGTERM, lambda number, frame: child.send_signal(number)
-  )
+  """Runs a command to its end, and passes a signal to stop on to it.
+
+  Returns:
+    Its exit code; 75 where it was told to stop, however it ended.
+  """
+  from emergence_jax.machine import stopping
+
+  told: list[int] = []
+  child: subprocess.Popen | None = None
+
+  def tell(number, frame):
+    del frame
+    told.append(number)
+    # The terminal has told the child of an interruption, too.
+    if child is not None and number != signal.SIGINT:
+      child.send_signal(number)
+
+  numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+  before = {number: signal.signal(number, tell) for number in numbers}
   try:
-    while True:
-      try:
-        return child.wait()
-      except KeyboardInterrupt:
-        pass  # the terminal has told the run too, which saves
+    child = subprocess.Popen(command)
+    if told:  # before there was anyone to tell
+      child.send_signal(signal.SIGTERM)
+    code = child.wait()
+    return stopping.TRY_AGAIN if told else code
   finally:
-    signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+      signal.signal(number, handler)
 
 
 def run(

@@ -70,10 +70,19 @@ def finish(figure: Figure) -> None:
 
 
 def save(figure: Figure, path: pathlib.Path, **options) -> None:
-  """Writes a figure whole or not at all; its folder is made."""
+  """Writes a figure whole or not at all; its folder is made.
+
+  The same figure is the same file: names within it are not drawn by chance,
+  and it has no date.
+  """
   path.parent.mkdir(parents=True, exist_ok=True)
   finish(figure)
-  with files.replacing(path) as partial:
+  if path.suffix == '.svg':
+    options = {'metadata': {'Date': None}, **options}
+  with (
+    matplotlib.rc_context({'svg.hashsalt': 'emergence_jax'}),
+    files.replacing(path) as partial,
+  ):
     figure.savefig(partial, **options)
 
 

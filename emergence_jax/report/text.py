@@ -173,5 +173,5 @@ def write_tables(results: Study, folder: pathlib.Path) -> list[pathlib.Path]:
   for name, frame in results.tables.items():
     paths.append(folder / f'{name}.csv')
     with files.replacing(paths[-1]) as partial:
-      frame.to_csv(partial, index=False, errors='replace')
+      files.as_text(frame).to_csv(partial, index=False, errors='replace')
   return paths

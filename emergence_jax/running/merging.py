@@ -5,7 +5,9 @@ of them have are refused, since they would be counted twice.
 """
 
 import json
+import os
 import pathlib
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +26,10 @@ Log = Callable[[str], None]
 _FREE = (
   *schema.LAYOUT_KEYS, *schema.FREE_KEYS, 'seeds.first', 'seeds.count'
 )  # fmt: skip
+
+
+# Where the store is made.
+_ASIDE = 'merging.partial'
 
 
 class _Part(NamedTuple):
@@ -136,8 +142,20 @@ def merge(
   raw = _config(parts, seeds)
   files.check_writable(out, 'give another folder by --out')
   with files.Lock(out):
-    _create(out, parts, names, seeds, raw)
-    _fill(out, parts, names, min(ends))
+    # Aside, so that a kill leaves nothing that looks whole.
+    aside = out / _ASIDE
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir()
+    _create(aside, parts, names, seeds, raw)
+    _fill(aside, parts, names, min(ends))
+    _describe(out, parts, raw)
+    os.rename(aside / layout.NAME, out / layout.NAME)
+    shutil.rmtree(aside)
+  return seeds
+
+
+def _describe(out, parts: Sequence[_Part], raw) -> None:
+  """Writes the configuration, the environment and the times."""
   files.write_json(out / 'config.json', raw, checked=False)
   files.write_json(out / 'env.json', rundir.environment())
   sessions = [
@@ -148,7 +166,6 @@ def merge(
     )
   ]
   files.write_json(out / 'times.json', {'sessions': sessions})
-  return seeds
 
 
 def _create(out, parts, names, seeds, raw) -> None:

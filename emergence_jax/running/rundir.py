@@ -18,7 +18,7 @@ import jax
 
 from emergence_jax.base.types import UserError
 from emergence_jax.config import older, schema
-from emergence_jax.store import damage, files
+from emergence_jax.store import damage, files, outputs
 from emergence_jax.store import layout as store_layout
 
 _PACKAGES = (
@@ -39,6 +39,7 @@ _BEGINNINGS = {'env.json', 'config.partial', 'env.partial', files.LOCK}
 _MADE = (
   store_layout.NAME, store_layout.PARTIAL, damage.NOTES, 'checkpoints',
   'figures', 'report', 'profile', 'tensorboard', 'wandb', 'summary.txt',
+  outputs.NAME,
   'times.json', 'env.json', 'config.json',
 )  # fmt: skip
 

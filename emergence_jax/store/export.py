@@ -42,7 +42,9 @@ def to_csv(
     workdir: run directory.
     folder: where to write; made if it is not there.
   """
-  return _write(workdir, folder, 'csv', lambda t, p: t.to_csv(p, index=False))
+  return _write(
+    workdir, folder, 'csv', lambda t, p: files.as_text(t).to_csv(p, index=False)
+  )
 
 
 def to_parquet(

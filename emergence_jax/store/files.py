@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import shlex
 import socket
 import sys
@@ -23,6 +24,32 @@ from emergence_jax.base.types import UserError
 Path = str | pathlib.Path
 LOCK = '.lock'
 _CHECKSUM = 'checksum'
+# With what a cell begins that a spreadsheet would compute.
+_FORMULA = ('=', '+', '-', '@', '\t', '\r')
+
+
+def _partial(pid: int) -> str:
+  """How the name of a file begins that a process of this machine writes."""
+  return f'.partial-{socket.gethostname()}-{pid}'
+
+
+def _is_alive(pid: int) -> bool:
+  try:
+    os.kill(pid, 0)
+  except ProcessLookupError:
+    return False
+  except OSError:  # somebody else's
+    return True
+  return True
+
+
+def remove_partial(folder: Path) -> None:
+  """Deletes what killed processes of this machine have left half-written."""
+  pattern = re.compile(re.escape(_partial(0)[:-1]) + r'(\d+)(\.\w+)?')
+  for path in pathlib.Path(folder).iterdir():
+    match = pattern.fullmatch(path.name)
+    if match and not _is_alive(int(match[1])):
+      path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -32,12 +59,26 @@ def replacing(path: Path) -> Iterator[pathlib.Path]:
   It has the same suffix, by which libraries choose a format.
   """
   path = pathlib.Path(path)
-  partial = path.with_name(f'.partial-{os.getpid()}{path.suffix}')
+  partial = path.with_name(f'{_partial(os.getpid())}{path.suffix}')
   try:
     yield partial
     partial.replace(path)
   finally:
     partial.unlink(missing_ok=True)
+
+
+def as_text(frame):
+  """A table whose texts no spreadsheet takes for a formula.
+
+  One that begins with `=`, `+`, `-` or `@` gets an apostrophe before it.
+  """
+
+  def quoted(cell):
+    is_formula = isinstance(cell, str) and cell.startswith(_FORMULA)
+    return f"'{cell}" if is_formula else cell
+
+  frame = frame.map(quoted)
+  return frame.rename(columns=quoted)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -122,7 +163,8 @@ def check_writable(folder: Path, remedy: str) -> pathlib.Path:
   folder = pathlib.Path(folder).expanduser()
   try:
     folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / f'.partial-{os.getpid()}'
+    remove_partial(folder)
+    probe = folder / _partial(os.getpid())
     probe.touch()
     probe.unlink()
   except (OSError, ValueError) as error:

@@ -1,0 +1,159 @@
+"""What was written before is made again where it is older than the rows."""
+
+import signal
+import subprocess
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from emergence_jax.base.types import Field
+from emergence_jax.cli import sweep
+from emergence_jax.report import style
+from emergence_jax.running import merging
+from emergence_jax.store import files, layout, outputs, rows, timeseries
+
+
+def made_up(workdir, seeds=(0, 1), shift=0.0):
+  """A store of three rows; nothing is trained."""
+  workdir.mkdir()
+  timeseries.create(
+    workdir,
+    fields={'accuracy': Field(('task', 'level'), 'float32', 'made up', '1')},
+    coords={'task': ['t'], 'level': ['1']},
+    chance_KxL=np.full((1, 1), 0.1),
+    seeds=np.array(seeds),
+    steps=np.array([0, 10, 20]),
+    train_steps=20,
+    attributes={'config': '{"train": {"steps": 20}}'},
+  )
+  writer = rows.Writer(workdir)
+  for step in (0, 10, 20):
+    value = np.full((len(seeds), 1, 1), step / 20 + shift, np.float32)
+    writer.write_row(step, {'accuracy': value}, np.zeros(len(seeds), np.int8))
+  files.write_json(workdir / 'config.json', {'train': {'steps': 20}})
+  return workdir
+
+
+def test_outputs_are_as_old_as_the_rows(tmp_path):
+  workdir = made_up(tmp_path / 'run')
+  assert not outputs.are_current(workdir)
+  page = workdir / 'report' / 'report.html'
+  page.parent.mkdir()
+  page.write_text('a page')
+  outputs.write(workdir, outputs.digest(workdir), [page])
+  assert outputs.are_current(workdir)
+  page.unlink()
+  assert not outputs.are_current(workdir)
+  page.write_text('a page')
+  value = np.full((2, 1, 1), 0.25, np.float32)
+  rows.Writer(workdir).write_row(10, {'accuracy': value}, np.zeros(2, np.int8))
+  assert not outputs.are_current(workdir)
+
+
+@pytest.mark.parametrize('after', ['_create', '_fill', '_describe'])
+def test_a_merge_that_is_cut_off_is_made_again(tmp_path, monkeypatch, after):
+  parts = [made_up(tmp_path / 'a'), made_up(tmp_path / 'b', (2, 3))]
+  out = tmp_path / 'both'
+
+  def cut(*args):
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(merging, after, cut)
+    with pytest.raises(KeyboardInterrupt):
+      merging.merge(parts, out, lambda line: None)
+  assert not (out / layout.NAME).exists()
+  assert merging.merge(parts, out, lambda line: None) == [0, 1, 2, 3]
+  assert timeseries.load(out).sizes['step'] == 3
+  assert not [p for p in out.iterdir() if 'partial' in p.name]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+  ours = tmp_path / 'kept.csv'
+  dead = subprocess.run([sys.executable, '-c', 'import os; print(os.getpid())'],
+                        capture_output=True, text=True)  # fmt: skip
+  left = tmp_path / f'{files._partial(int(dead.stdout))}.csv'
+  left.touch()
+  with files.replacing(ours) as partial:
+    partial.write_text('whole')
+    files.check_writable(tmp_path, 'give another folder')
+    assert not left.exists() and partial.exists()  # that of a process at work
+  assert [p.name for p in tmp_path.iterdir()] == ['kept.csv']
+
+
+def test_texts_are_no_formulas():
+  frame = pd.DataFrame(
+    {'name': ['=1+1', 'a', '@x', '-1'], 'x': [-1.0, 2, 3, 4]}
+  )
+  text = files.as_text(frame)
+  assert text.name.tolist() == ["'=1+1", 'a', "'@x", "'-1"]
+  assert text.x.tolist() == [-1, 2, 3, 4]
+
+
+def test_the_same_figure_is_the_same_file(tmp_path):
+  contents = []
+  for name in ('a', 'b'):
+    figure, axis = plt.subplots()
+    axis.plot([0, 1], label='x')
+    axis.legend()
+    axis.fill_between([0, 1], [0, 1], hatch='/')
+    style.save(figure, tmp_path / f'{name}.svg')
+    plt.close(figure)
+    contents.append((tmp_path / f'{name}.svg').read_bytes())
+  assert contents[0] == contents[1]
+
+
+_WAITS = """
+import sys, time
+sys.argv[0] = {app!r}
+from emergence_jax.cli import apps
+apps._start()
+with apps.errors():
+  print('begun', flush=True)
+  while True:
+    time.sleep(1)
+"""
+
+
+@pytest.mark.parametrize(
+  'number,app,code',
+  [
+    (signal.SIGINT, 'report.py', 130),
+    (signal.SIGTERM, 'report.py', 143),
+    (signal.SIGTERM, 'run.py', 75),
+  ],
+)
+def test_two_signals_end_without_a_traceback(number, app, code):
+  process = subprocess.Popen(
+    [sys.executable, '-c', _WAITS.format(app=app)], stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE, text=True,
+  )  # fmt: skip
+  assert process.stdout.readline() == 'begun\n'
+  process.send_signal(number)
+  process.send_signal(number)
+  out, error = process.communicate(timeout=60)
+  assert out == f'stopped by {number.name}.\n' and not error
+  assert process.returncode == code
+
+
+@pytest.mark.parametrize('code', [0, 1, 75])
+def test_a_sweep_that_is_told_to_stop_stops(monkeypatch, code):
+  """However its child ends that was still starting."""
+
+  class Child:
+    def __init__(self, command):
+      signal.raise_signal(signal.SIGTERM)
+
+    def send_signal(self, number):
+      assert number == signal.SIGTERM
+
+    def wait(self):
+      return code
+
+  monkeypatch.setattr(sweep.subprocess, 'Popen', Child)
+  before = signal.getsignal(signal.SIGTERM)
+  assert sweep._call(['run']) == 75
+  assert signal.getsignal(signal.SIGTERM) is before
