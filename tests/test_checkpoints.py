@@ -1,5 +1,6 @@
 """Saving and restoring: equal to the bit, and never from damaged files."""
 
+import shutil
 import subprocess
 import sys
 
@@ -199,3 +200,16 @@ def test_restored_on_any_number_of_devices(tmp_path):
       capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_a_population_in_another_s_place_is_not_used(tmp_path):
+  """One copied over another: whole, and of another step."""
+  save(tmp_path, [5, 6])
+  folder = tmp_path / checkpoints.FOLDER
+  shutil.rmtree(folder / '6')
+  shutil.copytree(folder / '5', folder / '6')
+  lines = []
+  with checkpoints.Checkpoints(tmp_path, read_only=True) as found:
+    assert found.restore(6, LIKE, lines.append) is None
+    assert found.restore(5, LIKE, lines.append) is not None
+  assert 'holds the population of step 5' in lines[0]

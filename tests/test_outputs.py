@@ -1,5 +1,7 @@
 """What was written before is made again where it is older than the rows."""
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +15,14 @@ from emergence_jax.base.types import Field
 from emergence_jax.cli import sweep
 from emergence_jax.report import style
 from emergence_jax.running import merging
-from emergence_jax.store import files, layout, outputs, rows, timeseries
+from emergence_jax.store import (
+  files,
+  layout,
+  outputs,
+  records,
+  rows,
+  timeseries,
+)
 
 
 def made_up(workdir, seeds=(0, 1), shift=0.0):
@@ -51,6 +60,79 @@ def test_outputs_are_as_old_as_the_rows(tmp_path):
   value = np.full((2, 1, 1), 0.25, np.float32)
   rows.Writer(workdir).write_row(10, {'accuracy': value}, np.zeros(2, np.int8))
   assert not outputs.are_current(workdir)
+
+
+def _files(workdir, name='accuracy'):
+  """Chunks of the three rows of a variable."""
+  store = workdir / layout.NAME
+  rank = 2 if name == 'status' else 4
+  return [store / layout.chunk_file(name, rank, row) for row in range(3)]
+
+
+def swap(first, second):
+  one, other = first.read_bytes(), second.read_bytes()
+  first.write_bytes(other)
+  second.write_bytes(one)
+
+
+def test_whole_chunks_in_each_others_places_are_damaged(tmp_path):
+  workdir = made_up(tmp_path / 'run')
+  zero, one, _ = _files(workdir)
+  swap(zero, one)
+  with pytest.warns(timeseries.DamageWarning):
+    data = timeseries.load(workdir).load()
+  assert (data.status == 9).values.tolist() == [[True, True, False]] * 2
+  assert np.isnan(data.accuracy[:, :2]).all()
+  assert (data.accuracy[:, 2] == 1).all()
+
+
+@pytest.mark.parametrize('name', ['accuracy', 'status'])
+def test_an_older_chunk_or_that_of_another_run_is_damaged(tmp_path, name):
+  workdir = made_up(tmp_path / 'run')
+  old = _files(workdir, name)[1].read_bytes()
+  value = np.full((2, 1, 1), 0.75, np.float32)
+  rows.Writer(workdir).write_row(
+    10, {'accuracy': value}, np.full(2, 7, np.int8)
+  )
+  _files(workdir, name)[1].write_bytes(old)
+  with pytest.warns(timeseries.DamageWarning):
+    data = timeseries.load(workdir).load()
+  assert (data.status[:, 1] == 9).all()
+  other = made_up(tmp_path / 'other', shift=0.1)
+  _files(other)[2].write_bytes(_files(workdir)[2].read_bytes())
+  with pytest.warns(timeseries.DamageWarning):
+    data = timeseries.load(other).load()
+  assert (data.status[:, 2] == 9).all() and (data.status[:, :2] == 0).all()
+
+
+@pytest.mark.parametrize('how', ['lost', 'of another row', 'cut'])
+def test_a_record_that_is_not_its_row_s_is_damage(tmp_path, how):
+  workdir = made_up(tmp_path / 'run')
+  store = workdir / layout.NAME
+  record, other = (store / records.name_of(step) for step in (10, 20))
+  if how == 'lost':
+    record.unlink()
+  elif how == 'cut':
+    record.write_bytes(record.read_bytes()[:20])
+  else:
+    record.write_bytes(other.read_bytes())
+  with pytest.warns(timeseries.DamageWarning, match=r'rows/10\.json'):
+    data = timeseries.load(workdir).load()
+  assert (data.status == 9).values.tolist() == [[False, True, False]] * 2
+
+
+def test_a_store_from_before_records_is_read(tmp_path):
+  workdir = made_up(tmp_path / 'run')
+  store = workdir / layout.NAME
+  shutil.rmtree(store / 'status' / 'rows')
+  document = json.loads((store / 'zarr.json').read_text())
+  del document['attributes'][records.KEPT]
+  (store / 'zarr.json').write_text(json.dumps(document))
+  layout._seal(store)
+  data = timeseries.load(workdir).load()
+  assert (data.status == 0).all() and (data.accuracy[:, 2] == 1).all()
+  rows.Writer(workdir).write_row(20, {}, np.full(2, 9, np.int8))
+  assert not (store / 'status' / 'rows').exists()
 
 
 @pytest.mark.parametrize('after', ['_create', '_fill', '_describe'])

@@ -183,6 +183,9 @@ class Checkpoints:
     if not whole:
       reason = 'is damaged (its contents do not match its fingerprint)'
       return _Found(None, reason, True)
+    if (reached := item['population'].now()) != step:
+      reason = f'holds the population of step {reached}, which is not its place'
+      return _Found(None, reason, False)
     if int(item['run']) != self._run:
       return _Found(None, 'is of a run of another configuration', False)
     return _Found(item['population'], '', False)

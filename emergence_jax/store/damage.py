@@ -9,7 +9,7 @@ import numpy as np
 import zarr
 
 from emergence_jax.base.types import Status, UserError
-from emergence_jax.store import files, layout
+from emergence_jax.store import files, layout, records
 
 # Which rows `measure` has filled: measure → {'options': …, 'steps': […]}.
 NOTES = 'measured.json'
@@ -30,7 +30,7 @@ class Kind(enum.Enum):
 
 
 class Damage(NamedTuple):
-  """A file that is missing or differs from what was written.
+  """A file that is missing or differs from what was written there.
 
   Attributes:
     kind: of its contents.
@@ -164,9 +164,11 @@ def examine(workdir: files.Path) -> Examined:
   damage: list[Damage] = []
   documents = _documents(path, attributes.get('variables', ()), damage)
 
-  def check(kind, name, place=0) -> bool:
+  def check(kind, name, place=0, wanted=None) -> bool:
     file = layout.chunk_file(name, len(documents[name]['shape']), place)
     whole = files.has_crc32c(path / file)
+    # Whole, but not what was written there.
+    whole = whole and wanted in (None, records.checksum_of(path / file))
     if not whole:
       damage.append(Damage(kind, f'{layout.NAME}/{file}', name, place))
     return whole
@@ -183,14 +185,31 @@ def examine(workdir: files.Path) -> Examined:
   if not broken & {'step', 'status'}:
     step_C = np.asarray(zarr.open_array(path / 'step', mode='r')[:])
     status_SxC, rows = _examine_status(path, documents['status'], damage)
+    said: list[dict[str, Any] | None] = [{}] * rows
+    if attributes.get(records.KEPT):
+      said = [records.read(path, int(step)) for step in step_C[:rows]]
+      _examine_records(said, step_C, status_SxC, damage)
     for name, row in _chunks_of_rows(documents, rows, step_C, noted or {}):
-      if not check(Kind.ROW, name, row):
+      wanted = (said[row] or {}).get('chunks', {}).get(name)
+      if not check(Kind.ROW, name, row, wanted):
         status_SxC[:, row] = Status.DAMAGED
     done = int(step_C[rows - 1]) if rows else 0
     for name in layout.HISTORY.keys() & documents.keys():
       for place in range(-(-done // _history_chunk(documents[name]))):
         check(Kind.HISTORY, name, place)
   return Examined(documents, status_SxC, step_C, rows, noted or {}, damage)
+
+
+def _examine_records(said, step_C, status_SxC, damage) -> None:
+  """Marks rows that have no record, or another status than it says."""
+  for row, record in enumerate(said):
+    status = status_SxC[:, row].tolist()
+    if Status.DAMAGED in status:
+      continue  # known already, or being mended
+    if record is None or status not in record['statuses']:
+      name = records.name_of(int(step_C[row]))
+      damage.append(Damage(Kind.ROW, f'{layout.NAME}/{name}', 'status', row))
+      status_SxC[:, row] = Status.DAMAGED
 
 
 def _history_chunk(document: dict) -> int:

@@ -22,7 +22,7 @@ from zarr.storage import LocalStore
 
 from emergence_jax.base import fields as fields_lib
 from emergence_jax.base.types import Field, Measure, UserError
-from emergence_jax.store import files
+from emergence_jax.store import files, records
 
 NAME = 'timeseries.zarr'
 # The same in one file, see `packing`.
@@ -254,7 +254,9 @@ def build(
   _add(group, 'chance', _CHANCE, sizes)[:] = chance_KxL
   _add(group, 'status', STATUS, sizes, {'step': 1})
   names = sorted(name for name, _ in group.arrays())
-  group.attrs.update({**attributes, 'format': FORMAT, 'variables': names})
+  group.attrs.update({
+    **attributes, 'format': FORMAT, 'variables': names, records.KEPT: True
+  })  # fmt: skip
   _seal(folder)
 
 

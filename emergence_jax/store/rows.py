@@ -10,7 +10,7 @@ import numpy as np
 import zarr
 
 from emergence_jax.base.types import Status, UserError
-from emergence_jax.store import damage, files, timeseries
+from emergence_jax.store import damage, files, records, timeseries
 from emergence_jax.store import layout as store_layout
 from emergence_jax.store.damage import Kind
 from emergence_jax.store.timeseries import STORE
@@ -40,7 +40,9 @@ class Writer:
 
   def __init__(self, workdir: files.Path):
     self._workdir = pathlib.Path(workdir)
-    if damage.root(workdir).get('format', 1) != store_layout.FORMAT:
+    attributes = damage.root(workdir)
+    self._has_records = bool(attributes.get(records.KEPT))
+    if attributes.get('format', 1) != store_layout.FORMAT:
       raise UserError(
         f'{workdir} was begun by an older version of this package, whose rows '
         'have no checksums. It can be read and analysed; go on with it by '
@@ -90,7 +92,15 @@ class Writer:
       ):
         array[:, row] = array.fill_value
     self._store.sync()
+    self._record(step, [status])
     self._set_status(row, status)
+
+  def _record(self, step: int, statuses: Sequence[np.ndarray]) -> None:
+    """Records what a row holds, in stores that have records."""
+    if self._has_records:
+      row = self._row[step]
+      chunks = {name: self._file(name, row) for name in self._of_rows()}
+      records.write(self._store.root, step, chunks, statuses)
 
   def _set_status(self, row: int, status: np.ndarray) -> None:
     self._arrays['status'][:, row] = status
@@ -112,11 +122,13 @@ class Writer:
     for name, value in values.items():
       self._arrays[name][:, row] = value
     self._store.sync()
-    finite = finite_seeds(values)
-    if not np.all(finite):
-      status = self._arrays['status'][:, row]
-      bad = ~finite & (status == Status.OK)
-      self._set_status(row, np.where(bad, Status.NON_FINITE, status))
+    status = np.asarray(self._arrays['status'][:, row])
+    bad = ~np.asarray(finite_seeds(values)) & (status == Status.OK)
+    after = np.where(bad, Status.NON_FINITE, status)
+    # A kill may come between the two.
+    self._record(step, [status, after])
+    if bad.any():
+      self._set_status(row, after)
     notes = self.notes()
     note = notes.setdefault(measure, {'options': dict(options), 'steps': []})
     note['steps'] = sorted({*note['steps'], step})
@@ -178,6 +190,8 @@ class Writer:
     for name in ['status', *self._of_rows()]:
       for s in reversed(later):
         self._file(name, self._row[s]).unlink(missing_ok=True)
+    for s in later:
+      records.remove(self._store.root, s)
     lost = []
     for measure, note in self.notes().items():
       gone = {s for s in note['steps'] if s > step}
@@ -239,6 +253,11 @@ def mend(
   """
   path = pathlib.Path(workdir) / STORE
   _mend_root(path, workdir, log, layout)
+  if not damage.root(workdir).get(records.KEPT):
+    log(
+      'this timeseries was begun by an older version: whole chunks in each '
+      "other's places would not be noticed."
+    )
   examined = damage.examine(workdir)
   for line in damage.lines(examined):
     log(line)

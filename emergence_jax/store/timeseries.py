@@ -19,7 +19,7 @@ import xarray as xr
 import zarr
 
 from emergence_jax.base.types import Field, UserError
-from emergence_jax.store import damage, files
+from emergence_jax.store import damage, files, records
 from emergence_jax.store import layout as store_layout
 from emergence_jax.store.damage import Kind
 
@@ -164,7 +164,9 @@ def _first(data: xr.Dataset, rows: int) -> xr.Dataset:
 def _without_bookkeeping(data: xr.Dataset) -> xr.Dataset:
   """A dataset without the attributes that are the store's own."""
   for attrs in (data.attrs, *(v.attrs for v in data.variables.values())):
-    for name in ('variables', store_layout.ADDED, store_layout.CHECKSUM):
+    for name in (
+      'variables', records.KEPT, store_layout.ADDED, store_layout.CHECKSUM
+    ):  # fmt: skip
       attrs.pop(name, None)
   return data
 
