@@ -6,8 +6,9 @@ and value; GPT-2 stores them [in, out], query, key and value side by side.
 """
 
 import dataclasses
+import math
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -25,7 +26,61 @@ def _setting(raw: Mapping[str, Any], path: pathlib.Path, *names: str) -> Any:
   raise UserError(f'{path} lacks {names[0]!r}, without which no model is made.')
 
 
+# Keys of a description by what they have to be.
+_SIZES = (
+  'hidden_size', 'num_hidden_layers', 'num_attention_heads',
+  'intermediate_size', 'max_position_embeddings', 'vocab_size', 'n_embd',
+  'n_layer', 'n_head', 'n_inner', 'n_positions', 'n_ctx',
+)  # fmt: skip
+_NUMBERS = (
+  'rotary_pct', 'rotary_emb_base', 'layer_norm_eps', 'layer_norm_epsilon'
+)  # fmt: skip
+_CHOICES = (
+  'use_parallel_residual', 'tie_word_embeddings', 'attention_bias'
+)  # fmt: skip
+_TEXTS = ('hidden_act', 'activation_function', 'model_type')
+# More is no model that anything here could hold.
+_MOST, _MOST_LAYERS = 10**7, 1000
+
+
+def _is_size(name: str, value: Any) -> bool:
+  most = _MOST_LAYERS if name in ('num_hidden_layers', 'n_layer') else _MOST
+  return type(value) is int and 0 < value <= most
+
+
+def _is_number(name: str, value: Any) -> bool:
+  del name
+  return type(value) in (int, float) and 0 < value < math.inf
+
+
+_KINDS_OF_KEYS: tuple[tuple[Sequence[str], str, Callable], ...] = (
+  (_SIZES, 'a whole number above 0, of a size that can be', _is_size),
+  (_NUMBERS, 'a number above 0', _is_number),
+  (_CHOICES, 'true or false', lambda _, value: isinstance(value, bool)),
+  (_TEXTS, 'a text', lambda _, value: isinstance(value, str)),
+)
+
+
+def check(raw: Mapping[str, Any], path: pathlib.Path) -> None:
+  """Raises a UserError for a description that says something else of a key."""
+  nested = raw.get('rope_parameters')
+  inner = nested if isinstance(nested, dict) else {}
+  flat = {
+    **raw,
+    'rotary_pct': raw.get('rotary_pct', inner.get('partial_rotary_factor')),
+    'rotary_emb_base': raw.get('rotary_emb_base', inner.get('rope_theta')),
+  }
+  if nested is not None and not isinstance(nested, dict):
+    raise UserError(f'{path}: rope_parameters={nested!r} must be a group.')
+  for names, words, holds in _KINDS_OF_KEYS:
+    for name in names:
+      if flat.get(name) is not None and not holds(name, flat[name]):
+        shown = repr(flat[name])[:100]
+        raise UserError(f'{path}: {name}={shown} must be {words}.')
+
+
 def _neox(raw, path) -> FlaxModel:
+  raw = {name: value for name, value in raw.items() if value is not None}
   rope = raw.get('rope_parameters') or {}
   hidden = _setting(raw, path, 'hidden_size')
   config = gpt_neox.NeoXConfig(
@@ -50,6 +105,7 @@ def _neox(raw, path) -> FlaxModel:
 
 
 def _gpt2(raw, path) -> FlaxModel:
+  raw = {name: value for name, value in raw.items() if value is not None}
   width = _setting(raw, path, 'n_embd', 'hidden_size')
   if raw.get('activation_function', 'gelu_new') != 'gelu_new':
     raise UserError(

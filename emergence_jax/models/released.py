@@ -48,10 +48,11 @@ def _described(folder: pathlib.Path) -> tuple[layouts.Kind, FlaxModel]:
     raise UserError(
       f'{folder} holds no config.json; give a folder of a released model.'
     ) from error
-  except (ValueError, KeyError, TypeError) as error:
+  except (ValueError, KeyError, TypeError, RecursionError) as error:
     raise UserError(
       f'{path} is damaged, or says no model_type ({error}).'
     ) from error
+  layouts.check(raw, path)
   if kind not in layouts.KINDS:
     raise UserError(
       f'{path}: model_type={kind!r} is not read; known: '
@@ -61,6 +62,13 @@ def _described(folder: pathlib.Path) -> tuple[layouts.Kind, FlaxModel]:
     return layouts.KINDS[kind], layouts.KINDS[kind].model(raw, path)
   except UserError as error:
     raise UserError(f'{path}: {error}') from error
+
+
+def _is_file(path: pathlib.Path) -> bool:
+  try:
+    return path.is_file()
+  except (OSError, ValueError):  # too long, or no name at all
+    return False
 
 
 def weight_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
@@ -77,9 +85,20 @@ def weight_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
     if index.exists():
       try:
         names = set(json.loads(index.read_bytes())['weight_map'].values())
-      except (ValueError, KeyError, AttributeError, TypeError) as error:
+      except (
+        ValueError, KeyError, AttributeError, TypeError, RecursionError
+      ) as error:  # fmt: skip
         raise UserError(f'{index} is damaged ({error}).') from error
-      missing = sorted(n for n in names if not (folder / str(n)).is_file())
+      # Files beside it, and nothing else.
+      strange = [
+        n for n in names if not isinstance(n, str) or pathlib.Path(n).name != n
+      ]
+      if strange or not names:
+        raise UserError(
+          f'{index} names {strange[:3] or "no file"}, where files of weights '
+          'beside it should be.'
+        )
+      missing = sorted(n for n in names if not _is_file(folder / n))
       if missing:
         raise UserError(f'{folder} lacks {", ".join(map(str, missing))}.')
       return [folder / name for name in sorted(names)]

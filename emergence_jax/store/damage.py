@@ -1,5 +1,6 @@
 """Checks the files of a timeseries before they are read."""
 
+import contextlib
 import enum
 import pathlib
 from collections.abc import Iterator
@@ -106,7 +107,11 @@ def _documents(path: pathlib.Path, names, damage: list[Damage]) -> dict:
   documents = {}
   for name in sorted(present | set(names)):
     document = layout.metadata(path / name)
-    if document is None or not layout.is_sealed(document):
+    if (
+      document is None
+      or not layout.is_sealed(document)
+      or document['attributes'].get(layout.ARRAY, name) != name
+    ):
       file = f'{layout.NAME}/{name}/zarr.json'
       damage.append(Damage(Kind.METADATA, file, name))
     else:
@@ -122,18 +127,24 @@ def _is_history(document: dict) -> bool:
   return document['dimension_names'] == ['seed', 'train_step']
 
 
-def _status(path, document, bad) -> np.ndarray:
-  """Status of all rows; that of a bad chunk is `DAMAGED`."""
+def _status(path, document, bad: set[int]) -> np.ndarray:
+  """Status of all rows; that of a bad chunk is `DAMAGED`.
+
+  Chunks that cannot be read, of another array for example, are added to the
+  bad ones.
+  """
   seeds, rows = document['shape']
   status = np.full((seeds, rows), int(Status.NOT_REACHED), np.int8)
   array = zarr.open_array(path / 'status', mode='r')
   if not bad:
-    return np.asarray(array[:])
+    with contextlib.suppress(ValueError):
+      return np.asarray(array[:])
   for row in range(rows):
-    if row in bad:
+    try:
+      status[:, row] = Status.DAMAGED if row in bad else array[:, row]
+    except ValueError:
       status[:, row] = Status.DAMAGED
-    else:
-      status[:, row] = array[:, row]
+      bad.add(row)
   return status
 
 
@@ -175,7 +186,9 @@ def examine(workdir: files.Path) -> Examined:
 
   for name, document in documents.items():
     if not _is_row(document) and not _is_history(document):
-      check(Kind.COORDINATE, name)
+      check(
+        Kind.COORDINATE, name, wanted=document['attributes'].get(layout.CHUNK)
+      )
   broken = {d.variable for d in damage}
   noted = notes(workdir)
   if noted is None:
@@ -224,8 +237,10 @@ def _examine_status(path, document, damage) -> tuple[np.ndarray, int]:
     # One that is not there is of a row that is still to come, or lost.
     if (path / file).exists() and not files.has_crc32c(path / file):
       bad.add(row)
-      damage.append(Damage(Kind.ROW, f'{layout.NAME}/{file}', 'status', row))
   status_SxC = _status(path, document, bad)
+  for row in sorted(bad):
+    file = layout.chunk_file('status', len(document['shape']), row)
+    damage.append(Damage(Kind.ROW, f'{layout.NAME}/{file}', 'status', row))
   reached = np.flatnonzero((status_SxC != Status.NOT_REACHED).all(0))
   rows = int(reached[-1]) + 1 if reached.size else 0
   lost = (status_SxC[:, :rows] == Status.NOT_REACHED).any(0)

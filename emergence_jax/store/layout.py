@@ -38,6 +38,8 @@ HISTORY_CHUNK = 2048
 # of. Its chunks are there where `measured.json` says so.
 ADDED = 'added_with'
 CHECKSUM = 'checksum'
+# Attributes of an array that say where it and its only chunk belong.
+ARRAY, CHUNK = 'array', 'chunk'
 _META = 'zarr.json'
 
 STATUS = Field(
@@ -150,10 +152,20 @@ def _without_checksum(document: dict) -> dict:
 
 
 def _seal(folder: pathlib.Path) -> None:
-  """Writes the checksum of each `zarr.json` under a folder into it."""
+  """Writes the checksum of each `zarr.json` under a folder into it.
+
+  And, of an array, its name, and the checksum of its chunk if it has but that
+  one: whole files in each other's places are known by them.
+  """
   for path in folder.rglob(_META):
     document = _without_checksum(json.loads(path.read_bytes()))
     attributes = document['attributes']
+    if document['node_type'] == 'array':
+      name = path.parent.name
+      attributes[ARRAY] = name
+      if not {'step', 'train_step'} & set(document['dimension_names'][1:]):
+        chunk = path.parent.parent / chunk_file(name, len(document['shape']), 0)
+        attributes[CHUNK] = records.checksum_of(chunk)
     attributes[CHECKSUM] = files.checksum(document)
     path.write_text(json.dumps(document, indent=2), encoding='utf-8')
 

@@ -165,7 +165,8 @@ def _without_bookkeeping(data: xr.Dataset) -> xr.Dataset:
   """A dataset without the attributes that are the store's own."""
   for attrs in (data.attrs, *(v.attrs for v in data.variables.values())):
     for name in (
-      'variables', records.KEPT, store_layout.ADDED, store_layout.CHECKSUM
+      'variables', records.KEPT, store_layout.ADDED, store_layout.CHECKSUM,
+      store_layout.ARRAY, store_layout.CHUNK,
     ):  # fmt: skip
       attrs.pop(name, None)
   return data
