@@ -6,6 +6,7 @@ python -m experiments.bench --seeds=16 analysis
 python -m experiments.bench scaling
 python -m experiments.bench starts
 python -m experiments.bench --seeds=8 precision
+python -m experiments.bench load
 python -m experiments.bench all
 python -m experiments.bench accelerator
 
@@ -42,7 +43,7 @@ _BUDGET = flags.DEFINE_float(
 )
 
 _ALL = ('train', 'measures', 'analysis', 'scaling', 'starts')
-_TABLES = (*_ALL, 'precision', 'accelerator')
+_TABLES = (*_ALL, 'precision', 'load', 'accelerator')
 _OTHERS = ('calibration', 'damage', 'kills')
 
 
