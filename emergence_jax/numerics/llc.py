@@ -111,7 +111,8 @@ class LLC(NamedTuple):
   status: jax.Array
 
 
-def _status(llc: LLC) -> jax.Array:
+def _status(llc: LLC, of_draws: jax.Array) -> jax.Array:
+  """The status, with the standard error that the draws themselves say."""
   size = jnp.abs(llc.llc)
   halves = 2 * llc.llc_per_chain.size
   # Halves of few effective draws differ by chance: by about 1 / draws of the
@@ -121,7 +122,7 @@ def _status(llc: LLC) -> jax.Array:
   by_chance = tail * halves / jnp.maximum(llc.ess, 1)
   apart = llc.rhat**2 > jnp.maximum(MAX_RHAT**2, 1 + by_chance)
   unmixed = apart | (jnp.abs(llc.drift) > MAX_DRIFT) | (llc.ess < MIN_ESS)
-  unmixed |= llc.stderr > MAX_ERROR * size
+  unmixed |= of_draws > MAX_ERROR * size
   # What so few draws can tell, whatever they happen to say.
   unmixed |= llc.foretold_stderr > MAX_ERROR * jnp.maximum(llc.foretold, 0)
   unmixed |= llc.shortfall > MAX_BIAS * size
@@ -329,9 +330,10 @@ def estimate_llc(
   stiffness = nbeta * seen.lambda_max + localization
   dtype = center_P.dtype
   bias = seen.discretization + seen.noise
+  of_draws = nbeta * elevation.stderr
   estimate = LLC(
     llc=nbeta * elevation.mean,
-    stderr=jnp.maximum(nbeta * elevation.stderr, seen.stderr) + bias / 2,
+    stderr=jnp.maximum(of_draws, seen.stderr) + bias / 2,
     llc_per_chain=nbeta * jnp.mean(rise_CK, 1),
     elevation=elevation.mean,
     initial_loss=initial,
@@ -355,4 +357,4 @@ def estimate_llc(
     nbeta=jnp.asarray(nbeta, dtype),
     status=jnp.int8(Status.OK),
   )
-  return estimate._replace(status=_status(estimate))
+  return estimate._replace(status=_status(estimate, of_draws))
