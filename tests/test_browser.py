@@ -141,6 +141,7 @@ def test_every_control_does_something(report, chromium, width, scheme):
   assert not one.errors
 
 
+@pytest.mark.nightly
 def test_the_last_of_quick_choices_is_shown(report, chromium):
   one = Opened(chromium, report[2])
   one.page.evaluate("""async () => {
@@ -158,6 +159,7 @@ def test_the_last_of_quick_choices_is_shown(report, chromium):
   assert one.view()['task'] == ['MUL'] and not one.errors
 
 
+@pytest.mark.nightly
 def test_a_title_makes_its_panel_large(report, chromium):
   one = Opened(chromium, report[2])
   button = one.page.get_by_role('button', name='RankMe (dimensions)')
@@ -184,6 +186,7 @@ def _drag(one: Opened, left: float, right: float) -> None:
   one.wait("location.hash.includes('from=')")
 
 
+@pytest.mark.nightly
 def test_zoom_and_back_and_the_address(report, chromium):
   one = Opened(chromium, report[2])
   one.page.locator('#plots').scroll_into_view_if_needed()
@@ -211,6 +214,7 @@ def test_zoom_and_back_and_the_address(report, chromium):
   assert not one.errors + again.errors
 
 
+@pytest.mark.nightly
 def test_a_link_to_a_section_keeps_the_view(report, chromium):
   one = Opened(chromium, report[2])
   one.choose('task', 'SORT')
@@ -225,6 +229,7 @@ def test_a_link_to_a_section_keeps_the_view(report, chromium):
   assert one.view()['task'] == ['SORT']
 
 
+@pytest.mark.nightly
 def test_crosshair_and_keys_read_values_in_all_panels(report, chromium):
   one = Opened(chromium, report[2])
   at = one.page.locator('#at')
@@ -291,6 +296,7 @@ def test_what_is_not_ok_is_named(tmp_path, chromium):
   assert '4,000 of 6,000 usable' in one.legends()
 
 
+@pytest.mark.nightly
 def test_an_old_browser_is_told(report, chromium):
   context = chromium.new_context()
   context.add_init_script('delete window.DecompressionStream')

@@ -172,7 +172,7 @@ def test_a_run_under_ascii_and_debug_nans(tmp_path):
   assert 'seed-steps/s' not in done.stderr.decode()
 
 
-@pytest.mark.parametrize('app', ['analyze', 'report', 'export'])
+@pytest.mark.parametrize('app', tiers.some(['export', 'analyze', 'report']))
 def test_where_nothing_can_be_written(finished, tmp_path, app):
   """A file where a folder should be; said before the work is done."""
   (tmp_path / 'file').write_text('x', encoding='utf-8')
@@ -184,7 +184,9 @@ def test_where_nothing_can_be_written(finished, tmp_path, app):
   assert len(message.splitlines()) == 1
 
 
-@pytest.mark.parametrize('where', ['file', 'file/below', '/proc/none'])
+@pytest.mark.parametrize(
+  'where', tiers.some(['file', 'file/below', '/proc/none'])
+)
 def test_workdirs_that_cannot_be(tmp_path, where):
   (tmp_path / 'file').write_text('x', encoding='utf-8')
   workdir = where if where[0] == '/' else tmp_path / where

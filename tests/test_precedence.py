@@ -182,7 +182,7 @@ def rates(make, **options):
   return (p < 0.05).mean(0), (together < 0.05).mean()
 
 
-@pytest.mark.parametrize('name', tiers.some(made_up_studies.INDEPENDENT, 0, 2))
+@pytest.mark.parametrize('name', tiers.some(made_up_studies.INDEPENDENT, 2))
 def test_independent_studies_are_rarely_significant(name):
   """At most 7% of 200, of what should be 5% at most."""
   scenario = made_up_studies.INDEPENDENT[name]
@@ -251,7 +251,7 @@ def test_it_may_depend_on_what_is_called_the_change():
   assert precedence.preceding_by([alone]) == ['onset']
 
 
-@pytest.mark.parametrize('axis', ['seeds', 'tasks'])
+@pytest.mark.parametrize('axis', tiers.some(['seeds', 'tasks']))
 def test_what_groups_have_in_common_is_no_tie(axis):
   """Two groups that differ in both, and nothing within them."""
   alarms = {True: 0, False: 0}

@@ -145,7 +145,7 @@ def test_a_measure_is_added_by_two_processes(tmp_path, alone):
   assert_same_numbers(workdir, alone)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_processes_of_different_configurations_are_refused(tmp_path):
   codes, said = run(
     2, tmp_path / 'run', CONFIG,

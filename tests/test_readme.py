@@ -109,7 +109,7 @@ def test_its_flags_are_known(app):
   assert not done.returncode, done.stderr[-600:]
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_readme_runs(tmp_path):
   """Its main job, made small, and then its Python, which reads that run."""
   text = (ROOT / 'README.md').read_text(encoding='utf-8')

@@ -60,7 +60,7 @@ def measured(root, tmp_path_factory):
   return workdir, lines
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_repeat_and_the_truncated_one_are_named(measured):
   workdir, lines = measured
   data = timeseries.load(workdir).load()
@@ -82,7 +82,7 @@ def test_the_repeat_and_the_truncated_one_are_named(measured):
   assert (text.isel(step=-1) > text.isel(step=0) + 5).all()
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_rankme_is_what_numpy_makes_of_the_hidden_states(root, measured):
   data = timeseries.load(measured[0])
   folder = root / 'tiny-seed1' / 'step96'
@@ -108,7 +108,7 @@ def test_rankme_is_what_numpy_makes_of_the_hidden_states(root, measured):
       np.testing.assert_allclose(found, expected, rtol=1e-3)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_it_goes_on_where_it_stopped(root, measured, tmp_path, monkeypatch):
   load = revisions.Revisions._load
 
@@ -134,7 +134,7 @@ def test_it_goes_on_where_it_stopped(root, measured, tmp_path, monkeypatch):
     releases.measure(only, root, tmp_path, steps='0:8', log=list)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_damaged_row_of_a_release_is_measured_again(root, measured, tmp_path):
   workdir = tmp_path / 'copy'
   shutil.copytree(measured[0], workdir)

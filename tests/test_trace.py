@@ -68,6 +68,7 @@ def test_traces_of_any_scale(method, scale):
   np.testing.assert_allclose(other.stderr / scale, one.stderr, rtol=1e-3)
 
 
+@pytest.mark.nightly
 def test_xtrace_beats_hutchinson_where_few_eigenvalues_dominate():
   a = matrix('few')
   errors = [
