@@ -14,6 +14,7 @@ from emergence_jax.base.types import UserError
 from emergence_jax.cli import config_flag
 from emergence_jax.config import schema
 from emergence_jax.config.presets import algorithmic, modadd
+from tests import tiers
 
 NAN, INF = math.nan, math.inf
 COUNTS = (0, -3, 2**31, 10**12, 1.5, NAN, INF, '8', True, None, [1], {})
