@@ -45,7 +45,7 @@ def copy(short, tmp_path):
   return tmp_path / 'run'
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_the_bits_of_a_run_that_was_long_from_the_first(copy, long):
   lines = []
   assert run(copy, 8, lines.append) is loop.Outcome.FINISHED
@@ -63,7 +63,7 @@ def test_the_bits_of_a_run_that_was_long_from_the_first(copy, long):
     run(copy, 4)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize('at', tiers.some([1, 2, 3], 1))
 def test_a_kill_while_stores_change_places(copy, long, monkeypatch, at):
   rename, count = os.rename, iter(range(99))

@@ -167,6 +167,7 @@ def regression(count=2000):
   return loss, jnp.float32(w), (jnp.float32(x), jnp.float32(y))
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize(
   'sampler,batch_size',
   tiers.some(itertools.product(sgld.SAMPLERS, (256, None))),

@@ -118,6 +118,7 @@ def test_contract(name, task):
 
 
 # The numerics of the others have such a test of their own.
+@pytest.mark.nightly
 @pytest.mark.parametrize(
   'name',
   tiers.some(['behaviour', 'rank', 'barrier', 'probes', 'alignment'], 1),

@@ -116,6 +116,7 @@ def test_what_is_refused(tmp_path, given, words):
   assert not (tmp_path / 'new').exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize('name', tiers.some(['equinox', 'nnx']))
 def test_adapters_keep_the_module_s_own_output(name):
   """Logits of the adapted model are those of the module; gradients exist."""

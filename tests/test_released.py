@@ -54,6 +54,7 @@ def test_the_fixtures_tell_the_kinds_of_gelu_apart(monkeypatch):
   assert error > 20 * 1e-5 * np.abs(expected['logits_float32']).max()
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize('name', tiers.some(NAMES, 1))
 def test_fewer_queries_and_causality(name):
   model, params = released.load_checkpoint(PARITY / name)

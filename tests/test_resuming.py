@@ -66,6 +66,7 @@ def saved_seldom(tmp_path_factory):
   return workdir, config
 
 
+@pytest.mark.nightly
 def test_populations_saved_at_every_third_checkpoint(saved_seldom):
   workdir, _ = saved_seldom
   with checkpoints.Checkpoints(workdir, read_only=True) as saved:
@@ -190,6 +191,7 @@ def test_a_signal_while_a_resumed_run_compiles(
   )
 
 
+@pytest.mark.nightly
 def test_a_barrier_without_the_checkpoint_before_says_so(tmp_path, monkeypatch):
   """Stopped between checkpoints, with only the newest population kept."""
   config = small.modadd_config(checkpoints=dict(keep=1))

@@ -100,6 +100,7 @@ def test_no_silent_number(bad):
   assert np.isfinite(rank[0]) and np.isnan(rank[1])
 
 
+@pytest.mark.nightly
 def test_vmap_and_devices_decompose_without_waiting():
   """Batched LAPACK calls on two devices at once used to wait for ever."""
   x = jax.random.normal(jax.random.key(0), (4, 6, 300, 40))
