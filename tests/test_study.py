@@ -219,3 +219,56 @@ def test_published_curves_of_pythia(model, task, chance, emerges):
   assert (index is not None) == emerges
   if emerges:
     assert 512 <= one.step.values[index] <= 10_000
+
+
+def test_a_range_that_holds_no_effect_is_too_wide():
+  """The paper's SORT: 6.16 ± 2 · 3.01, and 6.9 without a collapse."""
+  claim = Claim('floor', 'a floor', '6.16 ± 3.01', '', 0.14, 12.2, '')
+  ours = Estimate(1.9, 1.8, 2.0, 4)
+  found = Finding(ours, seeds=4, without=Estimate(6.9, 6.5, 7.3, 4))
+  word, why = claims.verdict(claim, found)
+  assert word == claims.TOO_WIDE and '6.9' in why
+  narrow = claim._replace(high=4.0)
+  assert claims.verdict(narrow, found)[0] == 'reproduced'
+  # What lies outside of a wide range is so all the same.
+  high = found._replace(estimate=Estimate(14.0, 13.0, 15.0, 4))
+  assert claims.verdict(claim, high)[0] == 'not reproduced'
+
+
+def test_what_a_constant_answer_passes_is_counted_apart():
+  data = made_up(seeds=4)
+  data.chance[0] = 0.31
+  passed = emergence.passed_by_chance(data)
+  assert passed.sum() == 3 and passed[0].all()
+  found = study.study(as_runs(nano=data), draws=20).findings
+  assert found['emerged'].estimate.events == 4 * 24
+  assert found['emerged beyond chance'].estimate.events == 4 * 21
+
+
+def test_neighbours_and_the_same_capabilities():
+  """Twice the floors and twice the start: no shallower collapse."""
+  small, large = made_up(seeds=4), made_up(seeds=4, lead=-100)
+  large['rankme'] = 2 * large.rankme
+  large['accuracy'] = large.accuracy.where(large.task != TASKS[-1], 0.0)
+  tables = study.study(as_runs(nano=small, micro=large), draws=20).tables
+  rows = tables['neighbours'].set_index('task')
+  assert (rows.p_holm < 0.05).all() and len(rows) == 8
+  for parts in rows['of step 0']:
+    first, second = (int(part[:-1]) for part in parts.split(' → '))
+    assert abs(first - second) <= 1
+  same = tables['same_events'].set_index('run')
+  assert (same.capabilities == 21).all() and (same.events == 84).all()
+
+
+def test_leads_to_memorisation():
+  """Accuracy in training rises with RankMe's fall, 100 steps before."""
+  data = made_up(seeds=5)
+  early = made_up(seeds=5, lead=100)
+  step = data.step.values
+  at = 300 + 150 * np.arange(8)
+  data['train_accuracy'] = data.accuracy.copy(data=np.broadcast_to(
+    smooth_step(step[:, None], at, 30)[..., None], data.accuracy.shape
+  ) + 0.001 * early.rankme.values[..., :1])  # fmt: skip
+  table = study.study(as_runs(nano=data), draws=20).tables['memorisation']
+  row = table[table.measure == 'RankMe'].iloc[0]
+  assert abs(row.lead) < 20 and row['first'] == 0
