@@ -247,7 +247,7 @@ def test_it_may_depend_on_what_is_called_the_change():
   assert set(found.words_SKL.ravel()) == {'depends'}
   alone = precedence.by_definition(found)
   assert precedence.verdicts([results]) == ['not shown']
-  assert precedence.verdicts([results], [alone]) == ['depends']
+  assert precedence.verdicts([results], ['onset']) == ['depends']
   assert precedence.preceding_by([alone]) == ['onset']
 
 

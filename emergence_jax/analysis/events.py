@@ -132,6 +132,24 @@ class Events(NamedTuple):
       task_group_K=np.asarray(groups)[inside_K] if len(groups) else (),
     )
 
+  def among(
+    self, seed_group_S: Sequence = (), task_group_K: Sequence = ()
+  ) -> 'Events':
+    """The same with the groups within which seeds, and tasks, trade places.
+
+    Raises:
+      ValueError: if there is not a group for each.
+    """
+    seeds, tasks = self.emerged_SKL.shape[:2]
+    groups = (seed_group_S, seeds, 'seed'), (task_group_K, tasks, 'task')
+    for group, size, name in groups:
+      if len(group) not in (0, size):
+        raise ValueError(
+          f'{name} groups name the group of each {name}: {size}, got '
+          f'{len(group)}.'
+        )
+    return self._replace(seed_group_S=seed_group_S, task_group_K=task_group_K)
+
   def by(self, definition: int) -> 'Events':
     """The same with one of the three in the place of all."""
     alone = [definition] * 3
@@ -148,8 +166,6 @@ def find(
   behaviour_SKLC: np.ndarray,
   step_C: np.ndarray,
   emerged_SKL: np.ndarray,
-  seed_group_S: Sequence = (),
-  task_group_K: Sequence = (),
 ) -> Events:
   """Changes of a measure and of behaviour; arguments as of `precedence.tests`.
 
@@ -171,13 +187,6 @@ def find(
       f', got {behaviour_SKLC.shape}; steps [C], got {step_C.shape}; and '
       f'emerged [S, K, L], got {emerged_SKL.shape}.'
     )
-  groups = (seed_group_S, seeds, 'seed'), (task_group_K, tasks, 'task')
-  for group, size, name in groups:
-    if len(group) not in (0, size):
-      raise ValueError(
-        f'{name} groups name the group of each {name}: {size}, got '
-        f'{len(group)}.'
-      )
   # Both are looked at where both were measured.
   known_C = np.isfinite(measure_SKC).any((0, 1))
   known_C &= np.isfinite(behaviour_SKLC).any((0, 1, 2))
@@ -189,18 +198,11 @@ def find(
     else:
       changed += transitions.transitions(series)
   measure, error, other, its_error = changed
-  return Events(
-    step_C[known_C], measure, error, other, its_error, emerged_SKL,
-    seed_group_S, task_group_K,
-  )  # fmt: skip
+  return Events(step_C[known_C], measure, error, other, its_error, emerged_SKL)
 
 
 def of_times(
-  times_SK: np.ndarray,
-  emergence_SKL: np.ndarray,
-  step_C: np.ndarray,
-  seed_group_S: Sequence = (),
-  task_group_K: Sequence = (),
+  times_SK: np.ndarray, emergence_SKL: np.ndarray, step_C: np.ndarray
 ) -> Events:
   """`Events` of a step in the geometry against the steps of emergence.
 
@@ -210,8 +212,6 @@ def of_times(
     times_SK: step of the event in the geometry; nan without one (unclear).
     emergence_SKL: step of emergence; nan for never (no event).
     step_C: steps of the checkpoints.
-    seed_group_S: group of each seed.
-    task_group_K: group of each task.
   """
   step_C = np.asarray(step_C)
 
@@ -224,6 +224,5 @@ def of_times(
   measure, error = places(times_SK)
   other, its_error = places(emergence_SKL)
   return Events(
-    step_C, measure, error, other, its_error, np.isfinite(emergence_SKL),
-    seed_group_S, task_group_K,
-  )  # fmt: skip
+    step_C, measure, error, other, its_error, np.isfinite(emergence_SKL)
+  )

@@ -39,9 +39,7 @@ def _rows(run: Run, measures: Mapping[str, Events | int]) -> Iterator[dict]:
   known = series.tested(run.data)
   wholes = {n: e for n, e in measures.items() if isinstance(e, Events)}
   for (name, whole), cut in itertools.product(wholes.items(), _cuts(run)):
-    part = order.events_of(
-      run.data.sel(step=slice(0, cut)), known[name], order.groups_of(run)
-    )
+    part = order.events_of(run.data.sel(step=slice(0, cut)), known[name])
     if not isinstance(part, Events) or not part.emerged_SKL.any():
       continue
     then = first(part, part.emerged_SKL)

@@ -1,7 +1,6 @@
 """What moves first in each run: the tests of every measure, and each lead."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -31,30 +30,17 @@ def emerged(data: xr.Dataset) -> np.ndarray:
   return np.isfinite(emergence.by_rule(data, emergence.RULE_OF_EVENTS).values)
 
 
-class Groups(NamedTuple):
-  """Attributes: groups within which seeds, and tasks, are exchangeable."""
-
-  seed_group_S: Sequence = ()
-  task_group_K: Sequence = ()
-
-
-_ALIKE = Groups()
-
-
-def groups_of(run: Run) -> Groups:
-  """Which seeds and tasks of a run are exchangeable."""
-  return Groups(run.seed_groups, [run.group_of(task) for task in run.tasks])
+def among(run: Run, events: Events | int | None) -> Events | int | None:
+  """What was found of a run, with which seeds and tasks are exchangeable."""
+  if not isinstance(events, Events):
+    return events
+  return events.among(
+    run.seed_groups, [run.group_of(task) for task in run.tasks]
+  )
 
 
-def events_of(
-  data: xr.Dataset, item: series.Series, groups: Groups = _ALIKE
-) -> Events | int | None:
+def events_of(data: xr.Dataset, item: series.Series) -> Events | int | None:
   """Where a measure of a run and its behaviour change.
-
-  Args:
-    data: the timeseries of a run, or a part of it.
-    item: the measure.
-    groups: of its seeds and tasks.
 
   Returns:
     The events; the number of checkpoints if they are too few to show a change;
@@ -70,7 +56,6 @@ def events_of(
     taken.behaviour_SKLC,
     taken.step_C,
     emerged(data) & taken.there_K[:, None],
-    *groups,
   )
 
 
@@ -87,7 +72,7 @@ def find(
     changes[name] = {}
     for measure, item in series.tested(run.data).items():
       on_measure(f'{name}: changes of {measure}')
-      events = events_of(run.data, item, groups_of(run))
+      events = among(run, events_of(run.data, item))
       if events is not None:
         changes[name][measure] = events
   return changes
@@ -106,6 +91,21 @@ def _medians(events: Events) -> dict[str, float]:
   }
 
 
+def _families(label, run: Run, groups, kind, events, draws) -> list[dict]:
+  """Rows of each group of tasks of a run, by `_family`.
+
+  Measures that were taken at too few checkpoints are not among them.
+  """
+  events = {n: e for n, e in events.items() if isinstance(e, Events)}
+  rows = []
+  for group in groups:
+    inside_K = in_group(run, group)
+    if inside_K.any():
+      head = {'run': label, 'tasks': group}
+      rows += _family(head, kind, events, inside_K, draws)
+  return rows
+
+
 def _family(head, kind, events, inside_K, draws) -> list[dict]:
   """A row for each of some measures that are tested together.
 
@@ -116,10 +116,12 @@ def _family(head, kind, events, inside_K, draws) -> list[dict]:
   inside = [e.of_tasks(inside_K) for e in events.values()]
   tests = [precedence.test_events(e, draws=draws) for e in inside]
   p_values = [precedence.p_precedes(t) for t in tests]
-  alone = [precedence.by_definition(e, draws=draws) for e in inside]
+  precedes_by = precedence.preceding_by(
+    [precedence.by_definition(e, draws=draws) for e in inside]
+  )
   columns = zip(
     events, tests, map(_medians, inside), p_values, statistics.holm(p_values),
-    precedence.verdicts(tests, alone), precedence.preceding_by(alone),
+    precedence.verdicts(tests, precedes_by), precedes_by,
   )  # fmt: skip
   return [
     {**head, kind: name, 'events': test.events, **test._asdict(), **steps,
@@ -139,14 +141,9 @@ def tests_table(
   p-values of a run and group are corrected by Holm over its measures.
   """
   rows = []
-  for run, measures in changes.items():
-    events = {n: e for n, e in measures.items() if isinstance(e, Events)}
-    for group in runs[run].groups:
-      inside = in_group(runs[run], group)
-      if not inside.any():
-        continue
-      head = {'run': run, 'tasks': group}
-      rows += _family(head, 'measure', events, inside, draws)
+  for label, events in changes.items():
+    run = runs[label]
+    rows += _families(label, run, run.groups, 'measure', events, draws)
   return pd.DataFrame(rows)
 
 
@@ -195,13 +192,10 @@ def memorisation_table(
     # Learned by the same rule as what is held out.
     learned = data.assign(accuracy=data.train_accuracy)
     events = {
-      n: events_of(learned, item, groups_of(run))
+      n: among(run, events_of(learned, item))
       for n, item in series.tested(data).items()
     }
-    events = {n: e for n, e in events.items() if isinstance(e, Events)}
-    head = {'run': label, 'tasks': 'all'}
-    inside = in_group(run, 'all')
-    rows += _family(head, 'measure', events, inside, draws)
+    rows += _families(label, run, ['all'], 'measure', events, draws)
   return pd.DataFrame(rows)
 
 
@@ -213,26 +207,17 @@ def events_table(runs: Runs, *, draws: int = precedence.DRAWS) -> pd.DataFrame:
   """
   rows = []
   for label, run in runs.items():
-    events = {n: _metric(run, n) for n in series.EVENT_METRICS}
-    events = {n: e for n, e in events.items() if isinstance(e, Events)}
-    for group in run.groups:
-      inside = in_group(run, group)
-      if not inside.any():
-        continue
-      head = {'run': label, 'tasks': group}
-      rows += _family(head, 'metric', events, inside, draws)
+    events = {n: among(run, _metric(run.data, n)) for n in series.EVENT_METRICS}
+    rows += _families(label, run, run.groups, 'metric', events, draws)
   return pd.DataFrame(rows)
 
 
-def _metric(run: Run, name: str) -> Events | int | None:
+def _metric(data: xr.Dataset, name: str) -> Events | int | None:
   """Events of one of the 13 metrics."""
   if name in series.EVENT_SERIES:
-    return events_of(run.data, series.EVENT_SERIES[name], groups_of(run))
-  data = run.data
+    return events_of(data, series.EVENT_SERIES[name])
   times = series.event_times(data, name)
   if times is None:
     return None
   steps = emergence.by_rule(data, emergence.RULE_OF_EVENTS).values
-  return events_lib.of_times(
-    times, steps, data.step.values.astype(float), *groups_of(run),
-  )  # fmt: skip
+  return events_lib.of_times(times, steps, data.step.values.astype(float))

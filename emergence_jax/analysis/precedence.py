@@ -268,10 +268,8 @@ def tests(
   Raises:
     ValueError: if shapes do not fit.
   """
-  events = events_lib.find(
-    measure_SKC, behaviour_SKLC, step_C, emerged_SKL, seed_group_S,
-    task_group_K,
-  )  # fmt: skip
+  events = events_lib.find(measure_SKC, behaviour_SKLC, step_C, emerged_SKL)
+  events = events.among(seed_group_S, task_group_K)
   return test_events(events, draws=draws, seed=seed)
 
 
@@ -304,7 +302,7 @@ VERDICTS = ('precedes', 'depends', 'not shown', 'undecided')
 
 
 def verdicts(
-  results: Sequence[Tests], p_alone_N3: Sequence[Sequence[float]] = ()
+  results: Sequence[Tests], precedes_by: Sequence[str] = ()
 ) -> list[str]:
   """A word of `VERDICTS` for each measure of a run, after Holm.
 
@@ -315,19 +313,17 @@ def verdicts(
 
   Args:
     results: of measures that are tested together.
-    p_alone_N3: of `by_definition`, for each of them; nothing depends if empty.
+    precedes_by: of `preceding_by`, for each of them; nothing depends if empty.
   """
   adjusted = holm([p_precedes(result) for result in results])
-  alone = [bool(by) for by in preceding_by(p_alone_N3)] or [False] * len(
-    results
-  )
+  precedes_by = precedes_by or [''] * len(results)
   words = []
   for i, p in enumerate(adjusted):
     at_best = [p_precedes(result) for result in results]
     at_best[i] = least_p(results[i])
     if p < MAX_P:
       words.append('precedes')
-    elif alone[i]:
+    elif precedes_by[i]:
       words.append('depends')
     elif holm(at_best)[i] < MAX_P:
       words.append('not shown')
@@ -337,9 +333,11 @@ def verdicts(
 
 
 def preceding_by(p_alone_N3: Sequence[Sequence[float]]) -> list[str]:
-  """By which of onset, midpoint and end each measure precedes, after Holm."""
-  if not len(p_alone_N3):
-    return []
+  """By which of onset, midpoint and end each measure precedes, after Holm.
+
+  Args:
+    p_alone_N3: of `by_definition`, of measures that are tested together.
+  """
   adjusted_3N = [holm(p_N) for p_N in zip(*p_alone_N3)]
   return [
     ', '.join(name for name, p in zip(transitions.NAMES, p_3) if p < MAX_P)

@@ -284,8 +284,8 @@ def _phases(runs: Runs, draws: int) -> dict[str, Finding]:
     each = {n: shares for n, shares in each.items() if shares is not None}
     if each:
       tests = [
-        precedence.test_events(shares.events, draws=draws)
-        for shares in each.values()
+        precedence.test_events(order.among(runs[n], shares.events), draws=draws)
+        for n, shares in each.items()
       ]
       findings[key] = finding(
         statistics.shares(

@@ -136,7 +136,9 @@ def _lead(runs: Runs, draws: int) -> dict[str, Finding]:
       continue
     late = run.data.sel(step=run.data.step > paper.LEAD_AFTER)
     rank = series.of(late).get('RankMe')
-    events = None if rank is None else order.events_of(late, rank)
+    events = None
+    if rank is not None:
+      events = order.among(run, order.events_of(late, rank))
     if not isinstance(events, Events):
       continue
     inside = np.array([task == paper.LEAD_SET for task in run.tasks])

@@ -10,7 +10,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from emergence_jax.analysis import emergence, precedence, series, statistics
+from emergence_jax.analysis import (
+  emergence,
+  order,
+  precedence,
+  series,
+  statistics,
+)
 from emergence_jax.analysis import events as events_lib
 from emergence_jax.analysis.runs import Runs
 
@@ -104,13 +110,13 @@ def same_events_table(runs: Runs) -> pd.DataFrame:
   An event is a task and level that emerges in every seed of every run, so that
   a larger model is not compared by what a smaller one has not learned.
   """
-  ready = {n: pairs(run.data) for n, run in runs.items()}
-  ready = {n: orders for n, orders in ready.items() if orders}
-  if len(ready) < 2:
-    return pd.DataFrame()
   steps = {
-    n: emergence.by_rule(runs[n].data, emergence.RULE_OF_EVENTS) for n in ready
+    n: emergence.by_rule(run.data, emergence.RULE_OF_EVENTS)
+    for n, run in runs.items()
+    if 'rankme' in run.data
   }
+  if len(steps) < 2:
+    return pd.DataFrame()
   common = xr.align(
     *(step.notnull().all('seed') for step in steps.values()), join='inner'
   )
@@ -146,7 +152,8 @@ def phases_table(runs: Runs, *, draws: int = precedence.DRAWS) -> pd.DataFrame:
       share = statistics.shares([result.hits_S], [result.totals_S])
       if not share.count:
         continue
-      tests = precedence.test_events(result.events, draws=draws)
+      events = order.among(run, result.events)
+      tests = precedence.test_events(events, draws=draws)
       rows.append({
         'run': label, 'order': name, 'share': share.value, 'low': share.low,
         'high': share.high, 'events': share.events, **{
