@@ -105,6 +105,14 @@ def test_an_older_chunk_or_that_of_another_run_is_damaged(tmp_path, name):
   assert (data.status[:, 2] == 9).all() and (data.status[:, :2] == 0).all()
 
 
+def test_the_group_s_metadata_are_not_an_array_s(tmp_path):
+  workdir = made_up(tmp_path / 'run')
+  store = workdir / layout.NAME
+  shutil.copyfile(store / 'zarr.json', store / 'accuracy' / 'zarr.json')
+  with pytest.warns(timeseries.DamageWarning, match='accuracy'):
+    assert 'accuracy' not in timeseries.load(workdir)
+
+
 @pytest.mark.parametrize('how', ['lost', 'of another row', 'cut'])
 def test_a_record_that_is_not_its_row_s_is_damage(tmp_path, how):
   workdir = made_up(tmp_path / 'run')

@@ -53,7 +53,7 @@ def test_median_time_with_censored_seeds():
   found = statistics.median_time(np.array([10.0, 20, 30, np.nan, np.nan]))
   assert found.value == 30 and found.low == 10 and np.isinf(found.high)
   assert found.level == 0.9375 and 'not yet' in found.text()
-  assert '94% level' in found.text()
+  assert '94% level' in found.text() and '[10, not yet]' in found.text()
   never = statistics.median_time(np.full(4, np.nan))
   assert np.isinf(never.value)
 

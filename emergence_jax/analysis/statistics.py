@@ -59,11 +59,9 @@ class Estimate:
       count = f'{self.events} events, seeds: {count}'
     if not self.has_interval:
       return f'{number} ({count}, no interval)'
-    # An end is no nearer to zero than a thousandth of the width can show.
-    least = 1e-3 * (self.high - self.low)
     ends = (
-      'not yet' if np.isinf(x) else f'{x if abs(x) > least else 0.0:{digits}}'
-      for x in (self.low, self.high)
+      'not yet' if np.isinf(x) else f'{x:{digits}}'
+      for x in shown_ends(self.low, self.high)
     )
     short = self.level < CONFIDENCE
     level = f', {self.level:.0%} level' if short else ''
@@ -71,6 +69,20 @@ class Estimate:
 
 
 NOTHING = Estimate(np.nan, np.nan, np.nan, 0)
+
+
+def shown_ends(low: float, high: float) -> tuple[float, ...]:
+  """Ends of an interval, 0 where they are nearer to it than it is wide.
+
+  By a factor of a thousand: an end of 5e-14 says no more than 0. Where an end
+  is not known, or not yet, both are as they are.
+
+  >>> shown_ends(5e-14, 0.6), shown_ends(10.0, np.inf)
+  ((0.0, 0.6), (10.0, inf))
+  """
+  if not np.isfinite(high - low):
+    return low, high
+  return tuple(0.0 if abs(x) < 1e-3 * (high - low) else x for x in (low, high))
 
 
 def _t_interval(value, variances, counts) -> tuple[float, float]:

@@ -109,6 +109,7 @@ def _documents(path: pathlib.Path, names, damage: list[Damage]) -> dict:
     document = layout.metadata(path / name)
     if (
       document is None
+      or document.get('node_type') != 'array'
       or not layout.is_sealed(document)
       or document['attributes'].get(layout.ARRAY, name) != name
     ):
@@ -177,9 +178,9 @@ def examine(workdir: files.Path) -> Examined:
 
   def check(kind, name, place=0, wanted=None) -> bool:
     file = layout.chunk_file(name, len(documents[name]['shape']), place)
-    whole = files.has_crc32c(path / file)
-    # Whole, but not what was written there.
-    whole = whole and wanted in (None, records.checksum_of(path / file))
+    checksum = files.crc32c_of(path / file)
+    # It may be whole, and not what was written there.
+    whole = bool(checksum) and wanted in (None, checksum)
     if not whole:
       damage.append(Damage(kind, f'{layout.NAME}/{file}', name, place))
     return whole

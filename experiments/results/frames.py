@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
+from emergence_jax.analysis import statistics
 from emergence_jax.analysis.paper.algorithmic import FLOORS
 from emergence_jax.base.progress import duration
 from emergence_jax.store import files
@@ -41,9 +42,8 @@ def _estimate(value, low, high) -> str:
   """An estimate with its interval: `2.19 [2.1, 2.3]`."""
   if np.isnan(value):
     return '–'
-  # An end is no nearer to zero than a thousandth of the width can show.
-  low, high = (x if abs(x) > 1e-3 * (high - low) else 0.0 for x in (low, high))
-  return f'{_cell(value)} [{_cell(low)}, {_cell(high)}]'
+  ends = ', '.join(map(_cell, statistics.shown_ends(low, high)))
+  return f'{_cell(value)} [{ends}]'
 
 
 def _interval(frame: pd.DataFrame, value: str = 'value') -> pd.Series:
