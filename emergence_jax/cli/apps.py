@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
+from emergence_jax.machine import stopping
+
 # How people call an app, for messages that say what to do next; the thin apps
 # of a checkout set their own.
 CALLED = 'emergence '
-# As in `machine.stopping`, which loads more than --help needs.
-TRY_AGAIN = 75
+# Apps whose work the same command goes on with.
 _GO_ON = {'run', 'measure'}
 
 
@@ -70,7 +71,7 @@ def _start() -> None:
       stream.reconfigure(errors='replace')
   # A notebook's own, for example, which is not there in this process.
   os.environ.pop('MPLBACKEND', None)
-  for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+  for number in stopping.SIGNALS:
     signal.signal(number, _end)
   # JAX tells at level INFO which accelerators a machine does not have.
   logging.set_verbosity(logging.WARNING)
@@ -84,19 +85,10 @@ def _end(number, frame) -> None:
   theirs at a second signal.
   """
   del frame
-  shown = '\x1b[?25h' if sys.stdout.isatty() else ''
-  words = f'{shown}stopped by {signal.Signals(number).name}.\n'
-  with contextlib.suppress(OSError):
-    os.write(sys.stdout.fileno(), words.encode())
-  os._exit(_code(number))
-
-
-def _code(number: int) -> int:
-  """What can be gone on with asks for it; else as a shell says it."""
-  goes_on = pathlib.Path(sys.argv[0]).stem in _GO_ON or _GO_ON & set(
-    sys.argv[1:2]
-  )
-  return TRY_AGAIN if goes_on else 128 + number
+  called = {pathlib.Path(sys.argv[0]).stem, *sys.argv[1:2]}
+  # What can be gone on with asks for it; else as a shell says it.
+  code = stopping.TRY_AGAIN if _GO_ON & called else 128 + number
+  stopping.leave(number, code, '.')
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):

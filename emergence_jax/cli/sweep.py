@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Sequence
 
 from emergence_jax.cli import apps, run_table
+from emergence_jax.machine import stopping
 
 
 def _folder(config: str) -> str:
@@ -26,8 +27,6 @@ def _call(command: Sequence[str]) -> int:
   Returns:
     Its exit code; 75 where it was told to stop, however it ended.
   """
-  from emergence_jax.machine import stopping
-
   told: list[int] = []
   child: subprocess.Popen | None = None
 
@@ -38,8 +37,7 @@ def _call(command: Sequence[str]) -> int:
     if child is not None and number != signal.SIGINT:
       child.send_signal(number)
 
-  numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-  before = {number: signal.signal(number, tell) for number in numbers}
+  before = {n: signal.signal(n, tell) for n in stopping.SIGNALS}
   try:
     child = subprocess.Popen(command)
     if told:  # before there was anyone to tell
@@ -68,7 +66,6 @@ def run(
     UserError: if two of them would lie in one folder.
   """
   from emergence_jax.base.types import UserError
-  from emergence_jax.machine import stopping
   from emergence_jax.store import files, listing
 
   names = [_folder(config) for config in configs]

@@ -11,11 +11,33 @@ import threading
 # sysexits.h), as of a run that a signal stopped.
 TRY_AGAIN = 75
 # A batch system's, a person's, and that of a terminal that was closed.
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def leave(number: int, code: int = TRY_AGAIN, why: str = '') -> None:
+  """Ends the process at once, and says by which signal.
+
+  From a handler or a thread: nothing is waited for, and no file that is being
+  written takes its place.
+
+  Args:
+    number: of the signal.
+    code: exit code.
+    why: what is kept and how to go on.
+  """
+  # A progress bar may have hidden the cursor.
+  shown = '\x1b[?25h' if sys.stdout.isatty() else ''
+  words = f'{shown}stopped by {signal.Signals(number).name}{why}\n'
+  # Within a call that writes, a flush raises.
+  with contextlib.suppress(OSError, RuntimeError):
+    sys.stdout.flush()
+  with contextlib.suppress(OSError):
+    os.write(sys.stdout.fileno(), words.encode())
+  os._exit(code)
 
 
 class StopRequest:
-  """Turns the first of `_SIGNALS` into a request to stop."""
+  """Turns the first of `SIGNALS` into a request to stop."""
 
   def __init__(self):
     self.name: str | None = None
@@ -34,7 +56,7 @@ class StopRequest:
       # A second signal acts at once.
       signal.signal(number, old[number])
 
-    for number in _SIGNALS:
+    for number in SIGNALS:
       old[number] = signal.signal(number, handle)
     try:
       yield self
@@ -58,18 +80,13 @@ def at_once(sentence: str):
     return
   told, telling = socket.socketpair()
   telling.setblocking(False)
-  old = {number: signal.signal(number, lambda *_: None) for number in _SIGNALS}
+  old = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
   before = signal.set_wakeup_fd(telling.fileno())
 
   def listen():
     for number in iter(lambda: told.recv(1), b''):
-      if number[0] not in _SIGNALS:
-        continue
-      # A progress bar may have hidden the cursor.
-      shown = '\x1b[?25h' if sys.stdout.isatty() else ''
-      name = signal.Signals(number[0]).name
-      print(f'{shown}stopped by {name}: {sentence}', flush=True)
-      os._exit(TRY_AGAIN)
+      if number[0] in SIGNALS:
+        leave(number[0], why=f': {sentence}')
 
   threading.Thread(target=listen, daemon=True).start()
   try:

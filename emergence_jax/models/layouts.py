@@ -61,8 +61,13 @@ _KINDS_OF_KEYS: tuple[tuple[Sequence[str], str, Callable], ...] = (
 )
 
 
-def check(raw: Mapping[str, Any], path: pathlib.Path) -> None:
-  """Raises a UserError for a description that says something else of a key."""
+def checked(raw: Mapping[str, Any], path: pathlib.Path) -> dict[str, Any]:
+  """A description without what it says nothing of.
+
+  Raises:
+    UserError: if it says of a key what that cannot be.
+  """
+  raw = {name: value for name, value in raw.items() if value is not None}
   nested = raw.get('rope_parameters')
   inner = nested if isinstance(nested, dict) else {}
   flat = {
@@ -77,10 +82,10 @@ def check(raw: Mapping[str, Any], path: pathlib.Path) -> None:
       if flat.get(name) is not None and not holds(name, flat[name]):
         shown = repr(flat[name])[:100]
         raise UserError(f'{path}: {name}={shown} must be {words}.')
+  return raw
 
 
 def _neox(raw, path) -> FlaxModel:
-  raw = {name: value for name, value in raw.items() if value is not None}
   rope = raw.get('rope_parameters') or {}
   hidden = _setting(raw, path, 'hidden_size')
   config = gpt_neox.NeoXConfig(
@@ -105,7 +110,6 @@ def _neox(raw, path) -> FlaxModel:
 
 
 def _gpt2(raw, path) -> FlaxModel:
-  raw = {name: value for name, value in raw.items() if value is not None}
   width = _setting(raw, path, 'n_embd', 'hidden_size')
   if raw.get('activation_function', 'gelu_new') != 'gelu_new':
     raise UserError(

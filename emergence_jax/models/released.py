@@ -52,7 +52,7 @@ def _described(folder: pathlib.Path) -> tuple[layouts.Kind, FlaxModel]:
     raise UserError(
       f'{path} is damaged, or says no model_type ({error}).'
     ) from error
-  layouts.check(raw, path)
+  raw = layouts.checked(raw, path)
   if kind not in layouts.KINDS:
     raise UserError(
       f'{path}: model_type={kind!r} is not read; known: '

@@ -76,7 +76,8 @@ def known(lambda_max, trace, target: Target, step_size) -> Local:
   """What follows from a known largest eigenvalue and trace alone."""
   zero = jnp.zeros((), target.center_P.dtype)
   added = step_size * target.nbeta * jnp.maximum(trace, 0) / 8
-  return Local(lambda_max, zero + added, *[zero] * 7)
+  nothing = Local(*[zero] * len(Local._fields))
+  return nothing._replace(lambda_max=lambda_max, discretization=zero + added)
 
 
 def _pull(h, target: Target):
@@ -140,15 +141,23 @@ def _gradient(h, target: Target, steps: Steps):
   return -(target.nbeta**2) * (1 / pull - target.nbeta * h / (2 * pull**2))
 
 
+def _lanczos(target: Target, hessian, key, start_P=None) -> krylov.Tridiagonal:
+  """A few Lanczos steps on a Hessian among what moves."""
+  mask_P = target.mask_P
+  return krylov.lanczos(
+    lambda v_P: mask_P * hessian(mask_P * v_P), mask_P.size, key,
+    num_matvecs=min(_LANCZOS_STEPS, mask_P.size), dtype=mask_P.dtype,
+    start_P=start_P,
+  )  # fmt: skip
+
+
 def _ritz(target: Target, w_P, batch, start_P, key) -> tuple:
   """Ritz values at a point, and their weights, which sum to |start|²."""
   hessian = operators.hessian(target.loss, w_P, batch)
   square = jnp.sum(start_P**2)
-  t = krylov.lanczos(
-    lambda v_P: target.mask_P * hessian(target.mask_P * v_P), w_P.size, key,
-    num_matvecs=min(_LANCZOS_STEPS, w_P.size), dtype=w_P.dtype,
-    start_P=jnp.where(square > 0, start_P, target.mask_P),
-  )  # fmt: skip
+  t = _lanczos(
+    target, hessian, key, jnp.where(square > 0, start_P, target.mask_P)
+  )
   pairs = krylov.ritz(t)
   return pairs.values_M, pairs.first_M**2 * square
 
@@ -186,10 +195,7 @@ def descend(
   hessian = operators.hessian(
     target.loss, w_P, data, examples_at_once=examples_at_once
   )
-  t = krylov.lanczos(
-    lambda v_P: mask_P * hessian(mask_P * v_P), w_P.size, key,
-    num_matvecs=min(_LANCZOS_STEPS, w_P.size), dtype=w_P.dtype,
-  )  # fmt: skip
+  t = _lanczos(target, hessian, key)
   stiffest = krylov.ritz(t).scale
   length = 1 / jnp.where(stiffest > 0, stiffest, jnp.inf)
 
@@ -201,13 +207,19 @@ def descend(
   return jax.lax.fori_loop(0, steps, step, (w_P, w_P))[0]
 
 
+def _one(target: Target, example: PyTree) -> Callable:
+  """w → loss of a single example."""
+  batch = jax.tree.map(lambda x: x[None], example)
+  return lambda w_P: target.loss(w_P, batch)
+
+
 def _slopes(target: Target, w_P, along_P, data, at_once: int | None):
   """Slope of every example's loss along a direction, [n]."""
   along_P = target.mask_P * along_P
 
   def slope(example):
-    one = jax.tree.map(lambda x: x[None], example)
-    return jax.jvp(lambda w_P: target.loss(w_P, one), (w_P,), (along_P,))[1]
+    one = _one(target, example)
+    return jax.jvp(one, (w_P,), (along_P,))[1]
 
   count = operators.leading_size(data)
   return jax.lax.map(slope, data, batch_size=min(at_once or count, count))
@@ -247,9 +259,7 @@ def _noise_along(target: Target, data, chosen, steps, batch_size, at_once):
 
   def weighted(w_P, batch):
     examples, weight_N = batch
-    losses_N = jax.vmap(
-      lambda x: target.loss(w_P, jax.tree.map(lambda leaf: leaf[None], x))
-    )(examples)
+    losses_N = jax.vmap(lambda x: _one(target, x)(w_P))(examples)
     return jnp.mean(weight_N * losses_N)
 
   def along(args):
@@ -259,11 +269,7 @@ def _noise_along(target: Target, data, chosen, steps, batch_size, at_once):
     sign_P = target.mask_P * jax.random.rademacher(
       key_sign, w_P.shape, w_P.dtype
     )
-    t = krylov.lanczos(
-      lambda v_P: target.mask_P * hessian(target.mask_P * v_P), w_P.size,
-      key_more, num_matvecs=min(_LANCZOS_STEPS, w_P.size), dtype=w_P.dtype,
-      start_P=sign_P,
-    )  # fmt: skip
+    t = _lanczos(target, hessian, key_more, sign_P)
     pairs = krylov.ritz(t)
     root_M = jnp.sqrt(_noise(pairs.values_M, target, steps))
     inside_M = pairs.vectors_MM @ (root_M * pairs.first_M)

@@ -26,9 +26,9 @@ def _p(name: str, value: float) -> str:
 
 
 _MEANING = {
-  'precedes': 'it precedes behaviour',
+  'precedes': 'it precedes {}',
   'depends': 'whether it precedes depends on what is called the change',
-  'not shown': 'that it precedes behaviour is not shown',
+  'not shown': 'that it precedes {} is not shown',
   'undecided': 'undecided, for lack of seeds, tasks or clear changes',
 }
 
@@ -56,7 +56,7 @@ def sentence(row) -> str:
     _p('order', row.p_order), _p('tie over seeds', row.p_seeds),
     _p('tie over tasks', row.p_tasks),
   ))  # fmt: skip
-  meaning = _MEANING[row.verdict]
+  meaning = _MEANING[row.verdict].format('behaviour')
   if row.verdict == 'depends':
     meaning += f': by its {row.precedes_by} alone it does'
   if row.verdict == 'not shown' and row.p_order < precedence.MAX_P:
@@ -169,9 +169,9 @@ def _memorisation(results: Study, run: str) -> list[Clause]:
     'Against the accuracy on what was trained on, which changes at a median '
     f'step of {row.step_of_behaviour:,.0f}, RankMe is first in {row["first"]}, '
     f'after in {row.after} of {row.events} events, on average by '
-    f'{row.lead:,.0f} steps: {_MEANING[row.verdict]}.'
+    f'{row.lead:,.0f} steps: {_MEANING[row.verdict].format("memorisation")}.'
   )
-  return [Clause(words.replace('behaviour', 'memorisation'), 'leads')]
+  return [Clause(words, 'leads')]
 
 
 def _lengths(results: Study, run: str) -> list[Clause]:

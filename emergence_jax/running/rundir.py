@@ -39,8 +39,7 @@ _BEGINNINGS = {'env.json', 'config.partial', 'env.partial', files.LOCK}
 _MADE = (
   store_layout.NAME, store_layout.PARTIAL, damage.NOTES, 'checkpoints',
   'figures', 'report', 'profile', 'tensorboard', 'wandb', 'summary.txt',
-  outputs.NAME,
-  'times.json', 'env.json', 'config.json',
+  'times.json', 'env.json', 'config.json', outputs.NAME,
 )  # fmt: skip
 
 

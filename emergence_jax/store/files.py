@@ -113,14 +113,30 @@ def checksum(document: dict) -> str:
   return f'{google_crc32c.value(text.encode()):08x}'
 
 
-def has_crc32c(path: Path) -> bool:
-  """Whether a file is there and ends with the CRC-32C of what is before."""
+def crc32c_of(path: Path) -> str:
+  """The CRC-32C of what is before it, with which a file ends.
+
+  Empty if it is another, or the file is not there.
+  """
   try:
     data = pathlib.Path(path).read_bytes()
   except OSError:
-    return False
+    return ''
   crc = int.from_bytes(data[-4:], 'little')
-  return len(data) > 4 and google_crc32c.value(data[:-4]) == crc
+  whole = len(data) > 4 and google_crc32c.value(data[:-4]) == crc
+  return data[-4:].hex() if whole else ''
+
+
+def has_crc32c(path: Path) -> bool:
+  """Whether a file is there and ends with the CRC-32C of what is before."""
+  return bool(crc32c_of(path))
+
+
+def end_of(path: pathlib.Path) -> str:
+  """The last four bytes of a file, where a chunk has its checksum."""
+  with path.open('rb') as file:
+    file.seek(max(0, path.stat().st_size - 4))
+    return file.read().hex()
 
 
 def write_json(path: Path, value: dict, *, checked: bool = True) -> None:

@@ -24,12 +24,10 @@ def digest(workdir: files.Path) -> str:
   for path in sorted([*store.rglob('*'), workdir / damage.NOTES]):
     if not path.is_file():
       continue
-    with path.open('rb') as file:
-      if path.suffix != '.json':
-        file.seek(max(0, path.stat().st_size - 4))
-      end = file.read()
+    is_json = path.suffix == '.json'
+    end = path.read_bytes().hex() if is_json else files.end_of(path)
     name = path.relative_to(workdir)
-    total.update(f'{name} {path.stat().st_size} {end.hex()}\n'.encode())
+    total.update(f'{name} {path.stat().st_size} {end}\n'.encode())
   return total.hexdigest()
 
 

@@ -25,8 +25,7 @@ def name_of(step: int) -> str:
 def checksum_of(path: pathlib.Path) -> str:
   """The checksum at the end of a chunk; empty if it is not there."""
   try:
-    with path.open('rb') as file:
-      return file.read()[-4:].hex()
+    return files.end_of(path)
   except OSError:
     return ''
 

@@ -52,10 +52,13 @@ class Made(NamedTuple):
   emerged_SKL: np.ndarray
 
 
+def _sigmoid(z, width):
+  return 1 / (1 + np.exp(-np.clip(z / width, -40, 40)))
+
+
 def _rise(step_C, onset):
   """A smooth step from 0 to 1 at `onset` [...], a tenth of it wide."""
-  z = (step_C - onset[..., None]) / (0.1 * onset[..., None])
-  return 1 / (1 + np.exp(-np.clip(z, -40, 40)))
+  return _sigmoid(step_C - onset[..., None], 0.1 * onset[..., None])
 
 
 def _study(rng, step_C, onset_SK, onset_SKL) -> Made:
@@ -251,10 +254,6 @@ def in_groups(rng, axis, sizes=FULL) -> Made:
     400 * np.exp(0.2 * rng.normal(size=s)) for s in (shape[:2], shape)
   )
   return _study(rng, sizes.step_C, late * width, late[..., None] * other)
-
-
-def _sigmoid(z, width):
-  return 1 / (1 + np.exp(-np.clip(z / width, -40, 40)))
 
 
 def _back(share, z, after=12.0, over=25.0):
