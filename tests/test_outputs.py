@@ -1,10 +1,13 @@
 """What was written before is made again where it is older than the rows."""
 
+import itertools
 import json
 import shutil
 import signal
 import subprocess
 import sys
+import warnings
+from unittest import mock
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -39,6 +42,9 @@ def made_up(workdir, seeds=(0, 1), shift=0.0):
     attributes={'config': '{"train": {"steps": 20}}'},
   )
   writer = rows.Writer(workdir)
+  loss = np.linspace(3 + shift, 1, 20, dtype=np.float32)
+  for name in layout.HISTORY:
+    writer.write_history(0, {name: np.tile(loss, (len(seeds), 1))})
   for step in (0, 10, 20):
     value = np.full((len(seeds), 1, 1), step / 20 + shift, np.float32)
     writer.write_row(step, {'accuracy': value}, np.zeros(len(seeds), np.int8))
@@ -103,6 +109,59 @@ def test_an_older_chunk_or_that_of_another_run_is_damaged(tmp_path, name):
   with pytest.warns(timeseries.DamageWarning):
     data = timeseries.load(other).load()
   assert (data.status[:, 2] == 9).all() and (data.status[:, :2] == 0).all()
+
+
+def _with_history(workdir, length, shift=0.0, steps=(0, 2, 5, 9, 10)):
+  """A store whose history has chunks that end between rows."""
+  workdir.mkdir()
+  with mock.patch.object(layout, 'HISTORY_CHUNK', length):
+    timeseries.create(
+      workdir, fields={}, coords={'task': ['t'], 'level': ['1']},
+      chance_KxL=np.zeros((1, 1)), seeds=np.arange(2), steps=np.array(steps),
+      train_steps=10, attributes={},
+    )  # fmt: skip
+  writer = rows.Writer(workdir)
+  value = np.arange(20, dtype=np.float32).reshape(2, 10) + shift
+  for start, stop in itertools.pairwise([*steps, 10]):
+    writer.write_row(start, {}, np.zeros(2, np.int8))
+    if start < stop:
+      writer.write_history(start, {'train_loss': value[:, start:stop]})
+  return workdir, value
+
+
+@pytest.mark.parametrize('length', [3, 4])
+@pytest.mark.parametrize('how', ['swap', 'foreign', 'stale'])
+def test_whole_chunks_of_history_in_a_wrong_place(tmp_path, length, how):
+  workdir, value = _with_history(tmp_path / 'run', length)
+  assert (timeseries.load(workdir).train_loss.values == value).all()
+
+  def chunk(folder, place):
+    return folder / layout.NAME / layout.chunk_file('train_loss', 2, place)
+
+  if how == 'swap':
+    swap(chunk(workdir, 0), chunk(workdir, 1))
+    bad = slice(0, 2 * length)
+  else:
+    other, _ = _with_history(tmp_path / 'other', length, shift=0.5)
+    if how == 'stale':  # a step more is of this run
+      rows.Writer(other).write_history(0, {'train_loss': value[:, :1]})
+    shutil.copyfile(chunk(other, 0), chunk(workdir, 0))
+    bad = slice(0, length)
+  with pytest.warns(timeseries.DamageWarning, match='train_loss'):
+    found = timeseries.load(workdir).train_loss.values
+  wanted = value.copy()
+  wanted[:, bad] = np.nan
+  np.testing.assert_array_equal(found, wanted)
+  layout_of = dict(
+    fields={}, coords={'task': ['t'], 'level': ['1']},
+    chance_KxL=np.zeros((1, 1)), seeds=np.arange(2),
+    steps=np.array([0, 2, 5, 9, 10]), train_steps=10, attributes={},
+  )  # fmt: skip
+  rows.mend(workdir, lambda line: None, **layout_of)
+  with warnings.catch_warnings():
+    warnings.simplefilter('error')
+    again = timeseries.load(workdir).train_loss.values
+  np.testing.assert_array_equal(again, wanted)
 
 
 def test_the_group_s_metadata_are_not_an_array_s(tmp_path):

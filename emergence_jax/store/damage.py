@@ -2,6 +2,7 @@
 
 import contextlib
 import enum
+import itertools
 import pathlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -209,9 +210,41 @@ def examine(workdir: files.Path) -> Examined:
         status_SxC[:, row] = Status.DAMAGED
     done = int(step_C[rows - 1]) if rows else 0
     for name in layout.HISTORY.keys() & documents.keys():
-      for place in range(-(-done // _history_chunk(documents[name]))):
-        check(Kind.HISTORY, name, place)
+      length = _history_chunk(documents[name])
+      whole = [check(Kind.HISTORY, name, p) for p in range(-(-done // length))]
+      array = zarr.open_array(path / name, mode='r')
+      sums = records.sums_of(name, said)
+      for place in np.flatnonzero(whole).tolist():
+        span = slice(place * length, min(done, (place + 1) * length))
+        if not _is_as_recorded(array, span, step_C, sums):
+          file = layout.chunk_file(name, array.ndim, place)
+          damage.append(
+            Damage(Kind.HISTORY, f'{layout.NAME}/{file}', name, place)
+          )
   return Examined(documents, status_SxC, step_C, rows, noted or {}, damage)
+
+
+def _is_as_recorded(array, span: slice, step_C, sums: dict[str, str]) -> bool:
+  """Whether a chunk of history has the values that the rows' records say.
+
+  Args:
+    array: of history.
+    span: steps of the chunk, up to the last row.
+    step_C: steps of the rows.
+    sums: first step of a part of a row's in a chunk → checksum of its values.
+  """
+  try:
+    values = np.asarray(array[:, span])
+  except ValueError:  # of another array
+    return False
+  inside = {int(s) for s in step_C if span.start < s < span.stop}
+  edges = sorted({span.start, span.stop} | inside)
+  return all(
+    records.is_as_recorded(
+      values[:, start - span.start : stop - span.start], sums.get(str(start))
+    )
+    for start, stop in itertools.pairwise(edges)
+  )
 
 
 def _examine_records(said, step_C, status_SxC, damage) -> None:

@@ -100,7 +100,22 @@ class Writer:
     if self._has_records:
       row = self._row[step]
       chunks = {name: self._file(name, row) for name in self._of_rows()}
-      records.write(self._store.root, step, chunks, statuses)
+      known = records.read(self._store.root, step)
+      history = known['history'] if known else self._sums_of_history(row)
+      records.write(self._store.root, step, chunks, statuses, history)
+
+  def _sums_of_history(self, row: int) -> dict[str, dict[str, str]]:
+    """Checksums of the history from the row before to this one."""
+    steps = list(self._row)
+    start, stop = (steps[row - 1] if row else 0), steps[row]
+    sums = {}
+    for name in store_layout.HISTORY.keys() & self._arrays.keys():
+      array = self._arrays[name]
+      sums[name] = {
+        str(span.start): records.sum_of(np.asarray(array[:, span]))
+        for span in records.spans(start, stop, array.chunks[1])
+      }
+    return sums
 
   def _set_status(self, row: int, status: np.ndarray) -> None:
     self._arrays['status'][:, row] = status
