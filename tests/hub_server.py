@@ -10,6 +10,8 @@ import json
 import pathlib
 import threading
 import urllib.parse
+from collections.abc import Callable
+from typing import Any
 
 _ANCHOR = 'org'
 
@@ -18,11 +20,21 @@ def _commit(folder: pathlib.Path) -> str:
   return hashlib.sha1(str(folder).encode()).hexdigest()
 
 
+class Asked(list[str]):
+  """The requests that came, and what may answer in the hub's place.
+
+  Attributes:
+    lie: takes a request's handler, and says whether it has answered.
+  """
+
+  lie: Callable[[Any], bool] | None = None
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
   """Answers what huggingface_hub asks of an endpoint."""
 
   root: pathlib.Path
-  asked: list[str]
+  asked: Asked
 
   def log_message(self, *args):
     """Says nothing."""
@@ -65,6 +77,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     """Answers, or sends the file that is asked for."""
     path = urllib.parse.unquote(self.path.partition('?')[0])
     self.asked.append(f'{self.command} {path}')
+    if self.asked.lie and self.asked.lie(self):
+      return None
     words = path.strip('/').split('/')
     if words[:2] == ['api', 'models']:
       repo, rest = self.root / words[3], words[4:]
@@ -116,7 +130,7 @@ def serving(root: pathlib.Path):
   Yields:
     The endpoint, and the requests that came, as they come.
   """
-  asked: list[str] = []
+  asked = Asked()
   handler = type('Handler', (_Handler,), {'root': root, 'asked': asked})
   server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
   thread = threading.Thread(target=server.serve_forever, daemon=True)

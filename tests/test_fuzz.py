@@ -161,8 +161,12 @@ def test_any_damage_to_any_file(whole, tmp_path, count):
       known = np.isfinite(values)
       np.testing.assert_array_equal(values[known], wanted[known])
     if not said:
-      assert found.sizes == data.sizes and set(found) == set(data)
-      np.testing.assert_array_equal(found.status, data.status)
+      # A last row without a status is as a kill leaves it: not written yet.
+      last = layout.chunk_file('status', 2, data.sizes['step'] - 1)
+      lost = damage is _remove and str(path).endswith(last)
+      rows_left = data.sizes['step'] - lost
+      assert found.sizes['step'] == rows_left and set(found) == set(data)
+      np.testing.assert_array_equal(found.status, data.status[:, :rows_left])
       np.testing.assert_array_equal(found.chance, data.chance)
 
   case()

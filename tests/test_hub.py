@@ -1,12 +1,18 @@
 """Released checkpoints by the hub's own library, from a hub on loopback."""
 
+import collections
+import contextlib
+import random
 import shutil
 import sys
+import time
 
 import pytest
 import xarray as xr
 
 from emergence_jax.base.types import Status, UserError
+from emergence_jax.models import released
+from emergence_jax.running import releases
 from emergence_jax.running.sources import folders, hub
 from emergence_jax.store import timeseries
 from tests import apps, hub_server, release
@@ -60,6 +66,97 @@ def test_fetched_one_by_one_and_let_go(root, tmp_path):
     lost.returncode == 1 and 'could not be fetched from the hub' in lost.stderr
   )
   assert 'Traceback' not in lost.stderr and not (tmp_path / 'lost').exists()
+
+
+class _Lying:
+  """Answers that are not what they ought to be, by a source of chance."""
+
+  KINDS = (
+    'redirect', 'elsewhere', 'endless', 'long', 'short', 'other', 'code',
+    'no json', 'nothing', 'outside', 'wrong types',
+  )  # fmt: skip
+
+  def __init__(self, rng, place, kind):
+    self.rng, self.place, self.kind, self.count = rng, place, kind, 0
+
+  def __call__(self, handler):
+    """Whether it has answered in the handler's place."""
+    self.count += 1
+    if self.count != self.place:
+      return False
+    body = self.rng.choice([
+      b'{', b'[' * 9000, b'[]', b'{"branches": [{"name": 3}]}', b'null',
+      b'{"siblings": [{"rfilename": "../../out.safetensors"}], "sha": "x"}',
+      b'[{"type": "file", "path": "../x", "size": -1, "oid": 7}]',
+    ])  # fmt: skip
+    if self.kind in ('redirect', 'elsewhere'):
+      handler.send_response(302)
+      where = handler.path if self.kind == 'redirect' else 'file:///etc/passwd'
+      handler.send_header('Location', where)
+      handler.send_header('Content-Length', '0')
+      handler.end_headers()
+      return True
+    if self.kind == 'code':
+      handler.send_response(self.rng.choice([400, 401, 403, 404, 451]))
+      handler.send_header('Content-Length', '0')
+      handler.end_headers()
+      return True
+    handler.send_response(200)
+    handler.send_header('ETag', '"abc"')
+    handler.send_header('X-Repo-Commit', 'a' * 40)
+    length = {'long': 10 * len(body), 'short': 1, 'nothing': 0}
+    if self.kind != 'endless' or handler.command == 'HEAD':
+      length = length.get(self.kind, len(body))
+      handler.send_header('Content-Length', str(length))
+    handler.end_headers()
+    handler.close_connection = True
+    if handler.command == 'HEAD' or self.kind == 'nothing':
+      return True
+    with contextlib.suppress(OSError):
+      handler.wfile.write(body)
+      for _ in range(64 if self.kind == 'endless' else 0):
+        handler.wfile.write(b' ' * 2**20)
+    return True
+
+
+@pytest.mark.parametrize(
+  'count', [11, pytest.param(400, marks=pytest.mark.nightly)]
+)
+def test_answers_that_are_made_to_mislead(root, tmp_path, monkeypatch, count):
+  """Ends in a message, with nothing outside of the cache; or it is right."""
+  from huggingface_hub import constants, utils
+
+  cache = tmp_path / 'cache'
+  monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(cache))
+  utils.disable_progress_bars()
+  right = released.fingerprints(root / 'tiny-seed2' / 'step2')
+  before = set(tmp_path.iterdir())
+  rng = random.Random(0)
+  outcomes = collections.Counter()
+  with hub_server.serving(root) as (url, asked):
+    monkeypatch.setattr(constants, 'ENDPOINT', url)
+    template = f'{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}'
+    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
+    for case in range(count):
+      shutil.rmtree(cache, ignore_errors=True)
+      kind = _Lying.KINDS[case % len(_Lying.KINDS)]
+      asked.lie = _Lying(rng, rng.randint(1, 9), kind)
+      began = time.monotonic()
+      try:
+        place = hub.find('org/tiny-seed2')[2][2]
+        releases._encode(place.describe())
+        folder = place.fetch()
+        released.load_checkpoint(folder)
+        assert released.fingerprints(folder) == right
+        outcomes['right'] += 1
+      except UserError as error:
+        assert str(error)
+        outcomes['refused'] += 1
+      assert time.monotonic() - began < 20
+      assert set(tmp_path.iterdir()) <= before | {cache}
+      size = sum(p.stat().st_size for p in cache.rglob('*') if p.is_file())
+      assert size < 2**24
+  assert min(outcomes.values()) > 0 and len(outcomes) == 2
 
 
 def test_what_is_refused(monkeypatch):

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -308,6 +309,32 @@ def test_dry_run_leaves_nothing(environment, tmp_path):
     assert word in done.stdout
   assert 'rank' in done.stdout and 'barrier' not in done.stdout
   assert not workdir.exists()
+
+
+@pytest.mark.nightly
+def test_memory_grows_with_seeds_as_dry_run_says(environment, tmp_path):
+  """Within a factor of two, what the process itself needs set aside."""
+  flags = (
+    'configs/modadd.py:5', '--config.train.steps=40', '--measures=norms',
+    '--config.checkpoints.schedule=20',
+  )  # fmt: skip
+  peaks, counts = [], (128, 384)
+  for count in counts:
+    each = [f'--config.seeds.count={count}', f'--workdir={tmp_path / "run"}']
+    with open(tmp_path / 'said', 'w') as said:
+      process = subprocess.Popen(
+        command(*flags, *each, '--overwrite'), cwd=ROOT, env=environment,
+        stdout=said, stderr=said,
+      )  # fmt: skip
+      _, code, used = os.wait4(process.pid, 0)
+    process.returncode = code
+    assert code == 0, (tmp_path / 'said').read_text()
+    peaks.append(used.ru_maxrss * 1024)
+  done = call(environment, *flags, *each, '--dry_run')
+  number, unit = re.search(r'memory +(\S+) (\S+) a seed', done.stdout).groups()
+  told = float(number) * {'KiB': 2**10, 'MiB': 2**20}[unit]
+  grown = (peaks[1] - peaks[0]) / (counts[1] - counts[0])
+  assert told / 2 < grown < 2 * told
 
 
 @pytest.mark.parametrize(

@@ -110,13 +110,15 @@ def weight_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
   )
 
 
+def fingerprint(path: pathlib.Path) -> str:
+  """SHA-256 of a file's contents."""
+  with path.open('rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
 def fingerprints(folder: str | pathlib.Path) -> dict[str, str]:
   """Name of each file of weights → SHA-256 of its contents."""
-  digests = {}
-  for path in weight_files(folder):
-    with path.open('rb') as file:
-      digests[path.name] = hashlib.file_digest(file, 'sha256').hexdigest()
-  return digests
+  return {path.name: fingerprint(path) for path in weight_files(folder)}
 
 
 def _safetensors(path: pathlib.Path) -> Iterator[tuple[str, tuple, Read]]:

@@ -237,8 +237,11 @@ def _costs(config: schema.Config, member, devices) -> Iterator[str]:
 
 def _fitting(member, largest: int) -> Iterator[str]:
   """Bytes of a seed, and how many seeds the memory holds."""
-  # The population, a copy for measures of pairs, and a segment's input.
-  each = _tree_bytes(member) + _tree_bytes(member.params)
+  # The population and the next while it trains; a copy for measures of pairs;
+  # and where devices share the host's memory, what is being saved: its copy,
+  # and what is made of it for the disk.
+  states = 5 if jax.default_backend() == 'cpu' else 2
+  each = states * _tree_bytes(member) + _tree_bytes(member.params)
   left = memory.available() - largest
   yield (
     f'memory        {size(each)} a seed, and what one program needs beside '

@@ -3,14 +3,14 @@
 from emergence_jax.config.presets import modadd
 
 
-def get_config():
-  """60 steps of a tiny model, a checkpoint after every second."""
+def get_config(first: str = '0'):
+  """60 steps of a tiny model from a seed on, a checkpoint every second step."""
   config = modadd.get_config('5')
   config.model = dict(
     num_layers=1, d_model=8, num_heads=2, d_ff=16, num_positions=3
   )
   config.train.steps = 60
-  config.seeds.count = 2
+  config.seeds = dict(first=int(first), count=2)
   config.checkpoints = dict(schedule='2', keep=0, keep_period=0)
   config.measures = dict(
     behaviour=dict(), rank=dict(examples=10), fisher=dict(examples=12),

@@ -10,6 +10,7 @@ import pathlib
 from typing import Any
 
 from emergence_jax.base.types import UserError
+from emergence_jax.models import released
 from emergence_jax.running.sources import folders
 
 PREFIX = 'hub:'
@@ -28,6 +29,24 @@ def _library() -> Any:
       "the hub needs huggingface_hub: pip install 'emergence_jax[hub]'."
     ) from error
   return huggingface_hub
+
+
+def _bounded(library: Any) -> Any:
+  """A progress bar that ends a download of more than was announced."""
+
+  class Bounded(library.utils.tqdm):
+    """Counts bytes, also where nothing is shown."""
+
+    came: float = 0
+
+    def update(self, n: float | None = 1) -> bool | None:
+      """Raises an OSError past the total."""
+      self.came += n or 0
+      if self.total is not None and self.came > self.total:
+        raise OSError(f'more came than the {self.total:,.0f} bytes announced')
+      return super().update(n)
+
+  return Bounded
 
 
 class Unreachable(UserError):
@@ -63,9 +82,10 @@ class Remote:
     try:
       return pathlib.Path(
         library.snapshot_download(
-          self.repo, revision=self.revision, allow_patterns=list(patterns)
+          self.repo, revision=self.revision, allow_patterns=list(patterns),
+          tqdm_class=_bounded(library),
         )
-      )
+      )  # fmt: skip
     except Exception as error:  # of the network, the cache or the library
       raise self._error(error) from error
 
@@ -96,9 +116,24 @@ class Remote:
     return self._fetch(_DESCRIPTION)
 
   def fetch(self) -> pathlib.Path:
-    """A folder with the weights, in the user's cache."""
-    suffix, _ = self._weights
-    return self._fetch((*_DESCRIPTION, *_WEIGHTS[suffix]))
+    """A folder with the weights, in the user's cache.
+
+    Raises:
+      UserError: if they are not what the hub says that they are.
+    """
+    suffix, said = self._weights
+    folder = self._fetch((*_DESCRIPTION, *_WEIGHTS[suffix]))
+    for name, mark in said.items():
+      path = folder / name
+      if not path.exists():
+        raise UserError(f'{self}: {name} did not come.')
+      if released.fingerprint(path) != mark:
+        path.resolve().unlink()  # so that it is fetched again
+        raise UserError(
+          f'{self}: {name} has another SHA-256 than the hub says; it was '
+          'deleted, and the same command fetches it again.'
+        )
+    return folder
 
   def drop(self) -> None:
     """Deletes the revision from the cache, if that was requested."""
