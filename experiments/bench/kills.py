@@ -104,7 +104,8 @@ STAGES = (
     'sweep',
     lambda at: [
       _app(
-        'run', f'--sweep={CONFIG}:0,{CONFIG}:2', f'--workdir={at / SWEEP}'
+        'run', *(f'--sweep={CONFIG}:{first}' for first in (0, 2)),
+        f'--workdir={at / SWEEP}',
       )
     ],
     lambda at: _shorten(at / SWEPT[1]), 0.11,
