@@ -11,7 +11,8 @@ import optax
 import safetensors.numpy
 import tokenizers
 
-from emergence_jax.models import gpt_neox, layouts
+from emergence_jax.models import gpt_neox
+from emergence_jax.models.architectures import gpt_neox as names
 from emergence_jax.tasks import probe_sets
 
 SHAPE = gpt_neox.NeoXConfig(2, 32, 2, 64, num_positions=96)
@@ -53,19 +54,36 @@ def describe(folder: pathlib.Path) -> None:
   tokenizer().save(str(folder / 'tokenizer.json'))
 
 
+def shape_of_rest(leaf: str) -> tuple[int, ...]:
+  """Axes behind the rows of a kernel or a bias."""
+  return (SHAPE.d_model,) if leaf == 'kernel' else ()
+
+
 def save(folder: pathlib.Path, params) -> None:
   """Writes one revision."""
   describe(folder)
-  leaves = layouts.KINDS['gpt_neox'].leaves(SHAPE)
-  names = jax.tree_util.tree_leaves_with_path(
-    leaves, is_leaf=lambda x: isinstance(x, tuple)
+  shape = SHAPE.decoder()
+  stored = jax.tree_util.tree_leaves_with_path(
+    names.LAYOUT.leaves(shape), is_leaf=lambda x: isinstance(x, tuple)
   )
   values = dict(jax.tree_util.tree_leaves_with_path(params))
   # A change is none or a transposition, which is its own inverse.
   tensors = {
     name: np.ascontiguousarray(change(values[path]))
-    for path, ((name,), change) in names
+    for path, (name, change) in stored
+    if 'query_key_value' not in name
   }
+  for i in range(shape.num_layers):
+    name = f'gpt_neox.layers.{i}.attention.query_key_value'
+    for leaf, kind in (('kernel', 'weight'), ('bias', 'bias')):
+      three = [
+        params[f'block_{i}'][part][leaf].T.reshape(
+          shape.num_heads, shape.head, *shape_of_rest(leaf)
+        )
+        for part in ('query', 'key', 'value')
+      ]
+      fused = jnp.stack(three, 1).reshape(-1, *shape_of_rest(leaf))
+      tensors[f'{name}.{kind}'] = np.ascontiguousarray(fused)
   safetensors.numpy.save_file(tensors, folder / 'model.safetensors')
 
 
@@ -77,7 +95,7 @@ def train(root: pathlib.Path, seeds: list[int], steps: list[int]) -> None:
   real = np.zeros((len(ids), 48), bool)
   for row, one in enumerate(ids):
     tokens[row, : len(one)], real[row, : len(one)] = one, True
-  model = gpt_neox.model(SHAPE, VOCAB)
+  model = SHAPE.build(VOCAB)
   optimizer = optax.adam(3e-3)
 
   @jax.jit

@@ -68,6 +68,45 @@ def test_fetched_one_by_one_and_let_go(root, tmp_path):
   assert 'Traceback' not in lost.stderr and not (tmp_path / 'lost').exists()
 
 
+@pytest.fixture
+def here(root, tmp_path, monkeypatch):
+  """The library talks to the hub on loopback; the requests that came."""
+  from huggingface_hub import constants, utils
+  from huggingface_hub.utils import _cache_manager
+
+  cache = tmp_path / 'cache'
+  for module in (constants, _cache_manager):
+    monkeypatch.setattr(module, 'HF_HUB_CACHE', str(cache))
+  utils.disable_progress_bars()
+  with hub_server.serving(root) as (url, asked):
+    monkeypatch.setattr(constants, 'ENDPOINT', url)
+    template = f'{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}'
+    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
+    yield cache, asked
+
+
+@pytest.mark.parametrize('there', ['nothing', 'description', 'all', 'other'])
+def test_only_what_was_fetched_here_is_deleted(here, there):
+  cache, _ = here
+  before = hub.find('org/tiny-seed2')[2][2]
+  if there == 'description':
+    before.describe()
+  if there == 'all':
+    before.fetch()
+  if there == 'other':
+    hub.find('org/tiny-seed2')[2][0].fetch()
+
+  def kept():
+    every = (p for p in cache.rglob('*') if p.is_file())
+    return {p for p in every if {'blobs', 'snapshots'} & set(p.parts)}
+
+  files = kept()
+  place = hub.find('org/tiny-seed2', delete=True)[2][2]
+  assert (place.fetch() / WEIGHTS).exists()
+  place.drop()
+  assert kept() == files
+
+
 class _Lying:
   """Answers that are not what they ought to be, by a source of chance."""
 
@@ -122,40 +161,32 @@ class _Lying:
 @pytest.mark.parametrize(
   'count', [11, pytest.param(400, marks=pytest.mark.nightly)]
 )
-def test_answers_that_are_made_to_mislead(root, tmp_path, monkeypatch, count):
+def test_answers_that_are_made_to_mislead(root, here, tmp_path, count):
   """Ends in a message, with nothing outside of the cache; or it is right."""
-  from huggingface_hub import constants, utils
-
-  cache = tmp_path / 'cache'
-  monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(cache))
-  utils.disable_progress_bars()
+  cache, asked = here
   right = released.fingerprints(root / 'tiny-seed2' / 'step2')
   before = set(tmp_path.iterdir())
   rng = random.Random(0)
   outcomes = collections.Counter()
-  with hub_server.serving(root) as (url, asked):
-    monkeypatch.setattr(constants, 'ENDPOINT', url)
-    template = f'{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}'
-    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
-    for case in range(count):
-      shutil.rmtree(cache, ignore_errors=True)
-      kind = _Lying.KINDS[case % len(_Lying.KINDS)]
-      asked.lie = _Lying(rng, rng.randint(1, 9), kind)
-      began = time.monotonic()
-      try:
-        place = hub.find('org/tiny-seed2')[2][2]
-        releases._encode(place.describe())
-        folder = place.fetch()
-        released.load_checkpoint(folder)
-        assert released.fingerprints(folder) == right
-        outcomes['right'] += 1
-      except UserError as error:
-        assert str(error)
-        outcomes['refused'] += 1
-      assert time.monotonic() - began < 20
-      assert set(tmp_path.iterdir()) <= before | {cache}
-      size = sum(p.stat().st_size for p in cache.rglob('*') if p.is_file())
-      assert size < 2**24
+  for case in range(count):
+    shutil.rmtree(cache, ignore_errors=True)
+    kind = _Lying.KINDS[case % len(_Lying.KINDS)]
+    asked.lie = _Lying(rng, rng.randint(1, 9), kind)
+    began = time.monotonic()
+    try:
+      place = hub.find('org/tiny-seed2')[2][2]
+      releases._encode(place.describe())
+      folder = place.fetch()
+      released.load_checkpoint(folder)
+      assert released.fingerprints(folder) == right
+      outcomes['right'] += 1
+    except UserError as error:
+      assert str(error)
+      outcomes['refused'] += 1
+    assert time.monotonic() - began < 20
+    assert set(tmp_path.iterdir()) <= before | {cache}
+    size = sum(p.stat().st_size for p in cache.rglob('*') if p.is_file())
+    assert size < 2**24
   assert min(outcomes.values()) > 0 and len(outcomes) == 2
 
 

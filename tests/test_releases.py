@@ -397,3 +397,17 @@ def test_no_tokenizer(bare, tmp_path):
   with pytest.raises(UserError, match='is no tokenizer'):
     releases.measure(CONFIG, tmp_path, tmp_path / 'new', log=list)
   assert json.loads((folder / 'config.json').read_text(encoding='utf-8'))
+
+
+def test_a_tokenizer_neither_cuts_nor_fills_up(tmp_path):
+  release.describe(tmp_path / 'model')
+  said = []
+  plain = releases._encode(tmp_path / 'model', said.append)
+  assert not said
+  tokenizer = release.tokenizer().from_str(release.tokenizer().to_str())
+  tokenizer.enable_truncation(2)
+  tokenizer.enable_padding(length=9)
+  tokenizer.save(str(tmp_path / 'model' / 'tokenizer.json'))
+  encode = releases._encode(tmp_path / 'model', said.append)
+  assert encode('Paris is a city') == plain('Paris is a city')
+  assert 'truncation and padding' in said[0]

@@ -1,4 +1,4 @@
-"""Released checkpoints in Hugging Face's layout: GPT-NeoX and GPT-2.
+"""Released checkpoints in Hugging Face's layout, of `architectures`.
 
 A folder holds `config.json` and the weights: `model.safetensors`, or shards
 named by `model.safetensors.index.json`, or `pytorch_model.bin` (only where
@@ -18,15 +18,17 @@ import jax.numpy as jnp
 
 from emergence_jax.base.types import PyTree, UserError
 from emergence_jax.machine import mesh as mesh_lib
-from emergence_jax.models import layouts
+from emergence_jax.models import architectures
+from emergence_jax.models.architectures import Architecture
+from emergence_jax.models.architectures.tensors import Leaf
 from emergence_jax.models.protocol import FlaxModel
 
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 # Buffers of old releases, which follow from the shapes.
 _BUFFERS = re.compile(
-  r'.*\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)|'
-  r'.*\.attn\.(bias|masked_bias)'
+  r'.*\.(attention|attn)\.(bias|masked_bias)|.*\brotary_emb\.inv_freq'
 )
+_POINTER = b'version https://git-lfs'
 Read = Callable[[str], jax.Array]
 
 
@@ -39,29 +41,20 @@ def read_model(folder: str | pathlib.Path) -> FlaxModel:
   return _described(pathlib.Path(folder))[1]
 
 
-def _described(folder: pathlib.Path) -> tuple[layouts.Kind, FlaxModel]:
+def _described(folder: pathlib.Path) -> tuple[Architecture, FlaxModel]:
   path = folder / 'config.json'
   try:
     raw = json.loads(path.read_bytes())
-    kind = raw['model_type']
   except OSError as error:
     raise UserError(
       f'{folder} holds no config.json; give a folder of a released model.'
     ) from error
-  except (ValueError, KeyError, TypeError, RecursionError) as error:
-    raise UserError(
-      f'{path} is damaged, or says no model_type ({error}).'
-    ) from error
-  raw = layouts.checked(raw, path)
-  if kind not in layouts.KINDS:
-    raise UserError(
-      f'{path}: model_type={kind!r} is not read; known: '
-      f'{", ".join(sorted(layouts.KINDS))}.'
-    )
-  try:
-    return layouts.KINDS[kind], layouts.KINDS[kind].model(raw, path)
-  except UserError as error:
-    raise UserError(f'{path}: {error}') from error
+  except (ValueError, RecursionError) as error:
+    raise UserError(f'{path} is damaged ({error}).') from error
+  if not isinstance(raw, dict) or 'model_type' not in raw:
+    raise UserError(f'{path} is damaged, or says no model_type.')
+  architecture, shape, vocab_size = architectures.read(raw, path)
+  return architecture, shape.build(vocab_size)
 
 
 def _is_file(path: pathlib.Path) -> bool:
@@ -69,6 +62,15 @@ def _is_file(path: pathlib.Path) -> bool:
     return path.is_file()
   except (OSError, ValueError):  # too long, or no name at all
     return False
+
+
+def _is_inside(folder: pathlib.Path, path: pathlib.Path) -> bool:
+  """Whether a file lies in a folder, or among the blobs of the hub's cache."""
+  folder = folder.resolve()
+  homes = [folder]
+  if folder.parent.name == 'snapshots':
+    homes.append(folder.parent.parent / 'blobs')
+  return path.resolve().parent in homes
 
 
 def weight_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
@@ -91,7 +93,9 @@ def weight_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
         raise UserError(f'{index} is damaged ({error}).') from error
       # Files beside it, and nothing else.
       strange = [
-        n for n in names if not isinstance(n, str) or pathlib.Path(n).name != n
+        n
+        for n in names
+        if not isinstance(n, str) or pathlib.Path(n).name != n or n == '..'
       ]
       if strange or not names:
         raise UserError(
@@ -101,6 +105,12 @@ def weight_files(folder: str | pathlib.Path) -> list[pathlib.Path]:
       missing = sorted(n for n in names if not _is_file(folder / n))
       if missing:
         raise UserError(f'{folder} lacks {", ".join(map(str, missing))}.')
+      outside = sorted(n for n in names if not _is_inside(folder, folder / n))
+      if outside:
+        raise UserError(
+          f'{index} names {", ".join(outside)}, which links to a file outside '
+          'of the folder; put the files themselves there.'
+        )
       return [folder / name for name in sorted(names)]
     if (folder / single).is_file():
       return [folder / single]
@@ -129,6 +139,12 @@ def _safetensors(path: pathlib.Path) -> Iterator[tuple[str, tuple, Read]]:
     raise UserError(
       "released models need safetensors: pip install 'emergence_jax[pythia]'."
     ) from error
+  with path.open('rb') as start:
+    if start.read(len(_POINTER)) == _POINTER:
+      raise UserError(
+        f'{path} is a pointer of git-lfs and not the weights; `git lfs pull` '
+        'fetches them.'
+      )
   try:
     file = safetensors.safe_open(path, framework='flax')
     names = list(file.keys())
@@ -168,15 +184,41 @@ def _pickled(path: pathlib.Path) -> Iterator[tuple[str, tuple, Read]]:
     )
 
 
-def _tensors(folder, kind: layouts.Kind) -> dict[str, tuple[tuple, Callable]]:
+Tensors = dict[str, tuple[tuple, Callable]]
+
+
+def _tensors(folder, layout) -> Tensors:
   """Name → shape and reader, of all files of a folder."""
   tensors = {}
   for path in weight_files(folder):
     read = _safetensors if path.suffix == '.safetensors' else _pickled
     for name, shape, reader in read(path):
-      if not _BUFFERS.fullmatch(name) and name not in kind.ignored:
-        tensors[name.removeprefix(kind.prefix)] = shape, reader
+      if _BUFFERS.fullmatch(name):
+        continue
+      for prefix in layout.prefixes:
+        name = name.removeprefix(prefix)
+      tensors[name] = shape, reader
   return tensors
+
+
+def _drop_repeated_head(folder, tensors: Tensors, layout, shape) -> None:
+  """Drops the output matrix of a tied model, which repeats the embedding.
+
+  Raises:
+    UserError: if it is another one.
+  """
+  if not shape.tied or layout.unembed not in tensors:
+    return
+  head = tensors.pop(layout.unembed)
+  embed = tensors.get(layout.embed)
+  if embed is None:
+    return  # which is said
+  if head[0] != embed[0] or not bool(jnp.array_equal(head[1](), embed[1]())):
+    raise UserError(
+      f'{folder}: its config.json says that the output matrix is the '
+      f'embedding, and {layout.unembed} is another one; say '
+      '"tie_word_embeddings": false if that is meant.'
+    )
 
 
 def _is_leaf(value: Any) -> bool:
@@ -213,15 +255,17 @@ def load_checkpoint(
   folder = pathlib.Path(folder).expanduser()
   if dtype not in DTYPES:
     raise UserError(f'dtype={dtype!r} is unknown; known: {sorted(DTYPES)}.')
-  kind, model = _described(folder)
-  tensors = _tensors(folder, kind)
-  leaves = kind.leaves(model.config)
+  architecture, model = _described(folder)
+  layout = architecture.layout
+  tensors = _tensors(folder, layout)
+  _drop_repeated_head(folder, tensors, layout, model.config)
+  leaves = layout.leaves(model.config)
   shapes = jax.eval_shape(model.init, jax.random.key(0))
   _check(folder, tensors, leaves, shapes)
   place = placing(devices)
 
-  def read(leaf: layouts.Leaf) -> jax.Array:
-    (name,), change = leaf
+  def read(leaf: Leaf) -> jax.Array:
+    name, change = leaf
     try:
       return place(change(tensors[name][1]()).astype(DTYPES[dtype]))
     except Exception as error:
@@ -243,7 +287,7 @@ def _check(folder, tensors, leaves, shapes) -> None:
   wanted, problems = set(), []
   flat = jax.tree_util.tree_leaves_with_path(leaves, is_leaf=_is_leaf)
   expected = dict(jax.tree_util.tree_leaves_with_path(shapes))
-  for path, ((name,), change) in flat:
+  for path, (name, change) in flat:
     wanted.add(name)
     if name not in tensors:
       problems.append(f'{name} is missing')

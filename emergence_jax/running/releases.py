@@ -98,8 +98,10 @@ def _first_readable(revisions: folders.Revisions) -> pathlib.Path:
   raise UserError(problem)
 
 
-def _encode(folder: pathlib.Path) -> Callable[[str], list[int]]:
-  """The tokenizer beside a checkpoint."""
+def _encode(
+  folder: pathlib.Path, log: Log = print
+) -> Callable[[str], list[int]]:
+  """The tokenizer beside a checkpoint, which neither cuts nor fills up."""
   path = folder / 'tokenizer.json'
   try:
     import tokenizers
@@ -111,6 +113,11 @@ def _encode(folder: pathlib.Path) -> Callable[[str], list[int]]:
     tokenizer = tokenizers.Tokenizer.from_file(str(path))
   except Exception as error:  # the library raises plain Exceptions
     raise UserError(f'{path} is no tokenizer ({error}).') from error
+  on = [w for w in ('truncation', 'padding') if getattr(tokenizer, w)]
+  if on:
+    log(f'{path} switches {" and ".join(on)} on, which measuring leaves off.')
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
   return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
 
 
@@ -150,7 +157,7 @@ def prepare(
   model = released.read_model(folder)
   names = [n for n in options.sets.split(',') if n]
   sets = probe_sets.tokenise(
-    probe_sets.choose(names), _encode(folder), model.vocab_size,
+    probe_sets.choose(names), _encode(folder, log), model.vocab_size,
     longest=model.config.num_positions,
   )  # fmt: skip
   objective = Objective(model, sets)

@@ -79,6 +79,8 @@ class Remote:
 
   def _fetch(self, patterns) -> pathlib.Path:
     library = _library()
+    if self.delete:
+      _ = self._before  # what is there now
     try:
       return pathlib.Path(
         library.snapshot_download(
@@ -135,23 +137,55 @@ class Remote:
         )
     return folder
 
-  def drop(self) -> None:
-    """Deletes the revision from the cache, if that was requested."""
-    if not self.delete:
-      return
-    library = _library()
+  def _in_cache(self) -> list[Any]:
+    """Revisions of this repository in the cache, as the library has them."""
+    from huggingface_hub.errors import CacheNotFound
+
     try:
-      cache = library.scan_cache_dir()
-      commits = [
-        revision.commit_hash
-        for repo in cache.repos
-        if repo.repo_id == self.repo
-        for revision in repo.revisions
-        if self.revision in revision.refs
-      ]
-      cache.delete_revisions(*commits).execute()
+      cache = _library().scan_cache_dir()
+    except CacheNotFound:
+      return []
+    return [
+      revision
+      for repo in cache.repos
+      if repo.repo_id == self.repo and repo.repo_type == 'model'
+      for revision in repo.revisions
+    ]
+
+  @functools.cached_property
+  def _before(self) -> frozenset[pathlib.Path]:
+    """Files that were in the cache before anything was fetched here."""
+    try:
+      return frozenset(f.file_path for r in self._in_cache() for f in r.files)
     except Exception as error:
       raise self._error(error) from error
+
+  def drop(self) -> None:
+    """Deletes what this call fetched from the cache, if that was requested.
+
+    Not what was there before, nor what another revision has, too.
+    """
+    if not self.delete:
+      return
+    try:
+      revisions = self._in_cache()
+      for revision in revisions:
+        if revision.refs == frozenset({self.revision}):
+          self._delete(revision, [r for r in revisions if r is not revision])
+    except Exception as error:
+      raise self._error(error) from error
+
+  def _delete(self, revision, others) -> None:
+    fetched = [f for f in revision.files if f.file_path not in self._before]
+    if len(fetched) == len(revision.files):
+      cache = _library().scan_cache_dir()
+      cache.delete_revisions(revision.commit_hash).execute()
+      return
+    shared = {f.blob_path for r in others for f in r.files}
+    for file in fetched:
+      file.file_path.unlink()
+      if file.blob_path not in shared:
+        file.blob_path.unlink(missing_ok=True)
 
   def fingerprints(self) -> dict[str, str]:
     """Name of each file of weights → SHA-256 of its contents."""
