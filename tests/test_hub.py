@@ -13,7 +13,7 @@ import xarray as xr
 from emergence_jax.base.types import Status, UserError
 from emergence_jax.models import released
 from emergence_jax.running import releases
-from emergence_jax.running.sources import folders, hub
+from emergence_jax.running.sources import hub
 from emergence_jax.store import timeseries
 from tests import apps, hub_server, release
 
@@ -88,20 +88,20 @@ def here(root, tmp_path, monkeypatch):
 @pytest.mark.parametrize('there', ['nothing', 'description', 'all', 'other'])
 def test_only_what_was_fetched_here_is_deleted(here, there):
   cache, _ = here
-  before = hub.find('org/tiny-seed2')[2][2]
+  before = hub.find('org/tiny-seed2').revisions[2][2]
   if there == 'description':
     before.describe()
   if there == 'all':
     before.fetch()
   if there == 'other':
-    hub.find('org/tiny-seed2')[2][0].fetch()
+    hub.find('org/tiny-seed2').revisions[2][0].fetch()
 
   def kept():
     every = (p for p in cache.rglob('*') if p.is_file())
     return {p for p in every if {'blobs', 'snapshots'} & set(p.parts)}
 
   files = kept()
-  place = hub.find('org/tiny-seed2', delete=True)[2][2]
+  place = hub.find('org/tiny-seed2', delete=True).revisions[2][2]
   assert (place.fetch() / WEIGHTS).exists()
   place.drop()
   assert kept() == files
@@ -174,7 +174,7 @@ def test_answers_that_are_made_to_mislead(root, here, tmp_path, count):
     asked.lie = _Lying(rng, rng.randint(1, 9), kind)
     began = time.monotonic()
     try:
-      place = hub.find('org/tiny-seed2')[2][2]
+      place = hub.find('org/tiny-seed2').revisions[2][2]
       releases._encode(place.describe())
       folder = place.fetch()
       released.load_checkpoint(folder)
@@ -196,11 +196,3 @@ def test_what_is_refused(monkeypatch):
   monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
   with pytest.raises(UserError, match=r"pip install 'emergence_jax\[hub\]'"):
     hub.find('org/name')
-
-
-@pytest.mark.parametrize(
-  'name,step',
-  [('step1000', 1000), ('step-5', 5), ('main', None), ('step1x', None)],
-)
-def test_steps_of_names(name, step):
-  assert folders.step_of(name) == step

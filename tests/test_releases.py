@@ -12,7 +12,7 @@ import xarray as xr
 from emergence_jax.base.types import Status, UserError
 from emergence_jax.models import released
 from emergence_jax.running import releases
-from emergence_jax.running.sources import folders, revisions
+from emergence_jax.running.sources import revisions
 from emergence_jax.store import timeseries
 from emergence_jax.tasks import probe_sets
 from tests import apps, release
@@ -131,7 +131,13 @@ def test_it_goes_on_where_it_stopped(root, measured, tmp_path, monkeypatch):
   )
   assert releases.measure(only, root, tmp_path, steps='0:4', log=list) == 0
   with pytest.raises(UserError, match='another configuration'):
-    releases.measure(only, root, tmp_path, steps='0:8', log=list)
+    releases.measure(only, root, tmp_path, steps='0:2', log=list)
+  # More of the same is gone on with.
+  assert releases.measure(only, root, tmp_path, steps='0:8', log=list) == 1
+  found = timeseries.load(tmp_path).load()
+  same = wanted.accuracy.sel(step=found.step.values)
+  # What repeats a step beyond these is not known to.
+  xr.testing.assert_equal(found.accuracy.where(same.notnull()), same)
 
 
 @pytest.mark.nightly
@@ -229,58 +235,6 @@ def mine():
   return [('A', ' b', [' c'])]
 
 
-@pytest.mark.parametrize(
-  'names,expected',
-  [
-    (['step0', 'step1000', 'notes'], {0: [0, 1000]}),
-    (['step-5', 'revision=step7', 'step_9'], {0: [5, 7, 9]}),
-    (['m-seed1/step2', 'm-seed2/step2', 'm/step3'], {0: [3], 1: [2], 2: [2]}),
-  ],
-)
-def test_layouts_of_folders(tmp_path, names, expected):
-  for name in names:
-    (tmp_path / name).mkdir(parents=True)
-  found = folders.find(tmp_path)
-  assert {seed: sorted(steps) for seed, steps in found.items()} == expected
-
-
-def test_the_layout_of_the_hubs_cache(tmp_path):
-  (tmp_path / 'refs').mkdir()
-  (tmp_path / 'snapshots' / 'abc').mkdir(parents=True)
-  (tmp_path / 'refs' / 'step1000').write_text('abc\n', encoding='utf-8')
-  found = folders.find(tmp_path)
-  there = folders.Local(tmp_path / 'snapshots' / 'abc')
-  assert found == {0: {1000: there}}
-
-
-def test_folders_that_are_refused(tmp_path):
-  with pytest.raises(UserError, match='step1000, step-1000'):
-    folders.find(tmp_path)
-  for name in ('step3', 'step-3'):
-    (tmp_path / name).mkdir()
-  with pytest.raises(UserError, match='both of step 3'):
-    folders.find(tmp_path)
-  other = tmp_path / 'seeds'
-  for name in ('a-seed1/step1', 'b-seed1/step1'):
-    (other / name).mkdir(parents=True)
-  with pytest.raises(UserError, match='both of seed 1'):
-    folders.find(other)
-  with pytest.raises(UserError, match='FIRST:LAST'):
-    folders.select({0: {1: other}}, '5.0')
-  with pytest.raises(UserError, match='leaves no checkpoint'):
-    folders.select({0: {1: other}}, '5:9')
-  with pytest.raises(UserError, match='no folder'):
-    folders.find(tmp_path / 'nowhere')
-
-
-def test_repeats_of_whole_models_and_of_a_shard():
-  shards = {
-    0: {'a': '1', 'b': '2'}, 1: {'a': '1', 'b': '2'}, 2: {'a': '3', 'b': '4'},
-    50: {'a': '9', 'b': '5'}, 99: {'a': '9', 'b': '8'},
-  }  # fmt: skip
-  assert folders.repeated(shards) == {0: (1, 'a'), 50: (99, 'a')}
-
-
 def test_wrong_configurations(bare, tmp_path):
   for given, words in (
     ({'measures': {'choice': {}}, 'task': {}}, 'config.task'),
@@ -315,8 +269,11 @@ def test_a_dry_run_counts_and_loads_nothing(tmp_path, monkeypatch):
     'measures': {'choice': {}, 'barrier': {'points': 3, 'examples': 4}},
   }
   lines = list(releases.describe(given, tmp_path / 'tiny'))
-  counts = {words[0]: words[-1] for words in map(str.split, lines[4:])}
+  counts = {words[0]: words[-1] for words in map(str.split, lines[-2:])}
   assert counts == {'choice': '2', 'barrier': '1'}
+  table = [line.split() for line in lines[:3]]
+  assert table[0] == ['seed', 'step', 'tokens', 'revision']
+  assert [row[:3] for row in table[1:]] == [['0', '0', '–'], ['0', '4', '–']]
   # By default it is called as its folder is, also from within.
   monkeypatch.chdir(tmp_path / 'tiny')
   for root in ('.', f'{tmp_path / "tiny"}/'):

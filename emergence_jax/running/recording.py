@@ -6,7 +6,7 @@ them, step by step, into a folder that analysis and report read as a run's.
 
 import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -25,8 +25,8 @@ from emergence_jax.config import measures as measure_specs
 from emergence_jax.config import schema
 from emergence_jax.models.objective import Objective
 from emergence_jax.models.protocol import Model
+from emergence_jax.running import fingerprints, growing, rundir
 from emergence_jax.running import programs as programs_lib
-from emergence_jax.running import rundir
 from emergence_jax.running.sources import measuring
 from emergence_jax.running.sources.measuring import Log
 from emergence_jax.running.sources.singly import OneByOne
@@ -74,25 +74,41 @@ def _layout(subject: Subject) -> dict[str, Any]:
 
 
 def _open(workdir: pathlib.Path, subject: Subject, log: Log) -> None:
-  """Creates the timeseries, or repairs one of the same subject."""
+  """Creates the timeseries, or goes on with one of the same subject.
+
+  Raises:
+    UserError: if there is one of something else.
+  """
   layout = _layout(subject)
-  if not (workdir / store_layout.NAME).is_dir():
+  growing.recover(workdir)
+
+  def make() -> None:
     timeseries.create(workdir, **layout)
     files.write_json(workdir / 'config.json', subject.config, checked=False)
+
+  if not (workdir / store_layout.NAME).is_dir():
+    make()
     files.write_json(workdir / 'env.json', rundir.environment())
-  elif rundir.read_config(workdir, log) == subject.config:
-    rows.mend(workdir, log, **layout)
-  else:
-    raise UserError(
-      f'{workdir} holds measurements of other checkpoints, or by another '
-      'configuration; give a new --workdir.'
+    return
+  kept = rundir.read_config(workdir, log)
+  found = growing.differences(kept, subject.config)
+  if found:
+    raise growing.refuse(workdir, found)
+  if growing.MEASURED not in kept:
+    log(
+      'these measurements were begun by an older version, which kept no '
+      'checksum of what it measured; they are taken to be of the same.'
     )
+  if growing.is_grown(kept, subject.config):
+    growing.set_aside(workdir, make)
+  else:
+    rows.mend(workdir, log, **layout)
 
 
 def record(
   workdir: pathlib.Path,
   subject: Subject,
-  source_of: Callable[[programs_lib.OneSeed], measuring.Source],
+  source_of: Callable[[programs_lib.OneSeed], OneByOne],
   log: Log,
 ) -> int:
   """Measures a source into the rows that are missing.
@@ -114,9 +130,14 @@ def record(
     done = set(writer.reached()) - set(writer.damaged())
     due = measuring.due(subject.specs, programs.pairs, subject.steps)
     work = {step: names for step, names in due.items() if step not in done}
+    known = growing.Known(
+      growing.before(workdir, log), subject.measures, programs.pairs,
+      subject.steps, subject.seeds,
+    )  # fmt: skip
 
     def write(step: int, row: measuring.Row) -> None:
       lock.check()
+      known.fill(step, row.values, row.status)
       writer.write_row(step, row.values, row.status)
 
     clock, left = rundir.Clock(workdir), progress.Left(work, log)
@@ -125,9 +146,18 @@ def record(
       clock.record(step)
       left(step, seconds)
 
-    measuring.measure(source_of(programs), work, write, log, report)
+    # Rows that do not follow from what was set aside.
+    new = [
+      step
+      for step, names in work.items()
+      if any(set(names) - known.names(step, s) for s in subject.seeds)
+    ]
+    source = source_of(programs)
+    source.known = known.names
+    measuring.measure(source, work, write, log, report)
+    growing.end(workdir)
     left.log_spent()
-  return len(work)
+  return len(new)
 
 
 def _built(
@@ -181,17 +211,53 @@ def measures_of(
 class _Loaded(OneByOne):
   """A `Source` of whatever a function loads: (step, seed) → parameters."""
 
-  def __init__(self, load, seeds, steps, programs, log: Log):
+  def __init__(self, load, seeds, steps, model: Model, programs, log: Log):
     super().__init__(seeds, steps, programs, log)
     self._given = load
+    self._structure = fingerprints.of_model(model)
 
   def _read(self, seed, step):
-    """What the function gives."""
+    """What the function gives, if it is of the model."""
     try:
-      return self._given(step, seed)
-    except (OSError, UserError) as error:
-      self._leave_out(seed, step, Status.MISSING, error)
+      params = self._given(step, seed)
+      if params is None:
+        return None
+      if fingerprints.of_structure(params) != self._structure:
+        raise UserError('its parameters are not of the structure of the model')
+    except Exception as error:  # whatever a user's function raises
+      known = isinstance(error, (UserError, OSError))
+      kind = '' if known else f'{type(error).__name__}: '
+      self._leave_out(seed, step, Status.MISSING, f'{kind}{error}')
       return None
+    return params
+
+
+def _whole_numbers(name: str, values: Iterable[int]) -> list[int]:
+  """Numbers of an argument, in their order.
+
+  Raises:
+    UserError: if there are none, or one is doubled.
+  """
+  numbers = [int(value) for value in values]
+  doubled = sorted({n for n in numbers if numbers.count(n) > 1})
+  if not numbers or doubled:
+    what = f'holds {doubled[0]} twice' if doubled else 'is empty'
+    raise UserError(f'{name} {what}.')
+  return numbers
+
+
+def _first(
+  load, kept: Mapping[str, Any], steps: Sequence[int], seeds: Sequence[int]
+) -> dict[str, Any]:
+  """Checksum of a checkpoint's parameters: the one that was taken before."""
+  step, seed = kept.get('first_at', (steps[0], seeds[0]))
+  try:
+    params = load(step, seed)
+  except Exception:  # which is said when its turn comes
+    params = None
+  if params is None:
+    return {}
+  return {'first': fingerprints.of_values(params), 'first_at': [step, seed]}
 
 
 def measure_checkpoints(
@@ -201,20 +267,22 @@ def measure_checkpoints(
   model: Model,
   exams: Exams,
   measures: Mapping[str, Mapping[str, Any]],
-  steps: Sequence[int],
-  seeds: Sequence[int] = (0,),
+  steps: Iterable[int],
+  seeds: Iterable[int] = (0,),
   name: str = '',
   log: Log = print,
 ) -> int:
   """Measures checkpoints of your own training; resumes where it stopped.
 
   Args:
-    load: (step, seed) → parameters; None, or an OSError, if there are none.
+    load: (step, seed) → parameters; None if there are none. One that raises
+      is marked as missing, and the others go on.
     workdir: where the timeseries is to be; `experiments.report` takes it.
     model: see `models.base.Model`.
     exams: what the model is examined on, see `tasks.base.Exams`.
     measures: name → options, as in a configuration's `measures`.
-    steps: of the checkpoints, increasing.
+    steps: of the checkpoints, increasing; more than at the last call go on
+      with what is there, as do more seeds or measures.
     seeds: numbers of the seeds.
     name: of the model, for tables; that of the folder if empty.
     log: takes lines of text for the user.
@@ -226,22 +294,30 @@ def measure_checkpoints(
     UserError: for a wrong name or option, or a folder of something else.
   """
   workdir = pathlib.Path(workdir).expanduser()
-  objective, rows_at = Objective(model, exams), [int(s) for s in steps]
-  if rows_at != sorted(set(rows_at)):
+  rows_at = _whole_numbers('steps', steps)
+  numbers = _whole_numbers('seeds', seeds)
+  if rows_at != sorted(rows_at):
     raise UserError(f'steps={rows_at} must increase.')
+  objective = Objective(model, exams)
+  specs, built = _built(objective, measures)
+  kept = files.read_json(workdir / 'config.json', checked=False) or {}
+  before = kept.get(growing.MEASURED, {})
   config = {
     'measures': schema.plain(measures),
     'task': {'name': type(exams).__name__},
     'model': {'size': name or workdir.resolve().name},
     'train': {'steps': rows_at[-1]},
-    'checkpoints': {'steps': rows_at, 'seeds': [int(s) for s in seeds]},
+    'checkpoints': {'steps': rows_at, 'seeds': numbers},
+    growing.MEASURED: {
+      'model': fingerprints.of_model(model),
+      'exams': fingerprints.of_exams(exams),
+      **_first(load, before, rows_at, numbers),
+    },
   }
-  subject = Subject(
-    objective, *_built(objective, measures), rows_at, list(seeds), config
-  )
+  subject = Subject(objective, specs, built, rows_at, numbers, config)
   return record(
     workdir,
     subject,
-    lambda programs: _Loaded(load, seeds, rows_at, programs, log),
+    lambda programs: _Loaded(load, numbers, rows_at, model, programs, log),
     log,
   )

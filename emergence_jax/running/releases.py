@@ -21,7 +21,13 @@ from emergence_jax.models import released
 from emergence_jax.models.objective import Objective
 from emergence_jax.running import programs as programs_lib
 from emergence_jax.running import recording
-from emergence_jax.running.sources import folders, hub, measuring
+from emergence_jax.running.sources import (
+  folders,
+  hub,
+  measuring,
+  places,
+  suites,
+)
 from emergence_jax.running.sources.measuring import Log
 from emergence_jax.running.sources.revisions import Revisions
 from emergence_jax.tasks import probe_sets
@@ -38,6 +44,9 @@ class ReleaseConfig:
     delete: whether what was fetched from the hub leaves the cache once it is
       measured.
     devices: that share a model, where one has too little memory for it.
+    pattern: regular expression of the revisions' names, with groups `step` or
+      `tokens`, and `seed` and `stage`; the package's own grammar if empty.
+    stage: of training, where names say several; the first if empty.
   """
 
   name: str = ''
@@ -45,6 +54,8 @@ class ReleaseConfig:
   dtype: str = 'float32'
   delete: bool = False
   devices: int = 1
+  pattern: str = ''
+  stage: str = ''
 
   def __post_init__(self):
     checks.in_range('config.release.devices', self.devices, 1)
@@ -54,7 +65,7 @@ class Release(NamedTuple):
   """A checked release: its revisions, model, sets and measures.
 
   Attributes:
-    revisions: seed → step → where.
+    suite: which revision is which row.
     subject: what is measured of them.
     model: that they are of.
     sets: what it is examined on.
@@ -62,7 +73,7 @@ class Release(NamedTuple):
     devices: that share a model.
   """
 
-  revisions: folders.Revisions
+  suite: suites.Suite
   subject: recording.Subject
   model: released.FlaxModel
   sets: probe_sets.ProbeSets
@@ -70,16 +81,17 @@ class Release(NamedTuple):
   devices: int
 
 
-def _find(root: str, delete: bool) -> tuple[str, folders.Revisions]:
+def _find(root: str, options: ReleaseConfig) -> tuple[str, suites.Suite]:
   """Name and revisions of a release, from its folder or repository."""
+  names = {'pattern': options.pattern, 'stage': options.stage}
   if root.startswith(hub.PREFIX):
     repositories = root.removeprefix(hub.PREFIX)
-    revisions = hub.find(repositories, delete=delete)
-    return repositories.partition(',')[0].rpartition('/')[2], revisions
-  return pathlib.Path(root).resolve().name, folders.find(root)
+    suite = hub.find(repositories, delete=options.delete, **names)
+    return repositories.partition(',')[0].rpartition('/')[2], suite
+  return pathlib.Path(root).resolve().name, folders.find(root, **names)
 
 
-def _first_readable(revisions: folders.Revisions) -> pathlib.Path:
+def _first_readable(revisions: places.Revisions) -> pathlib.Path:
   """Folder of the first revision whose model and tokenizer are readable."""
   problem = ''
   for steps in revisions.values():
@@ -121,6 +133,27 @@ def _encode(
   return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
 
 
+def _named(suite: suites.Suite) -> dict[str, Any]:
+  """Names of seeds and tokens of steps, where there are any to be kept."""
+  kept: dict[str, Any] = {}
+  if set(suite.revisions) != {0} or len(suite.seed_names) > 1:
+    kept['seed_names'] = [suite.seed_names[seed] for seed in suite.revisions]
+  if suite.tokens:
+    steps = suites.union(suite.revisions)
+    kept['tokens'] = [suite.tokens.get(step) for step in steps]
+  return kept
+
+
+def _table(suite: suites.Suite) -> Iterator[str]:
+  """Which revision is which row."""
+  yield f'  {"seed":>6}{"step":>14}{"tokens":>20}  revision'
+  for seed, steps in suite.revisions.items():
+    for step, place in steps.items():
+      tokens = suite.tokens.get(step)
+      said = '–' if tokens is None else f'{tokens:,}'
+      yield f'  {seed:>6}{step:>14,}{said:>20}  {place}'
+
+
 def prepare(
   given: Mapping[str, Any],
   root: str | pathlib.Path,
@@ -151,13 +184,19 @@ def prepare(
     )
   mesh_lib.model_mesh(options.devices)  # raises where there are not so many
   specs, _ = measure_specs.parse(raw.get('measures', {}))
-  name, revisions = _find(str(root), options.delete)
-  revisions = folders.select(revisions, steps)
+  name, suite = _find(str(root), options)
+  suite = suite.select(steps)
+  revisions = suite.revisions
+  for note in suite.notes:
+    log(note)
   folder = _first_readable(revisions)
   model = released.read_model(folder)
   names = [n for n in options.sets.split(',') if n]
+  chosen = probe_sets.choose(names)
+  for note in probe_sets.notes(chosen):
+    log(note)
   sets = probe_sets.tokenise(
-    probe_sets.choose(names), _encode(folder, log), model.vocab_size,
+    chosen, _encode(folder, log), model.vocab_size,
     longest=model.config.num_positions,
   )  # fmt: skip
   objective = Objective(model, sets)
@@ -170,7 +209,7 @@ def prepare(
     log(f'left out: {sentence}')
   if not built:
     raise UserError('config.measures names nothing that can be measured.')
-  all_steps = folders.union(revisions)
+  all_steps = suites.union(revisions)
   kept = {
     **raw,
     'task': {'name': 'probe_sets'},
@@ -179,15 +218,17 @@ def prepare(
       'parameters': objective.num_params(),
     },
     'train': {'steps': all_steps[-1]},
-    'checkpoints': {'steps': all_steps, 'seeds': list(revisions)},
+    'checkpoints': {
+      'steps': all_steps,
+      'seeds': list(revisions),
+      **_named(suite),
+    },
   }
   subject = recording.Subject(
     objective, {name: specs[name] for name in built}, built, all_steps,
     list(revisions), kept,
   )  # fmt: skip
-  return Release(
-    revisions, subject, model, sets, options.dtype, options.devices
-  )
+  return Release(suite, subject, model, sets, options.dtype, options.devices)
 
 
 def measure(
@@ -217,7 +258,7 @@ def measure(
 
   def source_of(programs: programs_lib.OneSeed) -> Revisions:
     return Revisions(
-      workdir, release.revisions, release.model, release.dtype,
+      workdir, release.suite.revisions, release.model, release.dtype,
       release.devices,
       programs, log,
     )  # fmt: skip
@@ -247,11 +288,13 @@ def describe(
   yield from lines
   number = subject.objective.num_params()
   dtype = np.dtype(released.DTYPES[release.dtype])
-  count = sum(map(len, release.revisions.values()))
+  revisions = release.suite.revisions
+  count = sum(map(len, revisions.values()))
   items = ', '.join(
     f'{name} {int(n)}'
     for name, n in zip(exams.task_names, exams.is_item.sum((1, 2)))
   )
+  yield from _table(release.suite)
   yield f'parameters    {number:,}, {progress.size(number * dtype.itemsize)}'
   yield f'revisions     {count} of {len(subject.seeds)} seeds'
   yield f'items         {items}; {exams.length} tokens'

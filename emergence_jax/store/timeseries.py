@@ -7,6 +7,7 @@ chunk is one step of one variable; a row's values are on the disk before its
 `damage` for how it is found that one does not.
 """
 
+import json
 import os
 import pathlib
 import shutil
@@ -135,14 +136,30 @@ def load(workdir: files.Path, log: Callable[[str], None] = _warn) -> xr.Dataset:
   else:
     data = xr.open_zarr(path, consolidated=False, chunks=None)
   data['status'] = data.status.copy(data=examined.status_SxC)
-  return _first(_without_bookkeeping(data), examined.rows)
+  return _first(_named(_without_bookkeeping(data)), examined.rows)
 
 
 def _load_packed(path: pathlib.Path) -> xr.Dataset:
   """A timeseries in one file, whose checksum `damage.root` has looked at."""
   with zarr.storage.ZipStore(path, mode='r') as packed:
     data = xr.open_zarr(packed, consolidated=False, chunks=None).load()
-  return _without_bookkeeping(data)
+  return _named(_without_bookkeeping(data))
+
+
+def _named(data: xr.Dataset) -> xr.Dataset:
+  """Names of seeds and tokens of steps, where the configuration says them."""
+  try:
+    said = json.loads(data.attrs.get('config', '{}')).get('checkpoints', {})
+  except (ValueError, AttributeError):
+    return data
+  names, tokens = said.get('seed_names'), said.get('tokens')
+  if names and len(names) == data.sizes['seed']:
+    data = data.assign_coords(seed_name=('seed', np.array(names)))
+  if tokens and len(tokens) == data.sizes['step']:
+    values = np.array([np.nan if t is None else t for t in tokens])
+    attrs = {'long_name': 'tokens seen in training', 'units': 'token'}
+    data = data.assign_coords(tokens=('step', values, attrs))
+  return data
 
 
 def in_rows(data: xr.Dataset) -> list[str]:

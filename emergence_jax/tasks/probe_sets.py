@@ -98,7 +98,8 @@ def read(path: str | pathlib.Path) -> list[Item]:
   """
   path = pathlib.Path(path)
   try:
-    lines = path.read_text(encoding='utf-8').splitlines()
+    # Lines end with a line feed alone: texts may hold other separators.
+    lines = path.read_bytes().decode('utf-8-sig').split('\n')
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(f'{path} cannot be read ({error}).') from error
   items = []
@@ -108,6 +109,8 @@ def read(path: str | pathlib.Path) -> list[Item]:
     try:
       raw = json.loads(line)
       wrong = raw.get('wrong', [])
+      if not isinstance(wrong, list):
+        raise ValueError(f'"wrong": {wrong!r} must be a list')
       texts = [raw['prompt'], raw['correct'], *wrong]
       if not all(isinstance(t, str) and t for t in texts):
         raise ValueError('texts must not be empty')
@@ -150,22 +153,46 @@ def choose(names: Sequence[str]) -> dict[str, list[Item]]:
   """Sets by name, by the path of a file, or by `module.path:Name`.
 
   Raises:
-    UserError: for a name that is neither.
+    UserError: for a name that is neither, or two sets of one name.
   """
-  known, chosen = built_in(), {}
+  known = built_in()
+  chosen: dict[str, list[Item]] = {}
+  source: dict[str, str] = {}
+
+  def add(short: str, items: list[Item], name: str) -> None:
+    if short in chosen:
+      raise UserError(
+        f'two sets have the name {short!r}: {source[short]} and {name}; rename '
+        'one of the files.'
+      )
+    chosen[short], source[short] = items, name
+
   for name in names or known:
     if name in known:
-      chosen[name] = known[name]
+      add(name, known[name], name)
     elif name.endswith('.jsonl'):
-      chosen[pathlib.Path(name).stem] = read(name)
+      add(pathlib.Path(name).stem, read(name), name)
     elif ':' in name:
-      chosen[name.partition(':')[2]] = _own(name)
+      add(name.partition(':')[2], _own(name), name)
     else:
       raise UserError(
         f'the set {name!r} is unknown; known: {", ".join(known)}, or the path '
         'of a file that ends in .jsonl, or module.path:Name.'
       )
   return chosen
+
+
+def notes(sets: dict[str, list[Item]]) -> list[str]:
+  """What a user should know of sets, in sentences."""
+  said = []
+  for name, items in sets.items():
+    count = sum(item.prompt.endswith(' ') for item in items)
+    if count:
+      said.append(
+        f'{count} prompts of the set {name} end in a space, which most '
+        'tokenizers keep with the word behind it; begin continuations with it.'
+      )
+  return said
 
 
 def ends(batch: Batch) -> np.ndarray:

@@ -11,7 +11,8 @@ from typing import Any
 
 from emergence_jax.base.types import UserError
 from emergence_jax.models import released
-from emergence_jax.running.sources import folders
+from emergence_jax.running.sources import grammar, suites
+from emergence_jax.running.sources.suites import Entry, Suite
 
 PREFIX = 'hub:'
 _DESCRIPTION = ('config.json', 'tokenizer.json')
@@ -55,7 +56,7 @@ class Unreachable(UserError):
 
 @dataclasses.dataclass(frozen=True)
 class Remote:
-  """A revision on the hub, as `folders.Local` is one on the disk.
+  """A revision on the hub, as `places.Local` is one on the disk.
 
   Attributes:
     repo: `organisation/name`.
@@ -192,35 +193,44 @@ class Remote:
     return self._weights[1]
 
 
-def find(text: str, *, delete: bool = False) -> folders.Revisions:
+def find(
+  text: str, *, delete: bool = False, pattern: str = '', stage: str = ''
+) -> Suite:
   """Revisions of repositories `ORG/NAME`, separated by commas.
 
-  The number behind `seed` in a name is its seed; one without is seed 0.
+  Seeds are told apart by the repositories' names, and by what revisions say.
+
+  Args:
+    text: the repositories.
+    delete: whether what is fetched leaves the cache once it is measured.
+    pattern: a regular expression in place of `grammar`.
+    stage: of training; the first if empty.
 
   Raises:
     UserError: if a repository could not be fetched, or has no step's revision.
   """
   library = _library()
-  by_seed: folders.Revisions = {}
-  for repo in filter(None, (r.strip() for r in text.split(','))):
+  repos = [r.strip() for r in text.split(',') if r.strip()]
+  if not repos:
+    raise UserError(f'--checkpoints={PREFIX} names no repository.')
+  if len(set(repos)) < len(repos):
+    raise UserError(f'{text} names a repository twice; give each once.')
+  shortened = [repo.rpartition('/')[2] for repo in repos]
+  entries = []
+  for repo, short in zip(repos, shortened):
+    owner = short if shortened.count(short) == 1 else repo
     try:
       refs = library.HfApi().list_repo_refs(repo)
     except Exception as error:
       raise Remote(repo, 'any revision')._error(error) from error
-    steps = {
-      step: Remote(repo, branch.name, delete)
+    own = [
+      Entry(owner, branch.name, Remote(repo, branch.name, delete))
       for branch in refs.branches
-      if (step := folders.step_of(branch.name)) is not None
-    }
-    if not steps:
+    ]
+    if not suites.arrange(own, pattern=pattern).revisions:
       raise UserError(
         f'{repo} has no revisions that are named by their step '
-        f'({folders.PATTERNS}).'
+        f'({grammar.PATTERNS}), or as config.release.pattern= says.'
       )
-    seed = folders.seed_of(repo.rpartition('/')[2])
-    if seed in by_seed:
-      raise UserError(f'two of {text} are of seed {seed}; give each once.')
-    by_seed[seed] = dict(sorted(steps.items()))
-  if not by_seed:
-    raise UserError(f'--checkpoints={PREFIX} names no repository.')
-  return dict(sorted(by_seed.items()))
+    entries += own
+  return suites.arrange(entries, pattern=pattern, stage=stage)

@@ -25,11 +25,13 @@ class Snapshot(NamedTuple):
     population: what the programs take; the optimiser's state may lack.
     previous: parameters at the row before, for measures of pairs; None if
       there are none.
+    names: of the measures that are wanted of these seeds; all if None.
   """
 
   places: np.ndarray
   population: Population
   previous: PyTree | None
+  names: Sequence[str] | None = None
 
 
 class Programs(Protocol):
@@ -149,7 +151,7 @@ def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
   finite: dict[str, np.ndarray] = {}
   seconds: dict[str, float] = {}
   for snapshot in snapshots:
-    for name in names:
+    for name in names if snapshot.names is None else snapshot.names:
       if source.is_stopping():
         return None
       if name in programs.pairs and snapshot.previous is None:

@@ -10,7 +10,7 @@ from emergence_jax.base.types import Status, UserError
 from emergence_jax.models import released
 from emergence_jax.models.protocol import FlaxModel
 from emergence_jax.running import programs as programs_lib
-from emergence_jax.running.sources import folders, hub
+from emergence_jax.running.sources import hub, places, suites
 from emergence_jax.running.sources.measuring import Log
 from emergence_jax.running.sources.singly import OneByOne
 from emergence_jax.store import files
@@ -35,14 +35,14 @@ class Revisions(OneByOne):
   def __init__(
     self,
     workdir: pathlib.Path,
-    revisions: folders.Revisions,
+    revisions: places.Revisions,
     model: FlaxModel,
     dtype: str,
     devices: int,
     programs: programs_lib.OneSeed,
     log: Log,
   ):
-    super().__init__(list(revisions), folders.union(revisions), programs, log)
+    super().__init__(list(revisions), suites.union(revisions), programs, log)
     self._there, self._model, self._dtype = revisions, model, dtype
     self._devices = devices
     self._held: dict[int, int] = {}
@@ -63,7 +63,7 @@ class Revisions(OneByOne):
           raise
         except (UserError, OSError) as error:
           self._leave_out(seed, step, Status.MISSING, error)
-      for step, (other, file) in folders.repeated(shards).items():
+      for step, (other, file) in places.repeated(shards).items():
         why = f'its {file} is that of step {other:,}.'
         self._leave_out(seed, step, Status.REPEATED, why)
     files.write_json(path, known)

@@ -1,7 +1,7 @@
 """Base of sources that hold one seed's parameters in memory at a time."""
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +21,12 @@ class OneByOne(abc.ABC):
     steps: of all rows, increasing.
     programs: compiled measures.
     log: takes lines of text for the user.
+
+  Attributes:
+    known: (step, seed) → measures that need not be taken.
   """
+
+  known: Callable[[int, int], set[str]] = staticmethod(lambda step, seed: set())
 
   def __init__(
     self,
@@ -65,8 +70,12 @@ class OneByOne(abc.ABC):
 
   def at(self, step: int, names: Sequence[str]) -> Iterator[Snapshot]:
     """Every seed that has parameters at a step, one after another."""
-    pair = bool(self.programs.pairs & set(names))
     for place, seed in enumerate(self.seeds):
+      known = self.known(step, seed)
+      wanted = [name for name in names if name not in known]
+      if names and not wanted:
+        continue
+      pair = bool(self.programs.pairs & set(wanted))
       params = self._load(seed, step)
       if params is None:
         continue
@@ -74,7 +83,7 @@ class OneByOne(abc.ABC):
       population = Population(
         jnp.array([step], jnp.int32), jnp.array([seed], jnp.int32), params, ()
       )
-      yield Snapshot(np.array([place]), population, previous)
+      yield Snapshot(np.array([place]), population, previous, wanted)
       # Before the next is read: there is room for one model.
       del params, previous, population
 

@@ -1,0 +1,229 @@
+"""Goes on with measurements of more steps, seeds or measures.
+
+What was measured is kept as long as it is of the same thing: the same model,
+questions, tokenizer and options. The store that is there is set aside, and is
+read until all of it is in the longer one; a kill loses nothing.
+"""
+
+import os
+import pathlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from emergence_jax.base.types import Measure, Status, UserError
+from emergence_jax.store import layout as store_layout
+from emergence_jax.store import timeseries
+
+BEFORE = 'before'  # a folder with the timeseries that was there
+# Group of a configuration that says what was measured, by checksums.
+MEASURED = 'measured'
+# Names follow from folders, which may move.
+_FREE = {('model', 'size')}
+_WORDS = {
+  'model': 'the model is of another structure',
+  'description': 'config.json describes another model',
+  'tokenizer': 'the tokenizer is another one',
+  'exams': 'the exams are others',
+  'first': 'the parameters of the first checkpoint are others',
+}
+
+
+def differences(kept: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+  """What two configurations measure differently, in words.
+
+  More steps, seeds or measures are no difference.
+  """
+  found = _of_content(kept.get(MEASURED, {}), new.get(MEASURED, {}))
+  for name in ('steps', 'seeds'):
+    lost = set(kept['checkpoints'][name]) - set(new['checkpoints'][name])
+    if lost:
+      some = ', '.join(f'{value:,}' for value in sorted(lost)[:5])
+      found.append(f'it holds {name} that are not asked for any more: {some}')
+  renamed = _renamed(kept['checkpoints'], new['checkpoints'])
+  if renamed:
+    found.append(f'these seeds have other names: {renamed}')
+  measures, asked = kept.get('measures', {}), new.get('measures', {})
+  for name, options in measures.items():
+    if name not in asked:
+      found.append(f'it holds the measure {name}, which is not asked for')
+    elif options != asked[name]:
+      found.append(f'{name} has other options: {options} there')
+  skipped = {'measures', 'checkpoints', 'train', MEASURED}
+  for group in (kept.keys() | new.keys()) - skipped:
+    old, other = kept.get(group, {}), new.get(group, {})
+    for key in old.keys() | other.keys():
+      same = old.get(key) == other.get(key)
+      if not same and (group, key) not in _FREE:
+        found.append(f'{group}.{key} is {old.get(key)!r} there')
+  return found
+
+
+def _renamed(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+  """Seeds whose names differ, where both have names."""
+  names, others = (
+    dict(zip(c['seeds'], c.get('seed_names', ()))) for c in (old, new)
+  )
+  return ', '.join(
+    f'{seed} was {names[seed]} and is {others[seed]}'
+    for seed in names.keys() & others.keys()
+    if names[seed] != others[seed]
+  )
+
+
+def _of_content(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+  """Differences between checksums; what one lacks is not compared."""
+  found = [
+    _WORDS[key]
+    for key in _WORDS
+    if old.get(key) and new.get(key) and old[key] != new[key]
+  ]
+  if not old.get('sets') or not new.get('sets'):
+    return found
+  for name in sorted(old['sets'].keys() | new['sets'].keys()):
+    if name not in new['sets']:
+      found.append(f'it holds the set {name}, which is not asked for')
+    elif name not in old['sets']:
+      found.append(f'it lacks the set {name}')
+    elif old['sets'][name] != new['sets'][name]:
+      found.append(f'the questions of the set {name} are others')
+  return found
+
+
+def is_grown(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+  """Whether there are more steps, seeds or measures than there were."""
+  return any(
+    set(kept['checkpoints'][name]) != set(new['checkpoints'][name])
+    for name in ('steps', 'seeds')
+  ) or set(kept['measures']) != set(new['measures'])
+
+
+def set_aside(workdir: pathlib.Path, make: Callable[[], None]) -> None:
+  """Sets a timeseries aside, and makes another in its place.
+
+  Args:
+    workdir: where it is.
+    make: makes an empty one there.
+  """
+  aside = workdir / BEFORE
+  if not aside.exists():
+    partial = workdir / f'.{BEFORE}'
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    os.rename(workdir / store_layout.NAME, partial / store_layout.NAME)
+    os.rename(partial, aside)
+  make()
+
+
+def recover(workdir: pathlib.Path) -> None:
+  """Completes what a kill interrupted in `set_aside`."""
+  partial, aside = workdir / f'.{BEFORE}', workdir / BEFORE
+  if (partial / store_layout.NAME).exists():
+    os.rename(partial, aside)
+  path = workdir / store_layout.NAME
+  if (aside / store_layout.NAME).exists() and not path.exists():
+    os.rename(aside / store_layout.NAME, path)
+    aside.rmdir()
+
+
+def end(workdir: pathlib.Path) -> None:
+  """Deletes what was set aside: all of it is in the new one."""
+  shutil.rmtree(workdir / BEFORE, ignore_errors=True)
+
+
+class Known:
+  """What was measured before, by step and seed.
+
+  Args:
+    data: the timeseries that was set aside; None if there is none.
+    measures: name → the measure, of the new one.
+    pairs: names of those that use the parameters before.
+    steps: of the new one.
+    seeds: of the new one.
+  """
+
+  def __init__(
+    self,
+    data: xr.Dataset | None,
+    measures: Mapping[str, Measure],
+    pairs: set[str],
+    steps: Sequence[int],
+    seeds: Sequence[int],
+  ):
+    self._data, self._measures = data, measures
+    self._pairs, self._seeds = pairs, list(seeds)
+    self._before = dict(zip(steps[1:], steps))
+    self._old_before: dict[int, int] = {}
+    if data is not None:
+      old = data.step.values.tolist()
+      self._old_before = dict(zip(old[1:], old))
+
+  def names(self, step: int, seed: int) -> set[str]:
+    """Measures whose values of a step and seed are known."""
+    data = self._data
+    if data is None or step not in data.step or seed not in data.seed:
+      return set()
+    status = int(data.status.sel(step=step, seed=seed))
+    if status not in (Status.OK, Status.NON_FINITE):
+      return set()
+    # A pair is the same where the one before is, and could be read.
+    before = self._before.get(step)
+    same = before == self._old_before.get(step) and (
+      before is None
+      or int(data.status.sel(step=before, seed=seed)) == Status.OK
+    )
+    return {
+      name
+      for name, measure in self._measures.items()
+      if set(measure.fields) <= set(data.data_vars)
+      and (same or name not in self._pairs)
+    }
+
+  def fill(
+    self, step: int, values: dict[str, np.ndarray], status: np.ndarray
+  ) -> None:
+    """Adds what is known of a step to values [S, ...], in place.
+
+    Args:
+      step: of the row.
+      values: variable → what was measured now, blank elsewhere.
+      status: of the seeds; what is marked has no values.
+    """
+    for place, seed in enumerate(self._seeds):
+      if status[place] not in (Status.OK, Status.NON_FINITE):
+        continue
+      names = self.names(step, seed)
+      if not names:
+        continue
+      assert self._data is not None
+      row = self._data.sel(step=step, seed=seed)
+      status[place] = max(int(status[place]), int(row.status))
+      for name in names:
+        for key in self._measures[name].fields:
+          known = row[key].values
+          if key not in values:
+            fill = store_layout.fill_value(known.dtype)
+            shape = (len(self._seeds), *known.shape)
+            values[key] = np.full(shape, fill, known.dtype)
+          values[key][place] = known
+
+
+def before(
+  workdir: pathlib.Path, log: Callable[[str], None]
+) -> xr.Dataset | None:
+  """What was set aside, in memory; None if nothing was."""
+  aside = workdir / BEFORE
+  if not (aside / store_layout.NAME).exists():
+    return None
+  return timeseries.load(aside, log).load()
+
+
+def refuse(workdir: pathlib.Path, found: Sequence[str]) -> UserError:
+  """An error that says what differs."""
+  return UserError(
+    f'{workdir} holds measurements of other checkpoints, or by another '
+    f'configuration: {"; ".join(found[:4])}. Give a new --workdir.'
+  )
