@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import json
 import pathlib
+import re
 import threading
 import urllib.parse
 from collections.abc import Callable
@@ -25,9 +26,14 @@ class Asked(list[str]):
 
   Attributes:
     lie: takes a request's handler, and says whether it has answered.
+    served: bytes of each file, or part of one, that was sent.
   """
 
   lie: Callable[[Any], bool] | None = None
+
+  def __init__(self):
+    super().__init__()
+    self.served: list[int] = []
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -35,6 +41,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
   root: pathlib.Path
   asked: Asked
+
+  @property
+  def served(self) -> list[int]:
+    """Bytes of each file or part that was sent."""
+    return self.asked.served
 
   def log_message(self, *args):
     """Says nothing."""
@@ -113,8 +124,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
   def _file(self, folder: pathlib.Path, name: str):
     content = (folder / name).read_bytes()
-    self.send_response(200)
-    self.send_header('ETag', f'"{hashlib.sha256(content).hexdigest()}"')
+    part = re.fullmatch(r'bytes=(\d+)-(\d+)', self.headers.get('Range', ''))
+    etag = hashlib.sha256(content).hexdigest()
+    if part:
+      content = content[int(part[1]) : int(part[2]) + 1]
+    self.served.append(len(content) if self.command == 'GET' else 0)
+    self.send_response(206 if part else 200)
+    self.send_header('ETag', f'"{etag}"')
     self.send_header('X-Repo-Commit', _commit(folder))
     self.send_header('Content-Length', str(len(content)))
     self.end_headers()

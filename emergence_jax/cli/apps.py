@@ -129,12 +129,18 @@ def errors() -> Iterator[None]:
     sys.exit(130)
 
 
-def run(main: Callable[[list[str]], None], *, known_only: bool = False) -> None:
+def run(
+  main: Callable[[list[str]], None],
+  *,
+  known_only: bool = False,
+  arguments: int = 0,
+) -> None:
   """Parses flags and calls `main`.
 
   Args:
     main: takes the arguments that are no flags.
     known_only: whether flags that are not defined are left to `main`.
+    arguments: most that are no flags.
   """
   _start()
 
@@ -148,14 +154,16 @@ def run(main: Callable[[list[str]], None], *, known_only: bool = False) -> None:
     except BrokenPipeError:
       _end_of_pipe()
 
-  app.run(main if known_only else _no_arguments(main), flags_parser=parse)
+  checked = main if known_only else _at_most(arguments, main)
+  app.run(checked, flags_parser=parse)
 
 
-def _no_arguments(main):
+def _at_most(count, main):
   def checked(argv):
-    if len(argv) > 1:
+    if len(argv) > 1 + count:
       print(
-        f'error: unexpected arguments {argv[1:]}. See --help.', file=sys.stderr
+        f'error: unexpected arguments {argv[1 + count :]}. See --help.',
+        file=sys.stderr,
       )
       sys.exit(1)
     main(argv)

@@ -18,6 +18,7 @@ APPS = {
   'report': 'one HTML page of one or several runs',
   'export': 'a timeseries as CSV, Parquet or TensorBoard events',
   'merge': 'join runs of different seeds',
+  'audit': 'whether released checkpoints are the history of one training',
 }
 
 

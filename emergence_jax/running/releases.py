@@ -258,7 +258,7 @@ def measure(
 
   def source_of(programs: programs_lib.OneSeed) -> Revisions:
     return Revisions(
-      workdir, release.suite.revisions, release.model, release.dtype,
+      workdir, release.suite, release.model, release.dtype,
       release.devices,
       programs, log,
     )  # fmt: skip

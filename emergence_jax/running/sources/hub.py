@@ -7,6 +7,7 @@ anything is fetched.
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 from emergence_jax.base.types import UserError
@@ -187,6 +188,27 @@ class Remote:
       file.file_path.unlink()
       if file.blob_path not in shared:
         file.blob_path.unlink(missing_ok=True)
+
+  def ranges(self, name: str) -> Callable[[int, int], bytes]:
+    """(first byte, past the last) → these bytes of a file."""
+    library = _library()
+    url = library.hf_hub_url(self.repo, name, revision=self.revision)
+
+    def read(start: int, stop: int) -> bytes:
+      if start == stop:
+        return b''
+      headers = library.utils.build_hf_headers()
+      headers['Range'] = f'bytes={start}-{stop - 1}'
+      try:
+        answer = library.utils.get_session().get(url, headers=headers)
+        answer.raise_for_status()
+      except Exception as error:
+        raise self._error(error) from error
+      if len(answer.content) > stop - start:
+        raise UserError(f'{self}: the hub does not serve ranges of files.')
+      return answer.content
+
+    return read
 
   def fingerprints(self) -> dict[str, str]:
     """Name of each file of weights → SHA-256 of its contents."""

@@ -2,10 +2,13 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from emergence_jax.models import released
+
+# (first byte, past the last) → these bytes of a file.
+ReadRange = Callable[[int, int], bytes]
 
 
 class Place(Protocol):
@@ -25,6 +28,10 @@ class Place(Protocol):
 
   def fingerprints(self) -> dict[str, str]:
     """Name of each file of weights → SHA-256 of its contents."""
+    ...
+
+  def ranges(self, name: str) -> ReadRange:
+    """How to read parts of a file."""
     ...
 
 
@@ -55,6 +62,16 @@ class Local:
   def fingerprints(self) -> dict[str, str]:
     """Of the files in the folder."""
     return released.fingerprints(self.path)
+
+  def ranges(self, name: str) -> ReadRange:
+    """Of a file in the folder."""
+
+    def read(start: int, stop: int) -> bytes:
+      with (self.path / name).open('rb') as file:
+        file.seek(start)
+        return file.read(stop - start)
+
+    return read
 
 
 # seed → step → where

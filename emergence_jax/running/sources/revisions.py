@@ -24,7 +24,7 @@ class Revisions(OneByOne):
 
   Args:
     workdir: of the timeseries; the fingerprints are kept there.
-    there: seed → step → where.
+    suite: which revision is which row.
     model: that all of them have to be.
     dtype: of the parameters.
     devices: that share a model.
@@ -35,15 +35,17 @@ class Revisions(OneByOne):
   def __init__(
     self,
     workdir: pathlib.Path,
-    revisions: places.Revisions,
+    suite: suites.Suite,
     model: FlaxModel,
     dtype: str,
     devices: int,
     programs: programs_lib.OneSeed,
     log: Log,
   ):
-    super().__init__(list(revisions), suites.union(revisions), programs, log)
-    self._there, self._model, self._dtype = revisions, model, dtype
+    there = suite.revisions
+    super().__init__(list(there), suites.union(there), programs, log)
+    self._there, self._model, self._dtype = there, model, dtype
+    self._final = suite.final
     self._devices = devices
     self._held: dict[int, int] = {}
     self._mark_repeats(workdir / FINGERPRINTS)
@@ -66,7 +68,24 @@ class Revisions(OneByOne):
       for step, (other, file) in places.repeated(shards).items():
         why = f'its {file} is that of step {other:,}.'
         self._leave_out(seed, step, Status.REPEATED, why)
+      self._mark_final(seed, shards)
     files.write_json(path, known)
+
+  def _mark_final(self, seed: int, shards: dict[int, dict[str, str]]) -> None:
+    """Marks revisions before the last that carry the released weights."""
+    if seed not in self._final or len(shards) < 2:
+      return
+    try:
+      final = self._final[seed].fingerprints()
+    except hub.Unreachable:
+      raise
+    except (UserError, OSError):
+      return
+    for step in sorted(shards)[:-1]:
+      same = [f for f, m in shards[step].items() if final.get(f) == m]
+      if same and (step, seed) not in self._marks:
+        why = f'its {same[0]} is that of {suites.MAIN}.'
+        self._leave_out(seed, step, Status.REPEATED, why)
 
   def _read(self, seed, step):
     """Parameters of a revision."""

@@ -35,12 +35,14 @@ class Suite:
     seed_names: number of the seed → its name.
     tokens: step → tokens seen until then, where names say them and agree.
     notes: what a user should know of the names.
+    final: number of the seed → the branch `main`, where there is one.
   """
 
   revisions: Revisions
   seed_names: Mapping[int, str] = dataclasses.field(default_factory=dict)
   tokens: Mapping[int, int] = dataclasses.field(default_factory=dict)
   notes: tuple[str, ...] = ()
+  final: Mapping[int, Place] = dataclasses.field(default_factory=dict)
 
   def select(self, steps: str) -> 'Suite':
     """The steps within a range, see `schedule.within`.
@@ -175,4 +177,9 @@ def arrange(
     {number: label for label, number in numbers.items()},
     tokens,
     tuple(notes),
+    {
+      numbers[entry.owner]: entry.place
+      for entry in entries
+      if entry.name == MAIN and entry.owner in numbers
+    },
   )
