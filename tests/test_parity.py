@@ -84,3 +84,20 @@ def test_a_changed_description_is_computed_or_refused(name, tmp_path):
     assert_same(found, expected, note)
     compared += 1
   assert refused > 20 and compared > 20
+
+
+@pytest.mark.parametrize(
+  'changes',
+  [{}, {'tied': False}, {'biases': True, 'norm_bias': True}],
+)
+def test_transformers_reads_what_we_export(changes, tmp_path):
+  from tests import test_exporting
+
+  tokens, wanted = test_exporting.save(tmp_path, changes)
+  model = transformers.AutoModelForCausalLM.from_pretrained(
+    tmp_path, attn_implementation='eager', dtype='float32'
+  ).eval()
+  with parity_models.torch.no_grad():
+    given = parity_models.torch.as_tensor(np.array(tokens)).long()
+    found = model(given).logits.numpy()
+  np.testing.assert_allclose(found, wanted, atol=1e-5)

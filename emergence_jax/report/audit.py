@@ -33,7 +33,8 @@ def table(faults: Sequence[Fault], names: Mapping[int, str]) -> str:
   ]
   wrong = sum(f.is_wrong for f in faults)
   if wrong:
-    lines.append(f'{wrong:,} of these are wrong: this is not a whole history.')
+    verb = 'is' if wrong == 1 else 'are'
+    lines.append(f'{wrong:,} of these {verb} wrong: it is not a whole history.')
   else:
     lines.append('Nothing is wrong with it.')
   return '\n'.join(lines)
@@ -77,6 +78,8 @@ def draw(
   axes.set_xscale('symlog', linthresh=1)
   axes.set_xlabel('step')
   axes.set_ylabel('distance to the revision before\n(root mean square)')
-  axes.set_title('Crosses are wrong', fontsize=9, loc='left')
+  axes.set_title(
+    'Each revision and the one before; crosses are wrong', fontsize=9
+  )
   axes.legend(fontsize=7, ncols=2, loc='upper left', bbox_to_anchor=(1, 1))
   return figure

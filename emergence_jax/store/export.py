@@ -3,13 +3,14 @@
 import importlib.util
 import itertools
 import pathlib
+import shutil
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from emergence_jax.base.types import UserError
-from emergence_jax.store import files
+from emergence_jax.store import claims, files
 from emergence_jax.store.timeseries import load
 
 
@@ -63,12 +64,12 @@ def to_parquet(
 def _write(workdir, folder, suffix, write) -> list[pathlib.Path]:
   folder = files.check_writable(folder, 'give --folder')
   frames = tables(load(workdir))
-  paths = []
-  for name, table in frames.items():
-    paths.append(folder / f'{name}.{suffix}')
-    with files.replacing(paths[-1]) as partial:
+  paths = {folder / f'{name}.{suffix}': table for name, table in frames.items()}
+  claims.claim(folder, pathlib.Path(workdir), paths)
+  for path, table in paths.items():
+    with files.replacing(path) as partial:
       write(table, partial)
-  return paths
+  return list(paths)
 
 
 def to_tensorboard(
@@ -88,10 +89,13 @@ def to_tensorboard(
     for name, v in data.data_vars.items()
     if v.dims[:2] == ('seed', 'step') and 'item' not in v.dims
   ]
-  data, paths = data[kept].load(), []
-  for seed in data.seed.values:
-    paths.append(folder / f'seed_{seed}')
-    with tensorboardX.SummaryWriter(str(paths[-1])) as writer:
+  data = data[kept].load()
+  paths = [folder / f'seed_{seed}' for seed in data.seed.values]
+  claims.claim(folder, pathlib.Path(workdir), paths)
+  for seed, path in zip(data.seed.values, paths):
+    # Events add to those that are there, and would be shown twice.
+    shutil.rmtree(path, ignore_errors=True)
+    with tensorboardX.SummaryWriter(str(path)) as writer:
       for name, variable in data.sel(seed=seed).data_vars.items():
         _add_scalars(writer, name, variable)
   return paths
