@@ -321,3 +321,52 @@ def test_print_shows_everything_once(report, chromium):
   assert scrolled == 0
   one.page.evaluate("dispatchEvent(new Event('afterprint'))")
   assert folded.count() == count
+
+
+def test_hovering_reads_the_seed_that_is_chosen(report, chromium):
+  """And not the median, where no median is drawn."""
+  view = '#task=SORT&panel=accuracy&seeds=2&band=off&steps=linear'
+  one = Opened(chromium, report[2], view)
+  one.page.locator('#plots').focus()
+  for _ in range(30):
+    one.page.keyboard.press('ArrowRight')
+  step = int(one.page.locator('#at').inner_text().split()[1].replace(',', ''))
+  data = as_run('nano', made_up(seeds=6)).data
+  wanted = data.accuracy.sel(seed=2, task='SORT', step=step).values
+  said = one.page.locator('#plots li').all_inner_texts()
+  found = [float(text.partition('seed 2: ')[2]) for text in said]
+  np.testing.assert_allclose(found, wanted, rtol=1e-3)
+  assert not any('[' in text for text in said) and not one.errors
+
+
+@pytest.fixture(scope='module')
+def with_tokens(tmp_path_factory):
+  """A page of a run whose steps are known in tokens."""
+  folder = tmp_path_factory.mktemp('tokens')
+  data = made_up(seeds=3)
+  values = 2000.0 * data.step.values
+  data = data.assign_coords(tokens=('step', values))
+  runs = {'nano': as_run('nano', data, workdir=folder)}
+  found = study.study(runs, draws=20)
+  path = folder / 'report.html'
+  path.write_text(page.build(found, runs, {}))
+  return path
+
+
+def test_the_axis_may_be_of_tokens(report, with_tokens, chromium):
+  one = Opened(chromium, with_tokens)
+  before = one.picture()
+  one.choose('axis', 'tokens')
+  assert one.picture() != before and one.view()['axis'] == ['tokens']
+  one.page.locator('#plots').focus()
+  for _ in range(3):
+    one.page.keyboard.press('ArrowRight')
+  tokens = one.page.locator('#at').inner_text().removeprefix('tokens ')
+  assert float(tokens.replace(',', '')) % 2000 == 0
+  with one.page.expect_download() as download:
+    one.page.get_by_role('button', name='CSV').click()
+  rows = pd.read_csv(download.value.path())
+  assert (rows.tokens % 2000 == 0).all() and rows.tokens.max() > 2000
+  assert not one.errors
+  other = Opened(chromium, report[2])
+  assert not other.page.locator('#axis').is_visible()

@@ -7,9 +7,12 @@ if (!('DecompressionStream' in window))
     + 'DecompressionStream); the same figures are in figures/anatomy_….';
 const packed = pick('data').textContent;
 const bytes = Uint8Array.from(atob(packed), c => c.charCodeAt(0));
-const data = await new Response(new Blob([bytes]).stream().pipeThrough(
+const inSteps = await new Response(new Blob([bytes]).stream().pipeThrough(
   new DecompressionStream('gzip'))).json();
-const runs = Object.keys(data);
+const runs = Object.keys(inSteps);
+const hasTokens = runs.every(run => inSteps[run].tokens);
+const forms = {step: inSteps, tokens: hasTokens ? inTokens(inSteps) : inSteps};
+let data = inSteps;
 const zooms = [];  // the ranges before this one, [from, to] in steps
 let shown = [], range = null, steps = null, scale = null, manager = null;
 let zoom = null, at = null, section = '', isBack = false, drawing = 0;
@@ -20,7 +23,7 @@ const viewOf = () => {
     runs: chosen.getAll('run'), task: chosen.get('task'),
     panel: chosen.get('panel'), seeds: chosen.get('seeds'),
     band: chosen.has('band'), steps: chosen.get('steps'),
-    values: chosen.get('values'),
+    values: chosen.get('values'), axis: chosen.get('axis'),
   };
 };
 
@@ -61,7 +64,7 @@ function restore() {
   for (const box of form.querySelectorAll('[name=run]'))
     box.checked = wanted.length ? wanted.includes(box.value) : box.checked;
   form.band.checked = words.get('band') !== 'off';
-  for (const name of ['task', 'seeds', 'steps', 'values', 'panel']) {
+  for (const name of ['axis', 'task', 'seeds', 'steps', 'values', 'panel']) {
     fillChoices();
     const options = [...form[name].options].map(o => o.value);
     if (options.includes(words.get(name))) form[name].value = words.get(name);
@@ -88,10 +91,20 @@ function nearest(curve, step) {
   return distance.indexOf(extent(distance)[0]);
 }
 
-/** Median and band of a curve at one of its checkpoints, in words. */
-function valueAt({mid, low, high, seeds}, j) {
+/** What is drawn of a line at one of its checkpoints, in words. */
+function valueAt({curve, seeds}, j, drawn, isBand) {
+  const {mid, low, high} = curve, said = [];
   const band = ` [${words(low[j])}, ${words(high[j])}]`;
-  return words(mid[j]) + (seeds.length > 1 ? band : '');
+  if (isBand || !drawn.length)
+    said.push(words(mid[j]) + (curve.seeds.length > 1 ? band : ''));
+  const values = drawn.map(i => curve.seeds[i][j]);
+  if (drawn.length === 1)
+    said.push(`seed ${seeds[drawn[0]]}: ${words(values[0])}`);
+  else if (drawn.length && !isBand) {
+    const [least, most] = extent(values.filter(v => v !== null));
+    said.push(`${words(least)} to ${words(most)}`);
+  }
+  return said.join(', ');
 }
 
 /** Marks a step in all panels and writes the values there. */
@@ -99,12 +112,15 @@ function mark(step) {
   at = step;
   pick('at').textContent = step === null
     ? 'Point at a panel, or press an arrow key on it, to read values.'
-    : `step ${words(step, 9)}`;
+    : `${form.axis.value} ${words(step, 9)}`;
+  const view = viewOf();
   for (const panel of shown) {
     panel.cross.setv({visible: step !== null, location: scale.to(step ?? 0)});
     panel.lines.forEach((line, i) => {
       const j = step === null ? -1 : nearest(line.curve, step);
-      panel.values[i].textContent = j < 0 ? '' : ` ${valueAt(line.curve, j)}`;
+      const drawn = seedsOf(line, view);
+      panel.values[i].textContent = j < 0
+        ? '' : ` ${valueAt(line, j, drawn, view.band)}`;
     });
   }
 }
@@ -131,8 +147,9 @@ function move(by) {
 /** Words of a panel for those who do not see it. */
 const described = panel => `${panel.label}: ` + panel.lines.map(l => {
   const j = l.curve.mid.length - 1;
-  return `${l.name} from ${words(l.curve.mid[0])} at step ${words(l.curve.step[0], 9)}`
-    + ` to ${words(l.curve.mid[j])} at step ${words(l.curve.step[j], 9)}`;
+  const [first, last] = [0, j].map(i =>
+    `${words(l.curve.mid[i])} at ${form.axis.value} ${words(l.curve.step[i], 9)}`);
+  return `${l.name}, median from ${first} to ${last}`;
 }).join('; ');
 
 /** The elements around a figure: its title, which enlarges it, and legend. */
@@ -189,6 +206,7 @@ function width() {
 async function draw() {
   const own = ++drawing;
   const view = viewOf();
+  data = forms[view.axis];
   const every = panelsOf(data, view);
   const isLarge = view.panel !== 'all' && every.some(p => p.label === view.panel);
   const wanted = isLarge ? every.filter(p => p.label === view.panel) : every;
@@ -244,7 +262,7 @@ function change() {
 /** What is shown, as rows. */
 function rows() {
   const view = viewOf(), [from, to] = zoom ?? [-Infinity, Infinity];
-  const rows = [['run', 'task', 'panel', 'curve', 'what', 'step', 'value']];
+  const rows = [['run', 'task', 'panel', 'curve', 'what', view.axis, 'value']];
   for (const panel of shown) for (const line of panel.lines) {
     const {curve, run, seeds} = line;
     const head = [run, view.task, panel.label, curve.name];
@@ -282,7 +300,14 @@ pick('runs').hidden = runs.length === 1;
 fillChoices();
 restore();
 fillChoices();
-form.onchange = change;
+pick('axis').hidden = !hasTokens;
+form.onchange = event => {
+  if (event.target === form.axis) {
+    zoom = at = null;
+    zooms.length = 0;
+  }
+  return change();
+};
 form.onsubmit = event => event.preventDefault();
 pick('csv').onclick = download;
 pick('back').onclick = () => {

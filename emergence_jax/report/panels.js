@@ -118,7 +118,7 @@ function drawMarks(figure, data, view, x) {
 }
 
 /** An empty figure over a range of steps, with the look of the page. */
-function makeFigure(range, x, y, isLarge) {
+function makeFigure(range, x, y, isLarge, axis) {
   const box = new Bokeh.BoxZoomTool({dimensions: 'width'});
   const figure = new Bokeh.Plotting.Figure({
     height: isLarge ? 460 : 210, sizing_mode: 'stretch_width', x_range: range,
@@ -135,7 +135,7 @@ function makeFigure(range, x, y, isLarge) {
     major_label_text_font_size: '11px', axis_label_text_font_size: '11px',
     axis_label_text_font_style: 'normal', minor_tick_line_color: null,
   });
-  figure.below[0].axis_label = 'training step';
+  figure.below[0].axis_label = axis === 'tokens' ? 'tokens' : 'training step';
   // An axis says the values of its places.
   for (const [axis, scale] of [[figure.below[0], x], [figure.left[0], y]])
     axis.formatter.doFormat = places => places.map(p => words(scale.from(p), 6));
@@ -148,7 +148,7 @@ function makeFigure(range, x, y, isLarge) {
 function makePanel(panel, data, view, x, range, isLarge, width) {
   const every = shownValues(panel, view, -Infinity, Infinity);
   const y = scaleOf(view.values === 'own' ? panel.scale : view.values, every);
-  const figure = makeFigure(range, x, y, isLarge);
+  const figure = makeFigure(range, x, y, isLarge, view.axis);
   const [acrossX, acrossY] = figure.center;
   for (const line of panel.lines) drawLine(figure, line, view, x, y);
   drawMarks(figure, data, view, x);

@@ -57,6 +57,17 @@ def _task(data: xr.Dataset, task: str, scales: dict[str, str]) -> dict:
   }
 
 
+def _tokens(data: xr.Dataset) -> list | None:
+  """Steps and the tokens seen until then; None if they are not known."""
+  if 'tokens' not in data.coords:
+    return None
+  known = np.isfinite(data.tokens.values)
+  if known.sum() < 2:
+    return None
+  steps, tokens = data.step.values[known], data.tokens.values[known]
+  return [steps.tolist(), tokens.tolist()]
+
+
 def of(runs: Runs) -> dict:
   """Run → its seeds, and task → what is drawn of it."""
   payload = {}
@@ -64,6 +75,7 @@ def of(runs: Runs) -> dict:
     scales = anatomy.scales(run.data)
     payload[name] = {
       'seeds': [int(s) for s in run.data.seed.values],
+      'tokens': _tokens(run.data),
       'tasks': {task: _task(run.data, task, scales) for task in run.tasks},
     }
   return payload

@@ -80,3 +80,27 @@ function words(v, digits = 4) {
     return Number(v.toPrecision(digits)).toExponential().replace('e+', 'e');
   return v.toLocaleString('en', {maximumSignificantDigits: digits});
 }
+
+/** A step in tokens, straight between those of which they are known. */
+function tokensAt([steps, tokens], step) {
+  if (step === null) return null;
+  const behind = steps.findIndex(s => s >= step);
+  const i = Math.min(Math.max(behind < 0 ? steps.length - 1 : behind, 1),
+    steps.length - 1);
+  const share = (step - steps[i - 1]) / (steps[i] - steps[i - 1]);
+  return tokens[i - 1] + share * (tokens[i] - tokens[i - 1]);
+}
+
+/** The data with tokens in the place of steps. */
+const inTokens = data => Object.fromEntries(
+  Object.entries(data).map(([name, run]) => {
+    const at = step => tokensAt(run.tokens, step);
+    const curve = c => ({...c, step: c.step.map(at),
+      flagged: c.flagged.map(([i, step, value]) => [i, at(step), value])});
+    const panel = p => ({...p, curves: p.curves.map(curve)});
+    const mapped = (group, f) => Object.fromEntries(
+      Object.entries(group).map(([key, value]) => [key, f(value)]));
+    const task = t => ({...t, panels: mapped(t.panels, panel),
+      emergence: t.emergence.map(at), rank: t.rank.map(at)});
+    return [name, {...run, tasks: mapped(run.tasks, task)}];
+  }));
