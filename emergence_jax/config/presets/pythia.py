@@ -1,37 +1,19 @@
-"""Released checkpoints: Pythia and PolyPythias, or any GPT-NeoX or GPT-2.
+"""Pythia and PolyPythias, beside what the paper says of them.
 
   python -m experiments.measure --config=configs/pythia.py:160m \\
     --checkpoints=DIR --workdir=runs/pythia-160m
 
-DIR holds one folder a revision (`step1000`, with config.json, weights and
-tokenizer.json), or one folder a seed that holds those. Not measured on the
-published checkpoints.
+DIR is as of the preset `released`. Not measured on the published checkpoints.
 """
 
 from ml_collections import ConfigDict
 
+from emergence_jax.config.presets import released
+
 
 def get_config(size: str = '160m') -> ConfigDict:
   """What is measured; the model's shape is that of the checkpoints."""
-  # Gradients in memory at once: of a large model two, one beside another.
-  at_once = 1 if size.endswith('b') else 4
-  config = ConfigDict()
+  config = released.get_config(size)
   config.reference = dict(name='pythia')
-  config.release = dict(name=f'pythia-{size}', sets='', dtype='float32')
-  config.measures = dict(
-    choice=dict(every=1, examples_at_once=8),
-    rank=dict(every=1, examples=200),
-    fisher=dict(every=1, examples=16, examples_at_once=at_once),
-    gradcov=dict(every=1, batches=16, batch_size=16, batches_at_once=at_once),
-    barrier=dict(every=1, points=5, examples=64, examples_at_once=8),
-    # Work for an accelerator; switch them on by --measures.
-    hessian=dict(
-      on=False, every=4, k=5, num_matvecs=16, trace_matvecs=4, examples=64,
-      examples_at_once=8,
-    ),
-    llc=dict(
-      on=False, every=4, examples=16, batch_size=8, num_chains=2,
-      num_draws=200, num_burnin=200, step_size=1e-7, localization=100_000.0,
-    ),
-  )  # fmt: skip
+  config.release.name = f'pythia-{size}'
   return config
