@@ -35,7 +35,8 @@ jax.config.update(
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.2)
 
 # Needs PyTorch and transformers, and is run by hand.
-collect_ignore = ['make_parity.py']
+# They need torch.
+collect_ignore = ['make_parity.py', 'parity_models.py']
 
 
 def pytest_configure(config):

@@ -221,7 +221,9 @@ def compare(killed: pathlib.Path, calm: pathlib.Path) -> None:
     xr.testing.assert_equal(data, timeseries.load(calm / name).load())
     assert (data.status == Status.OK).all()
   for name in (RUN, *SWEPT, TWO):
-    assert outputs.are_current(killed / name), f'the page of {name} is stale'
+    # What `measure` adds is not on the run's own page until it is made again.
+    stale = not outputs.are_current(killed / name)
+    assert not stale or name == RUN, f'the page of {name} is stale'
     _same_files(killed / name / 'report', calm / name / 'report')
   _same_files(killed / EXPORTED, calm / EXPORTED)
   left = [p for p in killed.rglob('*') if '.partial' in p.name]
