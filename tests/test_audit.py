@@ -56,7 +56,7 @@ def wrong(suite, final=None):
 
 
 @pytest.mark.parametrize(
-  'count', [40, pytest.param(400, marks=pytest.mark.nightly)]
+  'count', [8, pytest.param(400, marks=pytest.mark.nightly)]
 )
 def test_clean_histories_are_not_accused(count):
   """Of walks of any pace, in 32 and in 16 bits; `main` is the last of them."""
@@ -119,10 +119,13 @@ KINDS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+  'times', [1, pytest.param(20, marks=pytest.mark.nightly)]
+)
 @pytest.mark.parametrize('kind', KINDS)
-def test_each_planted_fault_is_found(kind):
+def test_each_planted_fault_is_found(kind, times):
   rng = np.random.default_rng(1)
-  for _ in range(5):
+  for _ in range(times):
     suite = {seed: history(rng) for seed in range(2)}
     final = {seed: made[STEPS[-1]] for seed, made in suite.items()}
     step = plant(kind, suite, rng)

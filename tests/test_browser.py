@@ -353,6 +353,7 @@ def with_tokens(tmp_path_factory):
   return path
 
 
+@pytest.mark.nightly
 def test_the_axis_may_be_of_tokens(report, with_tokens, chromium):
   one = Opened(chromium, with_tokens)
   before = one.picture()

@@ -14,7 +14,8 @@ from emergence_jax.models import gpt, released
 from emergence_jax.running import exporting, loop
 from emergence_jax.running.sources import folders
 from emergence_jax.store import claims, export, packing
-from tests import small
+from tests import small, tiers
+from tests.test_outputs import made_up
 
 TOKENS = np.random.default_rng(0).integers(6, size=(4, 3)).astype(np.int32)
 
@@ -30,6 +31,7 @@ def workdirs(tmp_path_factory):
   return root / 'one', root / 'other'
 
 
+@pytest.mark.nightly
 def test_a_release_has_our_logits(workdirs, tmp_path):
   workdir, _ = workdirs
   written = list(exporting.to_safetensors(workdir, tmp_path))
@@ -54,12 +56,15 @@ def test_a_release_has_our_logits(workdirs, tmp_path):
 
 @pytest.mark.parametrize(
   'changes',
-  [
-    {},
-    {'tied': False},
-    {'biases': True, 'attention_biases': True, 'norm_bias': True},
-    {'activation': 'relu'},
-  ],
+  tiers.some(
+    [
+      {},
+      {'tied': False},
+      {'biases': True, 'attention_biases': True, 'norm_bias': True},
+      {'activation': 'relu'},
+    ],
+    2,
+  ),
 )
 def test_any_of_our_shapes(tmp_path, changes):
   save(tmp_path, changes)
@@ -100,14 +105,30 @@ WRITERS = {
   'csv': export.to_csv,
   'tensorboard': export.to_tensorboard,
   'packed': packing.pack,
-  'safetensors': lambda w, f: list(exporting.to_safetensors(w, f)),
 }
 
 
+@pytest.fixture(scope='module')
+def stores(tmp_path_factory):
+  """Timeseries of two runs that nobody trained."""
+  root = tmp_path_factory.mktemp('stores')
+  return made_up(root / 'one'), made_up(root / 'other', seeds=(2, 3))
+
+
 @pytest.mark.parametrize('name', WRITERS)
-def test_a_folder_of_another_run_is_refused(workdirs, tmp_path, name):
-  one, other = workdirs
-  write = WRITERS[name]
+def test_a_folder_of_another_run_is_refused(stores, tmp_path, name):
+  _refused(*stores, WRITERS[name], tmp_path)
+
+
+@pytest.mark.nightly
+def test_a_folder_of_another_run_s_weights_is_refused(workdirs, tmp_path):
+  def write(workdir, folder):
+    return list(exporting.to_safetensors(workdir, folder))
+
+  _refused(*workdirs, write, tmp_path)
+
+
+def _refused(one, other, write, tmp_path):
   write(one, tmp_path)
   before = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
   with pytest.raises(UserError, match='of another run'):
@@ -121,8 +142,8 @@ def test_a_folder_of_another_run_is_refused(workdirs, tmp_path, name):
   assert after == before
 
 
-def test_a_second_export_does_not_double_the_points(workdirs, tmp_path):
-  one, _ = workdirs
+def test_a_second_export_does_not_double_the_points(stores, tmp_path):
+  one, _ = stores
   for _ in range(2):
     (folder, *_) = export.to_tensorboard(one, tmp_path)
   assert len(list(folder.iterdir())) == 1
