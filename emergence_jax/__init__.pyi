@@ -2,6 +2,7 @@
 # `emergence_jax/__init__.py`, which imports each when it is first used.
 from .analysis import emergence as emergence
 from .analysis import precedence as precedence
+from .analysis.effects import effects as effects
 from .analysis.study import analyse as analyse
 from .base.types import Batch as Batch
 from .base.types import Field as Field

@@ -156,3 +156,23 @@ def serving(root: pathlib.Path):
   finally:
     server.shutdown()
     server.server_close()
+
+
+@contextlib.contextmanager
+def library(root: pathlib.Path, cache: pathlib.Path, monkeypatch):
+  """Has huggingface_hub in this process talk to a served folder.
+
+  Yields:
+    The requests that come.
+  """
+  from huggingface_hub import constants, utils
+  from huggingface_hub.utils import _cache_manager
+
+  for module in (constants, _cache_manager):
+    monkeypatch.setattr(module, 'HF_HUB_CACHE', str(cache))
+  utils.disable_progress_bars()
+  with serving(root) as (url, asked):
+    monkeypatch.setattr(constants, 'ENDPOINT', url)
+    template = f'{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}'
+    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
+    yield asked

@@ -197,14 +197,7 @@ def test_a_folder_is_audited(root):
 
 
 def test_the_hub_is_audited_by_parts_of_files(root, tmp_path, monkeypatch):
-  from huggingface_hub import constants, utils
-
-  monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path))
-  utils.disable_progress_bars()
-  with hub_server.serving(root) as (url, asked):
-    monkeypatch.setattr(constants, 'ENDPOINT', url)
-    template = f'{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}'
-    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
+  with hub_server.library(root, tmp_path, monkeypatch) as asked:
     suite = hub.find('org/tiny-seed1,org/tiny-seed2')
     assert set(suite.final) == {1, 2}
     assert found_in(suite) >= EXPECTED

@@ -71,17 +71,8 @@ def test_fetched_one_by_one_and_let_go(root, tmp_path):
 @pytest.fixture
 def here(root, tmp_path, monkeypatch):
   """The library talks to the hub on loopback; the requests that came."""
-  from huggingface_hub import constants, utils
-  from huggingface_hub.utils import _cache_manager
-
   cache = tmp_path / 'cache'
-  for module in (constants, _cache_manager):
-    monkeypatch.setattr(module, 'HF_HUB_CACHE', str(cache))
-  utils.disable_progress_bars()
-  with hub_server.serving(root) as (url, asked):
-    monkeypatch.setattr(constants, 'ENDPOINT', url)
-    template = f'{url}/{{repo_id}}/resolve/{{revision}}/{{filename}}'
-    monkeypatch.setattr(constants, 'HUGGINGFACE_CO_URL_TEMPLATE', template)
+  with hub_server.library(root, cache, monkeypatch) as asked:
     yield cache, asked
 
 

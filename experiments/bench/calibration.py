@@ -13,7 +13,7 @@ from rich import box, console, progress, table
 from scipy import stats
 
 from emergence_jax.analysis import collapse, precedence, statistics
-from experiments.bench import intervals, made_up_studies
+from experiments.bench import intervals, made_up_arms, made_up_studies
 from experiments.bench.made_up_studies import Made, Sizes
 
 _STUDIES, _DRAWS, _SAMPLES, _SHAPED = 1000, 400, 4000, 1000
@@ -164,5 +164,6 @@ def run(folder, seeds: int, with_peers: bool) -> None:
   for make in (_false_alarms, _power, _shapes, _coverage):
     out.print(make(show))
   out.print(_invariance())
+  out.print(made_up_arms.shown(show, _STUDIES))
   least = stats.binom.ppf(0.99, _STUDIES, precedence.MAX_P) / _STUDIES
   out.print(f'Of {_STUDIES} with a true rate of 5%, 1% exceed {least:.1%}.')
