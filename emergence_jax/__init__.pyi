@@ -3,6 +3,8 @@
 from .analysis import emergence as emergence
 from .analysis import precedence as precedence
 from .analysis.effects import effects as effects
+from .analysis.plain import timing as timing
+from .analysis.plain import what_moved_first as what_moved_first
 from .analysis.study import analyse as analyse
 from .base.types import Batch as Batch
 from .base.types import Field as Field

@@ -138,6 +138,16 @@ def loss(params, batch):
   return jnp.mean((batch @ params) ** 2)
 print(curvature(jnp.ones(6), jnp.eye(6)).eigenvalues)
 """
-  snippets = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
-  assert len(snippets) == 2
+  data, arrays, measure = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+  made_up = """
+import numpy as np
+steps = np.arange(20) * 10
+accuracy = (steps >= np.arange(50, 130, 10)[:, None]).astype(float)
+rank = np.roll(accuracy, -2, 1)
+rank[:, -2:] = 1
+arms, emergence = ['none', 'arm'], np.arange(16.0).reshape(2, 8)
+"""
+  said = call('-c', made_up + arrays)
+  assert 'changed before accuracy in all 8 seeds' in said and 'arm ' in said
+  snippets = [data, measure]
   assert call('-c', ''.join([*snippets, own])).count('0.33') == 5

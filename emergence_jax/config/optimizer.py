@@ -1,11 +1,14 @@
-"""The optimiser: clipping, AdamW and its rate over time, from options."""
+"""The optimiser: clipping, its kind and its rate over time, from options."""
 
 import dataclasses
+from collections.abc import Callable
 
 import jax.numpy as jnp
 import optax
+from optax import contrib
 
 from emergence_jax.base import checks
+from emergence_jax.base import names as names_lib
 from emergence_jax.base.types import UserError
 
 _DECAYS = ('constant', 'cosine')
@@ -13,18 +16,22 @@ _DECAYS = ('constant', 'cosine')
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-  """AdamW with warm-up; all parameters decay.
+  """An optimiser with warm-up; all parameters decay.
 
   Attributes:
+    name: `adamw`, `adam`, `sgd`, `lion`, `muon`, or `module.path:Name` of one's
+      own: (these options, schedule of the rate) → an optax transformation.
     rate: peak learning rate.
     warmup: steps of linear warm-up from 0.
     decay: `cosine` to 0 at the last step, or `constant`.
-    b1: decay of the first moment.
-    b2: decay of the second moment.
-    weight_decay: decoupled, multiplied by the rate.
+    b1: decay of the first moment; of `sgd` and `muon`, its momentum.
+    b2: decay of the second moment; none in `sgd`.
+    weight_decay: decoupled, multiplied by the rate; of `adam` and `sgd` added
+      to the gradient.
     clip_norm: largest global norm of the gradient; 0 for no clipping.
   """
 
+  name: str = 'adamw'
   rate: float = 3e-4
   warmup: int = 1000
   decay: str = 'cosine'
@@ -66,15 +73,69 @@ def schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
   )
 
 
-def make(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-  """The optax chain for a run of `steps` updates."""
-  adamw = optax.adamw(
-    schedule(config, steps),
-    b1=config.b1,
-    b2=config.b2,
-    weight_decay=config.weight_decay,
+def _adamw(config: OptimizerConfig, rate: optax.Schedule):
+  return optax.adamw(
+    rate, b1=config.b1, b2=config.b2, weight_decay=config.weight_decay,
     mu_dtype=jnp.float32,
+  )  # fmt: skip
+
+
+def _adam(config: OptimizerConfig, rate: optax.Schedule):
+  return optax.chain(
+    optax.add_decayed_weights(config.weight_decay),
+    optax.adam(rate, b1=config.b1, b2=config.b2, mu_dtype=jnp.float32),
   )
+
+
+def _sgd(config: OptimizerConfig, rate: optax.Schedule):
+  return optax.chain(
+    optax.add_decayed_weights(config.weight_decay),
+    optax.sgd(rate, momentum=config.b1, accumulator_dtype=jnp.float32),
+  )
+
+
+def _lion(config: OptimizerConfig, rate: optax.Schedule):
+  return optax.lion(
+    rate, b1=config.b1, b2=config.b2, weight_decay=config.weight_decay,
+    mu_dtype=jnp.float32,
+  )  # fmt: skip
+
+
+def _muon(config: OptimizerConfig, rate: optax.Schedule):
+  """Muon for matrices; AdamW for all else."""
+  return contrib.muon(
+    rate, beta=config.b1, adam_b1=config.b1, adam_b2=config.b2,
+    weight_decay=config.weight_decay, adam_weight_decay=config.weight_decay,
+    mu_dtype=jnp.float32,
+  )  # fmt: skip
+
+
+Kind = Callable[[OptimizerConfig, optax.Schedule], optax.GradientTransformation]
+KINDS: dict[str, Kind] = {
+  'adamw': _adamw, 'adam': _adam, 'sgd': _sgd, 'lion': _lion, 'muon': _muon,
+}  # fmt: skip
+
+
+def make(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
+  """The optax chain for a run of `steps` updates.
+
+  Raises:
+    UserError: for a name that is not known, or what is no transformation.
+  """
+  kind = names_lib.find('config.optimizer.name', config.name, KINDS)
+  rate = schedule(config, steps)
+  try:
+    made = kind(config, rate)
+  except Exception as error:  # whatever a user's function raises
+    raise UserError(
+      f'config.optimizer.name={config.name!r} could not be made '
+      f'({type(error).__name__}: {error}).'
+    ) from error
+  if not isinstance(made, optax.GradientTransformation):
+    raise UserError(
+      f'config.optimizer.name={config.name!r} gives {type(made).__name__}, '
+      'and must give an optax.GradientTransformation.'
+    )
   if not config.clip_norm:
-    return adamw
-  return optax.chain(optax.clip_by_global_norm(config.clip_norm), adamw)
+    return made
+  return optax.chain(optax.clip_by_global_norm(config.clip_norm), made)

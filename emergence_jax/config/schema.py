@@ -208,7 +208,7 @@ def _check_ranges(config: Config) -> None:
       f'the {config.task.length - 1} tokens of a sequence; raise it.'
     )
   _ = config.steps  # raises for a bad schedule
-  optimizer_lib.schedule(config.optimizer, config.train.steps)
+  optimizer_lib.make(config.optimizer, config.train.steps)  # so does this
 
 
 def start_devices(given: Mapping[str, Any]) -> None:
