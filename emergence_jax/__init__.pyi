@@ -36,6 +36,7 @@ from .running.loading import load_params as load_params
 from .running.recording import measure_checkpoints as measure_checkpoints
 from .running.recording import measures_of as measures_of
 from .store import timeseries as timeseries
+from .store.recorder import Recorder as Recorder
 from .tasks.modular import ModularAddition as ModularAddition
 from .tasks.task import Task as Task
 

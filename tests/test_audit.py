@@ -13,7 +13,7 @@ from emergence_jax.analysis.histories import Sketch
 from emergence_jax.report import audit as report
 from emergence_jax.running import auditing
 from emergence_jax.running.sources import folders, hub, suites
-from tests import apps, hub_server, release
+from tests import apps, hub_server, release, tiers
 
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, *range(1000, 9000, 1000))
 
@@ -122,7 +122,7 @@ KINDS = {
 @pytest.mark.parametrize(
   'times', [1, pytest.param(20, marks=pytest.mark.nightly)]
 )
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', tiers.some(KINDS, 2, 5, 8))
 def test_each_planted_fault_is_found(kind, times):
   rng = np.random.default_rng(1)
   for _ in range(times):
@@ -205,6 +205,53 @@ def test_the_hub_is_audited_by_parts_of_files(root, tmp_path, monkeypatch):
   weights = root / 'tiny-seed1' / 'step0' / 'model.safetensors'
   assert whole and max(asked.served) < weights.stat().st_size / 2
   assert not list(tmp_path.rglob('*.safetensors'))
+
+
+def publish(folder: pathlib.Path, made: Sketch) -> None:
+  """Writes what is looked at of a revision as a release of two shards."""
+  release.describe(folder)
+  weight_map = {}
+  for file, tensors in made.tensors.items():
+    arrays = {n: v.astype(np.float32) for n, v in tensors.items()}
+    safetensors.numpy.save_file(arrays, folder / file)
+    weight_map |= dict.fromkeys(arrays, file)
+  index = json.dumps({'weight_map': weight_map})
+  (folder / 'model.safetensors.index.json').write_text(index, encoding='utf-8')
+
+
+@pytest.mark.nightly
+def test_known_defects_of_published_suites(tmp_path, monkeypatch):
+  """On a hub: each is found, and in its seeds nothing else."""
+  rng = np.random.default_rng(4)
+  hub_root = tmp_path / 'hub'
+  long = history(rng, range(0, 154))
+  for step in range(70, 146):
+    long[step] = long[153]
+  same = history(rng, STEPS)
+  same[2] = same[1] = same[4]
+  shard = history(rng, STEPS)
+  plant('a shard of another', {0: shard}, rng)
+  lost = history(rng, STEPS)
+  plant('first weights of nobody', {0: lost}, rng)
+  suites_of = {
+    'long': long, 'same': same, 'shard': shard, 'lost': lost,
+    'clean': history(rng, STEPS),
+  }  # fmt: skip
+  for name, made in suites_of.items():
+    for step, one in made.items():
+      publish(hub_root / name / f'step{step}', one)
+    publish(hub_root / name / 'main', made[max(made)])
+  wanted = {
+    'long': {('repeat', step) for step in range(70, 146)},
+    'same': {('repeat', 1), ('repeat', 2)},
+    'shard': {('repeat', 256)},
+    'lost': {('origin', 1)},
+    'clean': set(),
+  }
+  with hub_server.library(hub_root, tmp_path / 'cache', monkeypatch):
+    for name, faults in wanted.items():
+      found = found_in(hub.find(f'org/{name}'))
+      assert {(kind, step) for kind, _, step in found} == faults, name
 
 
 @pytest.mark.nightly

@@ -76,7 +76,6 @@ def test_a_load_that_raises_is_marked(whole):
       {'measures': {'rank': MEASURES['rank']}},
       {'measures': {'barrier': MEASURES['barrier']}, 'steps': [40]},
     ],
-    1,
     5,
   ),
 )
@@ -164,6 +163,7 @@ def test_steps_and_seeds_that_are_none(tmp_path, given, words):
     record(tmp_path / 'new', **given)
 
 
+@pytest.mark.nightly
 def test_parameters_of_another_structure_are_marked(tmp_path):
   said = []
   other = model(16).init(jax.random.key(0))

@@ -12,7 +12,7 @@ from emergence_jax.config import schema
 from emergence_jax.config.optimizer import KINDS, OptimizerConfig
 from emergence_jax.running import loop, train
 from emergence_jax.store import timeseries
-from tests import small, tiers
+from tests import small
 
 RATE = dict(rate=0.1, warmup=0, decay='constant', clip_norm=0.0)
 
@@ -73,7 +73,8 @@ def test_a_run_goes_on_to_the_same_bits(name, tmp_path):
   assert (one.train_loss[:, -1] != one.train_loss[:, 0]).all()
 
 
-@pytest.mark.parametrize('name', tiers.some(KINDS, 0, 4))
+@pytest.mark.nightly
+@pytest.mark.parametrize('name', KINDS)
 def test_it_learns(name):
   given = small.modadd_config(steps=40)
   rate = 0.3 if name == 'sgd' else 3e-3

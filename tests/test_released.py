@@ -47,6 +47,7 @@ def test_the_numbers_are_those_of_transformers(name, dtype):
     assert error < tolerance, key
 
 
+@pytest.mark.nightly
 def test_the_fixtures_tell_the_kinds_of_gelu_apart(monkeypatch):
   expected = np.load(PARITY / 'neox' / 'expected.npz')
   model, params = released.load_checkpoint(PARITY / 'neox')

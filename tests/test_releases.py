@@ -368,3 +368,33 @@ def test_a_tokenizer_neither_cuts_nor_fills_up(tmp_path):
   encode = releases._encode(tmp_path / 'model', said.append)
   assert encode('Paris is a city') == plain('Paris is a city')
   assert 'truncation and padding' in said[0]
+
+
+@pytest.mark.nightly
+def test_other_questions_are_not_gone_on_with(root, tmp_path):
+  """Nor another tokenizer, nor a description that says another model."""
+  path = tmp_path / 'own.jsonl'
+  lines = ['{"prompt": "Paris is", "correct": " a", "wrong": [" the"]}']
+  path.write_text('\n'.join(lines * 12), encoding='utf-8')
+  given = {'release': {'sets': str(path)}, 'measures': {'choice': {}}}
+  copy = tmp_path / 'suite'
+  shutil.copytree(root / 'tiny-seed1', copy)
+
+  def measure():
+    return releases.measure(
+      given, copy, tmp_path / 'out', steps='0:2', log=list
+    )
+
+  assert measure() == 3 and measure() == 0
+  path.write_text('\n'.join(lines * 11), encoding='utf-8')
+  with pytest.raises(
+    UserError, match='the questions of the set own are others'
+  ):
+    measure()
+  path.write_text('\n'.join(lines * 12), encoding='utf-8')
+  assert measure() == 0
+  for folder in copy.iterdir():
+    tokenizer = folder / 'tokenizer.json'
+    tokenizer.write_text(tokenizer.read_text() + '\n', encoding='utf-8')
+  with pytest.raises(UserError, match='the tokenizer is another one'):
+    measure()

@@ -30,7 +30,9 @@ def emergence_tables(runs) -> dict[str, pd.DataFrame]:
   summary, each = [], []
   for label, run in runs.items():
     data = run.data
-    for rule in emergence.RULES:
+    for rule, (variable, _) in emergence.RULES.items():
+      if variable not in data:
+        continue
       steps = emergence.by_rule(data, rule)
       for k, task in enumerate(data.task.values):
         for j, level in enumerate(data.level.values):
