@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+import emergence_jax
 from emergence_jax.base.types import UserError
 from emergence_jax.cli import command, config_flag
 from tests import small
@@ -32,13 +33,16 @@ def test_help_names_every_app(tmp_path):
   assert done.returncode == 0 and done.stdout == command.usage() + '\n'
   thin = {p.stem for p in (ROOT / 'experiments').glob('*.py')}
   assert set(command.APPS) == thin - {'__init__'}
+  version = call(tmp_path, '--version')
+  assert version.stdout.strip() == emergence_jax.__version__
   wrong = call(tmp_path, 'rnu')
   assert wrong.returncode == 1 and "'rnu' is no app" in wrong.stderr
 
 
 @pytest.mark.parametrize('app', command.APPS)
 def test_every_app_has_its_help(tmp_path, app):
-  done = call(tmp_path, app, '--help')
+  done = call(tmp_path, app, '-h' if app == 'list' else '--help')
+  assert done.returncode == 0
   example, _, described = done.stdout.partition('\nflags:\n')
   assert f'python -m experiments.{app}' in example
   folder = ROOT / 'emergence_jax' / 'cli'

@@ -143,3 +143,14 @@ def test_configurations_with_the_names_of_before():
     assert given == {k: v for k, v in spec.options.items() if v}, name
     assert old.measures[name].seeds_at_once == spec.seeds_at_once
   assert older.modern(now.raw) == now.raw
+
+
+def test_a_size_without_effect_is_refused():
+  """Where every number that it stands for is said beside it."""
+  raw = modadd.get_config('5')
+  raw.model = {**raw.model.to_dict(), 'size': 'nano'}
+  with pytest.raises(UserError, match="size='nano' has no effect.*num_layers="):
+    schema.from_mapping(raw)
+  raw = algorithmic.get_config('nano')
+  raw.model.d_model = 64
+  assert schema.from_mapping(raw).model.d_model == 64

@@ -46,9 +46,8 @@ def record(workdir, log=lambda line: None, **given):
     seeds=range(1, 3), log=log,
   )  # fmt: skip
   ASKED.clear()
-  return ej.measure_checkpoints(options.pop('load', load), workdir, **{
-    **options, **given
-  })  # fmt: skip
+  options = {'load': load, **options, **given}
+  return ej.measure_checkpoints(options.pop('load'), workdir, **options)
 
 
 @pytest.fixture(scope='module')
@@ -88,6 +87,26 @@ def test_more_goes_on_with_what_is_there(whole, tmp_path, less):
   )
   assert not (tmp_path / 'moved' / growing.BEFORE).exists()
   assert record(tmp_path / 'moved') == 0
+
+
+@pytest.mark.nightly
+def test_more_of_what_has_not_come_to_its_end(whole, tmp_path, monkeypatch):
+  """Killed while it grew, and asked for more again: nothing is lost."""
+  record(tmp_path / 'mine', seeds=[1], steps=[10, 40])
+
+  def killed(step, seed):
+    if (step, seed) == (40, 2):
+      raise KeyboardInterrupt
+    return load(step, seed)
+
+  with pytest.raises(KeyboardInterrupt):
+    record(tmp_path / 'mine', load=killed, steps=[10, 40])
+  record(tmp_path / 'mine')
+  # That of the first call; step 10 has now a step before it, and a barrier.
+  assert (40, 1) not in ASKED
+  xr.testing.assert_equal(
+    timeseries.load(tmp_path / 'mine').load(), timeseries.load(whole).load()
+  )
 
 
 def test_what_is_known_is_not_loaded_again(tmp_path):

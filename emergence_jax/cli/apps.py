@@ -155,7 +155,15 @@ def run(
       _end_of_pipe()
 
   checked = main if known_only else _at_most(arguments, main)
-  app.run(checked, flags_parser=parse)
+  sys.argv[1:] = ['--help' if word == '-h' else word for word in sys.argv[1:]]
+  try:
+    app.run(checked, flags_parser=parse)
+  except SystemExit as end:
+    # Who asked for help has got it.
+    asked = {'--help', '--helpfull', '--helpshort'} & set(sys.argv[1:])
+    if end.code == 1 and asked:
+      sys.exit(0)
+    raise
 
 
 def _at_most(count, main):

@@ -5,6 +5,7 @@ emergence report --workdir=runs/latest
 emergence --help
 """
 
+import importlib.metadata
 import os
 import runpy
 import sys
@@ -52,6 +53,9 @@ def main() -> None:
   name = sys.argv[1] if len(sys.argv) > 1 else '--help'
   if name in ('--help', '-h', 'help'):
     print(usage())
+    return
+  if name == '--version':
+    print(importlib.metadata.version('emergence_jax'))
     return
   if name not in APPS:
     print(f'error: {name!r} is no app.\n{usage()}', file=sys.stderr)

@@ -132,7 +132,14 @@ def _model(given: Mapping[str, Any]) -> ModelShape:
     )
   size = given.pop('size', None)
   if size is not None:
-    given = {**names.choose('config.model.size', size, kind.SIZES), **given}
+    chosen = names.choose('config.model.size', size, kind.SIZES)
+    if set(chosen) <= set(given) and chosen != {k: given[k] for k in chosen}:
+      raise UserError(
+        f'config.model.size={size!r} has no effect, since the configuration '
+        f'says {", ".join(f"{k}={given[k]}" for k in chosen)}; leave out one '
+        'or the other.'
+      )
+    given = {**chosen, **given}
   if dataclasses.is_dataclass(kind):
     known = {f.name for f in dataclasses.fields(kind)} | {'name', 'size'}
     measure_specs.check_keys('config.model', given, known)

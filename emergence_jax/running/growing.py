@@ -101,32 +101,35 @@ def is_grown(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
   ) or set(kept['measures']) != set(new['measures'])
 
 
+def _asides(workdir: pathlib.Path) -> list[pathlib.Path]:
+  """Folders of what was set aside, the newest first."""
+  folder = workdir / BEFORE
+  numbered = folder.iterdir() if folder.is_dir() else ()
+  whole = [p for p in numbered if (p / store_layout.NAME).exists()]
+  return sorted(whole, key=lambda p: int(p.name), reverse=True)
+
+
 def set_aside(workdir: pathlib.Path, make: Callable[[], None]) -> None:
   """Sets a timeseries aside, and makes another in its place.
+
+  What was set aside before, and is not in it yet, stays beside it.
 
   Args:
     workdir: where it is.
     make: makes an empty one there.
   """
-  aside = workdir / BEFORE
-  if not aside.exists():
-    partial = workdir / f'.{BEFORE}'
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    os.rename(workdir / store_layout.NAME, partial / store_layout.NAME)
-    os.rename(partial, aside)
+  there = _asides(workdir)
+  aside = workdir / BEFORE / str(int(there[0].name) + 1 if there else 0)
+  aside.mkdir(parents=True, exist_ok=True)
+  os.rename(workdir / store_layout.NAME, aside / store_layout.NAME)
   make()
 
 
 def recover(workdir: pathlib.Path) -> None:
-  """Completes what a kill interrupted in `set_aside`."""
-  partial, aside = workdir / f'.{BEFORE}', workdir / BEFORE
-  if (partial / store_layout.NAME).exists():
-    os.rename(partial, aside)
-  path = workdir / store_layout.NAME
-  if (aside / store_layout.NAME).exists() and not path.exists():
-    os.rename(aside / store_layout.NAME, path)
-    aside.rmdir()
+  """Completes what a kill interrupted in `set_aside`: nothing was made yet."""
+  path, there = workdir / store_layout.NAME, _asides(workdir)
+  if there and not path.exists():
+    os.rename(there[0] / store_layout.NAME, path)
 
 
 def end(workdir: pathlib.Path) -> None:
@@ -138,7 +141,7 @@ class Known:
   """What was measured before, by step and seed.
 
   Args:
-    data: the timeseries that was set aside; None if there is none.
+    there: the timeseries that were set aside, the newest first.
     measures: name → the measure, of the new one.
     pairs: names of those that use the parameters before.
     steps: of the new one.
@@ -147,31 +150,28 @@ class Known:
 
   def __init__(
     self,
-    data: xr.Dataset | None,
+    there: Sequence[xr.Dataset],
     measures: Mapping[str, Measure],
     pairs: set[str],
     steps: Sequence[int],
     seeds: Sequence[int],
   ):
-    self._data, self._measures = data, measures
+    self._there, self._measures = list(there), measures
     self._pairs, self._seeds = pairs, list(seeds)
     self._before = dict(zip(steps[1:], steps))
-    self._old_before: dict[int, int] = {}
-    if data is not None:
-      old = data.step.values.tolist()
-      self._old_before = dict(zip(old[1:], old))
 
-  def names(self, step: int, seed: int) -> set[str]:
-    """Measures whose values of a step and seed are known."""
-    data = self._data
-    if data is None or step not in data.step or seed not in data.seed:
+  def _in(self, data: xr.Dataset, step: int, seed: int) -> set[str]:
+    """Measures whose values one of them has."""
+    if step not in data.step or seed not in data.seed:
       return set()
     status = int(data.status.sel(step=step, seed=seed))
     if status not in (Status.OK, Status.NON_FINITE):
       return set()
+    steps = data.step.values.tolist()
+    earlier = dict(zip(steps[1:], steps))
     # A pair is the same where the one before is, and could be read.
     before = self._before.get(step)
-    same = before == self._old_before.get(step) and (
+    same = before == earlier.get(step) and (
       before is None
       or int(data.status.sel(step=before, seed=seed)) == Status.OK
     )
@@ -181,6 +181,10 @@ class Known:
       if set(measure.fields) <= set(data.data_vars)
       and (same or name not in self._pairs)
     }
+
+  def names(self, step: int, seed: int) -> set[str]:
+    """Measures whose values of a step and seed are known."""
+    return {n for data in self._there for n in self._in(data, step, seed)}
 
   def fill(
     self, step: int, values: dict[str, np.ndarray], status: np.ndarray
@@ -195,30 +199,29 @@ class Known:
     for place, seed in enumerate(self._seeds):
       if status[place] not in (Status.OK, Status.NON_FINITE):
         continue
-      names = self.names(step, seed)
-      if not names:
-        continue
-      assert self._data is not None
-      row = self._data.sel(step=step, seed=seed)
-      status[place] = max(int(status[place]), int(row.status))
-      for name in names:
-        for key in self._measures[name].fields:
-          known = row[key].values
-          if key not in values:
-            fill = store_layout.fill_value(known.dtype)
-            shape = (len(self._seeds), *known.shape)
-            values[key] = np.full(shape, fill, known.dtype)
-          values[key][place] = known
+      left = set(self._measures)
+      for data in self._there:
+        for name in left & self._in(data, step, seed):
+          left.discard(name)
+          row = data.sel(step=step, seed=seed)
+          status[place] = max(int(status[place]), int(row.status))
+          for key in self._measures[name].fields:
+            _put(values, key, row[key].values, place, len(self._seeds))
+
+
+def _put(values, key: str, known: np.ndarray, place: int, seeds: int) -> None:
+  """Puts a seed's value among those [S, ...] of a variable."""
+  if key not in values:
+    fill = store_layout.fill_value(known.dtype)
+    values[key] = np.full((seeds, *known.shape), fill, known.dtype)
+  values[key][place] = known
 
 
 def before(
   workdir: pathlib.Path, log: Callable[[str], None]
-) -> xr.Dataset | None:
-  """What was set aside, in memory; None if nothing was."""
-  aside = workdir / BEFORE
-  if not (aside / store_layout.NAME).exists():
-    return None
-  return timeseries.load(aside, log).load()
+) -> list[xr.Dataset]:
+  """What was set aside, in memory, the newest first."""
+  return [timeseries.load(aside, log).load() for aside in _asides(workdir)]
 
 
 def refuse(workdir: pathlib.Path, found: Sequence[str]) -> UserError:
