@@ -109,13 +109,13 @@ def sign_flip(
   rank_S = rank_S[rank_S != 0]
   if not rank_S.size:
     return 1.0
-  found = abs(rank_S.sum())
+  observed = abs(rank_S.sum())
   if rank_S.size <= _MOST_EXACT:
     signs_DS = np.array(list(itertools.product((-1, 1), repeat=rank_S.size)))
-    return float((np.abs(signs_DS @ np.abs(rank_S)) >= found - 1e-9).mean())
+    return float((np.abs(signs_DS @ np.abs(rank_S)) >= observed - 1e-9).mean())
   rng = np.random.default_rng(seed)
   signs_DS = rng.choice((-1.0, 1.0), (draws, rank_S.size))
-  reached = np.abs(signs_DS @ np.abs(rank_S)) >= found - 1e-9
+  reached = np.abs(signs_DS @ np.abs(rank_S)) >= observed - 1e-9
   return float((1 + reached.sum()) / (1 + draws))
 
 
@@ -237,7 +237,7 @@ def effects(
   raw = [
     max(own[n].p, beyond[n].p if beyond[n] is not None else 0.0) for n in judged
   ]
-  found = []
+  results = []
   for name, p in zip(judged, statistics.holm(raw) if judged else []):
     arm_S = emergence_AS[place[name]]
     known_S = ~np.isnan(arm_S) & ~np.isnan(base_S)
@@ -245,7 +245,7 @@ def effects(
     wanted = int(np.isfinite(base_S[known_S]).sum())
     has_stopped = name in stopped or count < _LEAST_SHARE * wanted
     verdict = _verdict(own[name], beyond[name], float(p), margin, has_stopped)
-    found.append(
+    results.append(
       Effect(
         name,
         own[name],
@@ -255,7 +255,7 @@ def effects(
         verdict,
       )  # fmt: skip
     )
-  return found
+  return results
 
 
 def _check(emergence_AS, arms, baseline, margin, placebos) -> None:
@@ -296,14 +296,14 @@ def trend(
   if not used_S.any():
     return float('nan'), 1.0
   rank_AS = rank_AS[:, used_S] / scale_S[used_S]
-  found = float((order_A @ rank_AS).mean())
+  correlation = float((order_A @ rank_AS).mean())
   rng = np.random.default_rng(0)
   reached = 0
   for _ in range(draws):
     order_AS = rng.random(rank_AS.shape).argsort(0)
     mixed_AS = np.take_along_axis(rank_AS, order_AS, 0)
-    reached += abs((order_A @ mixed_AS).mean()) >= abs(found) - 1e-12
-  return found, (1 + reached) / (1 + draws)
+    reached += abs((order_A @ mixed_AS).mean()) >= abs(correlation) - 1e-12
+  return correlation, (1 + reached) / (1 + draws)
 
 
 def _centred(value_AS: np.ndarray) -> np.ndarray:
@@ -334,15 +334,21 @@ def mediation(
     rank_AS = stats.rankdata(shift_AS, axis=1)
     rank_AS = rank_AS - rank_AS.mean(1, keepdims=True)
     moved.append(rank_AS)
-  one_AS, other_AS = moved
-  scale = np.linalg.norm(one_AS) * np.linalg.norm(other_AS)
+  time_rank_AS, feature_rank_AS = moved
+  scale = np.linalg.norm(time_rank_AS) * np.linalg.norm(feature_rank_AS)
   if not scale:
     return float('nan'), 1.0
-  found = float((one_AS * other_AS).sum() / scale)
+  correlation = float((time_rank_AS * feature_rank_AS).sum() / scale)
   rng = np.random.default_rng(0)
   reached = sum(
-    abs((one_AS[:, rng.permutation(one_AS.shape[1])] * other_AS).sum() / scale)
-    >= abs(found) - 1e-12
+    abs(
+      (
+        time_rank_AS[:, rng.permutation(time_rank_AS.shape[1])]
+        * feature_rank_AS
+      ).sum()
+      / scale
+    )
+    >= abs(correlation) - 1e-12
     for _ in range(draws)
   )
-  return found, (1 + reached) / (1 + draws)
+  return correlation, (1 + reached) / (1 + draws)

@@ -83,18 +83,22 @@ History = Mapping[int, Sketch]
 
 def _shared(a: Sketch, b: Sketch) -> list[str]:
   """Tensors that both have, of one shape."""
-  one, other = a.values, b.values
-  return [n for n in one if n in other and one[n].shape == other[n].shape]
+  a_values, b_values = a.values, b.values
+  return [
+    n
+    for n in a_values
+    if n in b_values and a_values[n].shape == b_values[n].shape
+  ]
 
 
 def distance(a: Sketch, b: Sketch) -> float:
   """Root mean square difference of what is looked at; nan if nothing is."""
-  one, other = a.values, b.values
+  a_values, b_values = a.values, b.values
   names = _shared(a, b)
   if not names:
     return float('nan')
-  total = sum(float(((one[n] - other[n]) ** 2).sum()) for n in names)
-  return float(np.sqrt(total / sum(one[n].size for n in names)))
+  total = sum(float(((a_values[n] - b_values[n]) ** 2).sum()) for n in names)
+  return float(np.sqrt(total / sum(a_values[n].size for n in names)))
 
 
 def neighbours(history: History) -> tuple[np.ndarray, np.ndarray]:
@@ -271,14 +275,14 @@ class _Relation(NamedTuple):
 
 def _relation(a: Sketch, b: Sketch) -> _Relation:
   """How two revisions' weights go together, means of tensors left out."""
-  one, other = a.values, b.values
+  a_values, b_values = a.values, b.values
   pairs = [
-    (one[n] - one[n].mean(), other[n] - other[n].mean())
+    (a_values[n] - a_values[n].mean(), b_values[n] - b_values[n].mean())
     for n in _shared(a, b)
     # Not what never changes, nor what is one number.
-    if not np.array_equal(one[n], other[n])
-    and one[n].std() > 0
-    and other[n].std() > 0
+    if not np.array_equal(a_values[n], b_values[n])
+    and a_values[n].std() > 0
+    and b_values[n].std() > 0
   ]
   if not pairs:
     return _Relation(float('nan'), float('nan'))

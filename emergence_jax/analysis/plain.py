@@ -153,14 +153,14 @@ def what_moved_first(
     alone.append(precedence.by_definition(events, draws=draws))
   words = precedence.verdicts(results, precedence.preceding_by(alone))
   adjusted = statistics.holm([precedence.p_precedes(r) for r in results])
-  found = [
+  moved = [
     MovedFirst(
       name, word, float(p), tests, emergence_S,
       _sentence(name, word, float(p), tests, len(accuracy_SC)),
     )
     for name, word, p, tests in zip(arrays, words, adjusted, results)
   ]  # fmt: skip
-  return found if several else found[0]
+  return moved if several else moved[0]
 
 
 def _count(number: int, of: int) -> str:

@@ -48,15 +48,15 @@ def main(argv):
     suite = _suite(argv[1])
     for note in suite.notes:
       apps.say(note)
-    found = auditing.audit(suite, apps.say)
-    apps.say(report.table(found.faults, suite.seed_names))
+    audit = auditing.audit(suite, apps.say)
+    apps.say(report.table(audit.faults, suite.seed_names))
     if _OUT.value:
       out = apps.path('out', _OUT.value)
       for path in report.write(
-        out, found.faults, found.sketches, suite.seed_names
+        out, audit.faults, audit.sketches, suite.seed_names
       ):
         apps.say(f'wrote {path}')
-    if any(fault.is_wrong for fault in found.faults):
+    if any(fault.is_wrong for fault in audit.faults):
       sys.exit(1)
 
 

@@ -47,7 +47,7 @@ def _tensors(read: ReadRange, where: str) -> list[_Tensor]:
     if length > _HEADER:
       raise ValueError(f'a header of {length:,} bytes')
     header = json.loads(read(8, 8 + length))
-    found = []
+    tensors = []
     for name, value in header.items():
       if name == '__metadata__' or value['dtype'] not in _TYPES:
         continue
@@ -55,13 +55,15 @@ def _tensors(read: ReadRange, where: str) -> list[_Tensor]:
       dtype = np.dtype(_TYPES[value['dtype']])
       if not 0 <= start <= stop or (stop - start) % dtype.itemsize:
         raise ValueError(f'{name} lies at {start}:{stop}')
-      found.append(_Tensor(name, dtype, 8 + length + start, 8 + length + stop))
+      tensors.append(
+        _Tensor(name, dtype, 8 + length + start, 8 + length + stop)
+      )
   except (
     ValueError, KeyError, TypeError, AttributeError, struct.error,
     RecursionError,
   ) as error:  # fmt: skip
     raise UserError(f'{where} is damaged ({error}).') from error
-  return sorted(found)
+  return sorted(tensors)
 
 
 def _values(read: ReadRange, tensor: _Tensor) -> np.ndarray:
@@ -139,5 +141,5 @@ def audit(suite: Suite, log: Callable[[str], None]) -> Audit:
     name = suite.seed_names.get(seed, str(seed))
     log(f'{name}: {len(steps):,} revisions looked at.')
   final = {seed: sketch(place) for seed, place in suite.final.items()}
-  final = {seed: found for seed, found in final.items() if not found.problem}
+  final = {seed: made for seed, made in final.items() if not made.problem}
   return Audit(histories.check(sketches, final, suite.seed_names), sketches)

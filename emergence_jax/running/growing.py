@@ -37,29 +37,29 @@ def differences(kept: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
   More steps, seeds or measures are no difference.
   """
-  found = _of_content(kept.get(MEASURED, {}), new.get(MEASURED, {}))
+  lines = _of_content(kept.get(MEASURED, {}), new.get(MEASURED, {}))
   for name in ('steps', 'seeds'):
     lost = set(kept['checkpoints'][name]) - set(new['checkpoints'][name])
     if lost:
       some = ', '.join(f'{value:,}' for value in sorted(lost)[:5])
-      found.append(f'it holds {name} that are not asked for any more: {some}')
+      lines.append(f'it holds {name} that are not asked for any more: {some}')
   renamed = _renamed(kept['checkpoints'], new['checkpoints'])
   if renamed:
-    found.append(f'these seeds have other names: {renamed}')
+    lines.append(f'these seeds have other names: {renamed}')
   measures, asked = kept.get('measures', {}), new.get('measures', {})
   for name, options in measures.items():
     if name not in asked:
-      found.append(f'it holds the measure {name}, which is not asked for')
+      lines.append(f'it holds the measure {name}, which is not asked for')
     elif options != asked[name]:
-      found.append(f'{name} has other options: {options} there')
+      lines.append(f'{name} has other options: {options} there')
   skipped = {'measures', 'checkpoints', 'train', MEASURED}
   for group in (kept.keys() | new.keys()) - skipped:
     old, other = kept.get(group, {}), new.get(group, {})
     for key in old.keys() | other.keys():
       same = old.get(key) == other.get(key)
       if not same and (group, key) not in _FREE:
-        found.append(f'{group}.{key} is {old.get(key)!r} there')
-  return found
+        lines.append(f'{group}.{key} is {old.get(key)!r} there')
+  return lines
 
 
 def _renamed(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
@@ -76,21 +76,21 @@ def _renamed(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
 
 def _of_content(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
   """Differences between checksums; what one lacks is not compared."""
-  found = [
+  lines = [
     _WORDS[key]
     for key in _WORDS
     if old.get(key) and new.get(key) and old[key] != new[key]
   ]
   if not old.get('sets') or not new.get('sets'):
-    return found
+    return lines
   for name in sorted(old['sets'].keys() | new['sets'].keys()):
     if name not in new['sets']:
-      found.append(f'it holds the set {name}, which is not asked for')
+      lines.append(f'it holds the set {name}, which is not asked for')
     elif name not in old['sets']:
-      found.append(f'it lacks the set {name}')
+      lines.append(f'it lacks the set {name}')
     elif old['sets'][name] != new['sets'][name]:
-      found.append(f'the questions of the set {name} are others')
-  return found
+      lines.append(f'the questions of the set {name} are others')
+  return lines
 
 
 def is_grown(kept: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
@@ -224,9 +224,9 @@ def before(
   return [timeseries.load(aside, log).load() for aside in _asides(workdir)]
 
 
-def refuse(workdir: pathlib.Path, found: Sequence[str]) -> UserError:
+def refuse(workdir: pathlib.Path, lines: Sequence[str]) -> UserError:
   """An error that says what differs."""
   return UserError(
     f'{workdir} holds measurements of other checkpoints, or by another '
-    f'configuration: {"; ".join(found[:4])}. Give a new --workdir.'
+    f'configuration: {"; ".join(lines[:4])}. Give a new --workdir.'
   )

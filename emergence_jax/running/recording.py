@@ -91,9 +91,9 @@ def _open(workdir: pathlib.Path, subject: Subject, log: Log) -> None:
     files.write_json(workdir / 'env.json', rundir.environment())
     return
   kept = rundir.read_config(workdir, log)
-  found = growing.differences(kept, subject.config)
-  if found:
-    raise growing.refuse(workdir, found)
+  different = growing.differences(kept, subject.config)
+  if different:
+    raise growing.refuse(workdir, different)
   if growing.MEASURED not in kept:
     log(
       'these measurements were begun by an older version, which kept no '

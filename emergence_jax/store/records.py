@@ -84,8 +84,8 @@ def sums_of(name: str, said: Iterable[dict[str, Any] | None]) -> dict[str, str]:
   """First step of each span of a variable → checksum, of all rows' records."""
   sums: dict[str, str] = {}
   for record in said:
-    found = (record or {}).get('history', {}).get(name, {})
-    sums |= found if isinstance(found, dict) else {}
+    own = (record or {}).get('history', {}).get(name, {})
+    sums |= own if isinstance(own, dict) else {}
   return sums
 
 

@@ -28,6 +28,6 @@ def common(d: Description) -> dict[str, Any]:
 
 def shape(d: Description) -> DecoderShape:
   """The shape that a description says."""
-  found = common(d)
-  rotary = rope.read(d, llama.head_of(found), longest=found['num_positions'])
-  return DecoderShape(**found, layers=(Layer(rotary),) * llama.num_layers(d))
+  keys = common(d)
+  rotary = rope.read(d, llama.head_of(keys), longest=keys['num_positions'])
+  return DecoderShape(**keys, layers=(Layer(rotary),) * llama.num_layers(d))

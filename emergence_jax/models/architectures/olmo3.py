@@ -20,26 +20,26 @@ def _rotaries(d: Description, head: int, longest: int) -> dict[str, Rotary]:
     return {llama.FULL: full, llama.SLIDING: Rotary(full.size, _BASE)}
   d.only('rope_scaling', None)
   d.only('rope_theta', _BASE, int(_BASE), None)
-  found = {}
+  rotaries = {}
   for kind in (llama.FULL, llama.SLIDING):
     group = nested.group(kind)
     plain = Rotary(head - head % 2, _BASE)
-    found[kind] = plain
+    rotaries[kind] = plain
     if group is not None:
-      found[kind] = rope.of_group(group, plain, longest)
+      rotaries[kind] = rope.of_group(group, plain, longest)
   nested.finish()
-  return found
+  return rotaries
 
 
 def shape(d: Description) -> DecoderShape:
   """The shape that a description says."""
-  found = olmo2.common(d)
+  keys = olmo2.common(d)
   count = llama.num_layers(d)
   window = d.integer('sliding_window', 4096)
   kinds = [llama.FULL if i % 4 == 3 else llama.SLIDING for i in range(count)]
-  rotaries = _rotaries(d, llama.head_of(found), found['num_positions'])
+  rotaries = _rotaries(d, llama.head_of(keys), keys['num_positions'])
   layers = tuple(
     Layer(rotaries[llama.SLIDING if own else llama.FULL], own)
     for own in llama.windows(d, kinds, window)
   )
-  return DecoderShape(**found, layers=layers)
+  return DecoderShape(**keys, layers=layers)

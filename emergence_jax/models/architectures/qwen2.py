@@ -11,9 +11,9 @@ LAYOUT = llama.LAYOUT
 
 def common(d: Description, head: int | None) -> dict[str, Any]:
   """What Qwen2 and Qwen3 share, with the features of a head."""
-  found = llama.sizes(d, 32_768, 32) | {'head_size': head}
-  longest = found['num_positions']
-  rotary = rope.read(d, llama.head_of(found), longest=longest)
+  keys = llama.sizes(d, 32_768, 32) | {'head_size': head}
+  longest = keys['num_positions']
+  rotary = rope.read(d, llama.head_of(keys), longest=longest)
   count = llama.num_layers(d)
   is_used = d.flag('use_sliding_window', False)
   window = d.integer('sliding_window', 4096, nullable=True)
@@ -25,7 +25,7 @@ def common(d: Description, head: int | None) -> dict[str, Any]:
   ]
   layers = tuple(Layer(rotary, w) for w in llama.windows(d, kinds, window))
   epsilon = d.number('rms_norm_eps', 1e-6)
-  return found | {'layers': layers, 'norm_epsilon': epsilon}
+  return keys | {'layers': layers, 'norm_epsilon': epsilon}
 
 
 def shape(d: Description) -> DecoderShape:

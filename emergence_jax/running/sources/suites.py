@@ -106,17 +106,17 @@ def _numbers(labels: Iterable[str]) -> tuple[dict[str, int], list[str]]:
 
 def _tokens(read) -> tuple[dict[int, int], list[str]]:
   """Step → tokens, where names agree."""
-  found: dict[int, int] = {}
+  tokens: dict[int, int] = {}
   contradicted = set()
   for _, name in read:
     if name.tokens is None:
       continue
-    if found.setdefault(name.step, name.tokens) != name.tokens:
+    if tokens.setdefault(name.step, name.tokens) != name.tokens:
       contradicted.add(name.step)
   if contradicted:
     steps = ', '.join(f'{s:,}' for s in sorted(contradicted)[:5])
     return {}, [f'names contradict each other on the tokens of steps {steps}.']
-  return found, []
+  return tokens, []
 
 
 def arrange(
