@@ -21,8 +21,11 @@ from emergence_jax.store import timeseries
 BEFORE = 'before'  # a folder with the timeseries that was there
 # Group of a configuration that says what was measured, by checksums.
 MEASURED = 'measured'
-# Names follow from folders, which may move.
-_FREE = {('model', 'size')}
+# Names follow from folders, which may move; the others change no number.
+_FREE = {
+  ('model', 'size'), ('release', 'name'), ('release', 'delete'),
+  ('release', 'devices'), ('reference', 'name'),
+}  # fmt: skip
 _WORDS = {
   'model': 'the model is of another structure',
   'description': 'config.json describes another model',
@@ -52,12 +55,15 @@ def differences(kept: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
       lines.append(f'it holds the measure {name}, which is not asked for')
     elif options != asked[name]:
       lines.append(f'{name} has other options: {options} there')
+  free = set(_FREE)
+  if all(c.get(MEASURED, {}).get('sets') for c in (kept, new)):
+    free.add(('release', 'sets'))  # which are compared by their questions
   skipped = {'measures', 'checkpoints', 'train', MEASURED}
   for group in (kept.keys() | new.keys()) - skipped:
     old, other = kept.get(group, {}), new.get(group, {})
     for key in old.keys() | other.keys():
       same = old.get(key) == other.get(key)
-      if not same and (group, key) not in _FREE:
+      if not same and (group, key) not in free:
         lines.append(f'{group}.{key} is {old.get(key)!r} there')
   return lines
 

@@ -19,8 +19,8 @@ from emergence_jax.machine import memory
 from emergence_jax.machine import mesh as mesh_lib
 from emergence_jax.models import released
 from emergence_jax.models.objective import Objective
+from emergence_jax.running import fingerprints, growing, recording
 from emergence_jax.running import programs as programs_lib
-from emergence_jax.running import recording
 from emergence_jax.running.sources import (
   folders,
   hub,
@@ -222,6 +222,11 @@ def prepare(
       'steps': all_steps,
       'seeds': list(revisions),
       **_named(suite),
+    },
+    growing.MEASURED: {
+      'sets': fingerprints.of_sets(chosen),
+      'tokenizer': fingerprints.of_file(folder / 'tokenizer.json'),
+      'description': fingerprints.of_text((model.config, model.vocab_size)),
     },
   }
   subject = recording.Subject(
