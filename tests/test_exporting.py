@@ -13,7 +13,7 @@ from emergence_jax.config import schema
 from emergence_jax.models import gpt, released
 from emergence_jax.running import exporting, loop
 from emergence_jax.running.sources import folders
-from emergence_jax.store import claims, export, packing
+from emergence_jax.store import export, ownership, packing
 from tests import small
 from tests.test_outputs import made_up
 
@@ -132,10 +132,10 @@ def _refused(one, other, write, tmp_path):
   with pytest.raises(UserError, match='of another run'):
     write(other, tmp_path)
   # Also where nothing says whose it is.
-  (tmp_path / claims.NAME).rename(tmp_path / 'aside')
+  (tmp_path / ownership.NAME).rename(tmp_path / 'aside')
   with pytest.raises(UserError, match='is there already'):
     write(other, tmp_path)
-  (tmp_path / 'aside').rename(tmp_path / claims.NAME)
+  (tmp_path / 'aside').rename(tmp_path / ownership.NAME)
   after = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
   assert after == before
 

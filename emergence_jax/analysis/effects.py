@@ -10,20 +10,18 @@ A seed that does not emerge is later than all: differences enter by their ranks.
 """
 
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy import stats
 
-from emergence_jax.analysis import statistics
+from emergence_jax.analysis import permutations, statistics
 from emergence_jax.base.types import UserError
 
 MAX_P = 0.05
 MOVES, MOVES_NOT = 'moves it', 'does not move it'
 UNDECIDED, STOPPED = 'undecided', 'stopped learning'
-# Sign flips of so many seeds are all tried.
-_MOST_EXACT = 14
+# Of signs: all of them up to 14 seeds.
 DRAWS = 20_000
 # An arm in which a smaller share of the baseline's seeds emerges has stopped.
 _LEAST_SHARE = 0.5
@@ -109,14 +107,10 @@ def sign_flip(
   rank_S = rank_S[rank_S != 0]
   if not rank_S.size:
     return 1.0
-  observed = abs(rank_S.sum())
-  if rank_S.size <= _MOST_EXACT:
-    signs_DS = np.array(list(itertools.product((-1, 1), repeat=rank_S.size)))
-    return float((np.abs(signs_DS @ np.abs(rank_S)) >= observed - 1e-9).mean())
   rng = np.random.default_rng(seed)
-  signs_DS = rng.choice((-1.0, 1.0), (draws, rank_S.size))
-  reached = np.abs(signs_DS @ np.abs(rank_S)) >= observed - 1e-9
-  return float((1 + reached.sum()) / (1 + draws))
+  signs_DS, exact = permutations.signs(rank_S.size, draws, rng)
+  null_D = np.abs(signs_DS @ np.abs(rank_S))
+  return permutations.share(null_D, abs(rank_S.sum()), exact)
 
 
 def _walsh(difference_S: np.ndarray) -> np.ndarray:

@@ -225,13 +225,17 @@ def _off_path(seed: int, history: History, known: set[int]) -> list[Fault]:
   What lies between two states of one training is not much further from either
   than they are, nor less correlated.
   """
-  steps = [s for s in history if s not in known]
+  usable = {s: k for s, k in history.items() if s not in known}
+  steps = list(usable)
+  _, gaps = neighbours(usable)
+  ties = [_relation(a, b) for a, b in itertools.pairwise(usable.values())]
   faults = []
-  for before, step, after in zip(steps, steps[1:], steps[2:]):
-    a, b, c = (history[s] for s in (before, step, after))
-    far = min(distance(a, b), distance(b, c)) / max(distance(a, c), 1e-300)
-    across = _relation(a, c)
-    own = max(_relation(a, b).correlation, _relation(b, c).correlation)
+  for i, step in enumerate(steps[1:-1]):
+    before, after = steps[i], steps[i + 2]
+    across = _relation(usable[before], usable[after])
+    direct = distance(usable[before], usable[after])
+    far = min(gaps[i], gaps[i + 1]) / max(direct, 1e-300)
+    own = max(ties[i].correlation, ties[i + 1].correlation)
     unrelated = (
       across.errors > RELATED and across.correlation > UNRELATED * max(own, 0)
     )

@@ -25,6 +25,28 @@ def members(group_N: Sequence, count: int) -> list[np.ndarray]:
   return [np.flatnonzero(names_N == name) for name in np.unique(names_N)]
 
 
+def signs(
+  count: int, draws: int, rng: np.random.Generator
+) -> tuple[np.ndarray, bool]:
+  """Signs [D, N] of so many entries, and whether these are all.
+
+  Args:
+    count: entries.
+    draws: how many are drawn where they are not all tried.
+    rng: of these.
+  """
+  if are_all(2**count, draws):
+    return np.array(list(itertools.product((1, -1), repeat=count))), True
+  return rng.choice((1, -1), (draws, count)), False
+
+
+def share(null_D: np.ndarray, observed: float, exact: bool) -> float:
+  """p-value: share of arrangements that are as large."""
+  as_large = int((null_D >= observed - 1e-9).sum())
+  size = null_D.size
+  return as_large / size if exact else (1 + as_large) / (1 + size)
+
+
 def within(
   groups: Sequence[np.ndarray], draws: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, bool]:

@@ -16,12 +16,9 @@ import xarray as xr
 from emergence_jax.analysis import emergence, precedence, statistics
 from emergence_jax.analysis import events as events_lib
 from emergence_jax.analysis import timing as timing_lib
+from emergence_jax.analysis.changes import LEAST
 from emergence_jax.analysis.precedence import Tests
 from emergence_jax.base.types import UserError
-
-# Accuracy counts halfway from chance to 1.
-_HALFWAY = 0.5
-_LEAST_CHECKPOINTS = 9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,9 +89,12 @@ def emergence_steps(
     chance: accuracy of the best constant answer.
   """
   _, accuracy_SC, step_C = _checked({}, accuracy, steps)
-  curve = xr.DataArray(accuracy_SC, {'step': step_C}, ('seed', 'step'))
-  threshold = emergence.above_chance(chance, _HALFWAY)
-  return emergence.emergence_step(curve, threshold).values
+  dims = ('seed', 'task', 'level', 'step')
+  data = xr.Dataset(
+    {'accuracy': (dims, accuracy_SC[:, None, None]), 'chance': chance},
+    {'step': step_C},
+  )
+  return emergence.by_rule(data, emergence.RULE_OF_EVENTS).values[:, 0, 0]
 
 
 def what_moved_first(
@@ -137,10 +137,10 @@ def what_moved_first(
   several = isinstance(measure, Mapping)
   named = dict(measure) if several else {'the measure': measure}
   arrays, accuracy_SC, step_C = _checked(named, accuracy, steps)
-  if len(step_C) < _LEAST_CHECKPOINTS:
+  if len(step_C) < LEAST:
     raise UserError(
       f'{len(step_C)} checkpoints are too few to say which changes first: it '
-      f'takes {_LEAST_CHECKPOINTS}.'
+      f'takes {LEAST}.'
     )
   emergence_S = emergence_steps(accuracy_SC, step_C, chance)
   emerged = np.isfinite(emergence_S)[:, None, None]

@@ -20,7 +20,6 @@ alike in finding a change, so that a schedule that is dense early looks closely
 early; the steps between checkpoints matter for the mean lead alone.
 """
 
-import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -86,13 +85,6 @@ class Tests(NamedTuple):
     return known + self.unclear
 
 
-def _share(null_D: np.ndarray, observed: float, exact: bool) -> float:
-  """p-value: share of arrangements that are as large."""
-  as_large = int((null_D >= observed - 1e-9).sum())
-  size = null_D.size
-  return as_large / size if exact else (1 + as_large) / (1 + size)
-
-
 def _flip(total_N: np.ndarray, draws: int, rng) -> float:
   """p-value of a positive sum when whole entries change their sign.
 
@@ -101,12 +93,8 @@ def _flip(total_N: np.ndarray, draws: int, rng) -> float:
   total = total_N[total_N != 0]
   if not total.size:
     return 1.0
-  exact = permutations.are_all(2**total.size, draws)
-  if exact:
-    signs = np.array(list(itertools.product((1, -1), repeat=total.size)))
-  else:
-    signs = rng.choice((1, -1), (draws, total.size))
-  return _share(signs @ total, total.sum(), exact)
+  signs_DN, exact = permutations.signs(total.size, draws, rng)
+  return permutations.share(signs_DN @ total, total.sum(), exact)
 
 
 def _least_flip(known: int, draws: int) -> float:
@@ -179,7 +167,7 @@ def _tie(
   order, exact = permutations.within(members, draws, rng)
   null_D = pair_NN[np.arange(count), order].sum(1)
   least = 2 / len(order) if exact else 2 / (1 + draws)
-  p_value = 2 * _share(null_D, np.trace(pair_NN), exact)
+  p_value = 2 * permutations.share(null_D, np.trace(pair_NN), exact)
   return min(p_value, 1.0), min(least, 1.0)
 
 

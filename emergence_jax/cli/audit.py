@@ -25,27 +25,17 @@ _PATTERN = flags.DEFINE_string(
 _STAGE = flags.DEFINE_string('stage', '', 'Of training; the first if empty.')
 
 
-def _suite(root: str):
-  """The revisions of a folder, or of repositories."""
-  from emergence_jax.running.sources import folders, hub
-
-  pattern, stage = _PATTERN.value, _STAGE.value
-  if root.startswith(hub.PREFIX):
-    repositories = root.removeprefix(hub.PREFIX)
-    return hub.find(repositories, pattern=pattern, stage=stage)
-  return folders.find(apps.path('DIR', root), pattern=pattern, stage=stage)
-
-
 def main(argv):
   """Prints what is wrong, a line each."""
   with apps.errors():
     from emergence_jax.base.types import UserError
     from emergence_jax.report import audit as report
-    from emergence_jax.running import auditing
+    from emergence_jax.running import auditing, releases
 
     if len(argv) != 2:
       raise UserError('give one folder, or hub:ORG/NAME with more by commas.')
-    suite = _suite(argv[1])
+    names = releases.ReleaseConfig(pattern=_PATTERN.value, stage=_STAGE.value)
+    suite = releases.find(argv[1], names)
     for note in suite.notes:
       apps.say(note)
     audit = auditing.audit(suite, apps.say)

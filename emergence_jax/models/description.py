@@ -29,7 +29,7 @@ HARMLESS: dict[str, tuple[str, ...]] = {
   'it is how a text is generated, or where it ends': (
     'use_cache', 'bos_token_id', 'eos_token_id', 'pad_token_id',
     'sep_token_id', 'decoder_start_token_id', 'task_specific_params',
-    'max_window_layers_cache', 'output_attentions', 'output_hidden_states',
+    'output_attentions', 'output_hidden_states',
     'return_dict', 'use_return_dict', 'tokenizer_class', 'prefix',
   ),
   'it is of a head that classifies, which is not read': (

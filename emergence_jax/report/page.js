@@ -11,8 +11,7 @@ const inSteps = await new Response(new Blob([bytes]).stream().pipeThrough(
   new DecompressionStream('gzip'))).json();
 const runs = Object.keys(inSteps);
 const hasTokens = runs.every(run => inSteps[run].tokens);
-const forms = {step: inSteps, tokens: hasTokens ? inTokens(inSteps) : inSteps};
-let data = inSteps;
+let data = inSteps, tokenData = null;
 const zooms = [];  // the ranges before this one, [from, to] in steps
 let shown = [], range = null, steps = null, scale = null, manager = null;
 let zoom = null, at = null, section = '', isBack = false, drawing = 0;
@@ -206,7 +205,9 @@ function width() {
 async function draw() {
   const own = ++drawing;
   const view = viewOf();
-  data = forms[view.axis];
+  data = inSteps;
+  if (view.axis === 'tokens' && hasTokens)
+    data = tokenData ??= inTokens(inSteps);
   const every = panelsOf(data, view);
   const isLarge = view.panel !== 'all' && every.some(p => p.label === view.panel);
   const wanted = isLarge ? every.filter(p => p.label === view.panel) : every;

@@ -103,7 +103,7 @@ def _described(place: Place) -> str:
     model = released.read_model(place.describe())
   except UserError:
     return ''
-  return fingerprints.of_text((model.config, model.vocab_size))
+  return fingerprints.of_description(model)
 
 
 def sketch(place: Place) -> Sketch:

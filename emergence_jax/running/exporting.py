@@ -17,7 +17,7 @@ from emergence_jax.models import gpt
 from emergence_jax.running import rundir
 from emergence_jax.running.programs import Programs
 from emergence_jax.store import checkpoints as checkpoints_lib
-from emergence_jax.store import claims, files
+from emergence_jax.store import files, ownership, timeseries
 
 _ACTIVATIONS = {'gelu': 'gelu_new', 'relu': 'relu'}
 
@@ -137,7 +137,8 @@ def to_safetensors(
     if not saved.steps():
       raise UserError(f'{workdir} holds no saved population.')
     like = Programs(config).abstract_population
-    claims.claim(folder, workdir, [folder / f'seed{n}' for n in numbers])
+    paths = [folder / f'seed{n}' for n in numbers]
+    ownership.claim(folder, workdir, timeseries.load(workdir), paths)
     for step in schedule.within(saved.steps(), steps):
       said: list[str] = []
       population = saved.restore(step, like, said.append)

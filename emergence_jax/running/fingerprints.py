@@ -2,15 +2,13 @@
 
 import hashlib
 import json
-import pathlib
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import jax
 import numpy as np
 
 from emergence_jax.base.types import PyTree
-from emergence_jax.models.protocol import Model
+from emergence_jax.models.protocol import FlaxModel, Model
 from emergence_jax.tasks.probe_sets import Item
 from emergence_jax.tasks.task import Exams
 
@@ -73,11 +71,6 @@ def of_sets(sets: Mapping[str, Iterable[Item]]) -> dict[str, str]:
   return {name: of_items(items) for name, items in sets.items()}
 
 
-def of_file(path: pathlib.Path) -> str:
-  """Of a file's contents."""
-  return _digest([path.read_bytes()])
-
-
-def of_text(value: Any) -> str:
-  """Of what `repr` says."""
-  return _digest([repr(value).encode()])
+def of_description(model: FlaxModel) -> str:
+  """Of the shape that a release's description says."""
+  return _digest([repr((model.config, model.vocab_size)).encode()])

@@ -26,6 +26,8 @@ _FREE = {
   ('model', 'size'), ('release', 'name'), ('release', 'delete'),
   ('release', 'devices'), ('reference', 'name'),
 }  # fmt: skip
+# Status of rows that hold what was measured.
+_WITH_VALUES = (Status.OK, Status.NON_FINITE)
 _WORDS = {
   'model': 'the model is of another structure',
   'description': 'config.json describes another model',
@@ -143,6 +145,25 @@ def end(workdir: pathlib.Path) -> None:
   shutil.rmtree(workdir / BEFORE, ignore_errors=True)
 
 
+class _Aside:
+  """A timeseries that was set aside, and where its steps and seeds are."""
+
+  def __init__(self, data: xr.Dataset):
+    self.data = data
+    self.fields = set(data.data_vars)
+    steps = data.step.values.tolist()
+    self.step = {step: i for i, step in enumerate(steps)}
+    self.seed = {seed: i for i, seed in enumerate(data.seed.values.tolist())}
+    self.before = dict(zip(steps[1:], steps))
+    self._status = data.status.transpose('seed', 'step').values
+
+  def status(self, step: int, seed: int) -> Status:
+    """What a row says of a seed; `NOT_REACHED` where there is none."""
+    if step not in self.step or seed not in self.seed:
+      return Status.NOT_REACHED
+    return Status(int(self._status[self.seed[seed], self.step[step]]))
+
+
 class Known:
   """What was measured before, by step and seed.
 
@@ -162,35 +183,29 @@ class Known:
     steps: Sequence[int],
     seeds: Sequence[int],
   ):
-    self._there, self._measures = list(there), measures
+    self._there, self._measures = list(map(_Aside, there)), measures
     self._pairs, self._seeds = pairs, list(seeds)
     self._before = dict(zip(steps[1:], steps))
 
-  def _in(self, data: xr.Dataset, step: int, seed: int) -> set[str]:
+  def _in(self, aside: _Aside, step: int, seed: int) -> set[str]:
     """Measures whose values one of them has."""
-    if step not in data.step or seed not in data.seed:
+    if aside.status(step, seed) not in _WITH_VALUES:
       return set()
-    status = int(data.status.sel(step=step, seed=seed))
-    if status not in (Status.OK, Status.NON_FINITE):
-      return set()
-    steps = data.step.values.tolist()
-    earlier = dict(zip(steps[1:], steps))
     # A pair is the same where the one before is, and could be read.
     before = self._before.get(step)
-    same = before == earlier.get(step) and (
-      before is None
-      or int(data.status.sel(step=before, seed=seed)) == Status.OK
+    same = before == aside.before.get(step) and (
+      before is None or aside.status(before, seed) == Status.OK
     )
     return {
       name
       for name, measure in self._measures.items()
-      if set(measure.fields) <= set(data.data_vars)
+      if set(measure.fields) <= aside.fields
       and (same or name not in self._pairs)
     }
 
   def names(self, step: int, seed: int) -> set[str]:
     """Measures whose values of a step and seed are known."""
-    return {n for data in self._there for n in self._in(data, step, seed)}
+    return {n for aside in self._there for n in self._in(aside, step, seed)}
 
   def fill(
     self, step: int, values: dict[str, np.ndarray], status: np.ndarray
@@ -203,14 +218,14 @@ class Known:
       status: of the seeds; what is marked has no values.
     """
     for place, seed in enumerate(self._seeds):
-      if status[place] not in (Status.OK, Status.NON_FINITE):
+      if status[place] not in _WITH_VALUES:
         continue
       left = set(self._measures)
-      for data in self._there:
-        for name in left & self._in(data, step, seed):
+      for aside in self._there:
+        for name in left & self._in(aside, step, seed):
           left.discard(name)
-          row = data.sel(step=step, seed=seed)
-          status[place] = max(int(status[place]), int(row.status))
+          row = aside.data.sel(step=step, seed=seed)
+          status[place] = max(int(status[place]), aside.status(step, seed))
           for key in self._measures[name].fields:
             _put(values, key, row[key].values, place, len(self._seeds))
 

@@ -81,14 +81,27 @@ class Release(NamedTuple):
   devices: int
 
 
-def _find(root: str, options: ReleaseConfig) -> tuple[str, suites.Suite]:
-  """Name and revisions of a release, from its folder or repository."""
-  names = {'pattern': options.pattern, 'stage': options.stage}
+def find(root: str, options: ReleaseConfig) -> suites.Suite:
+  """Revisions of a release, from its folder or its repositories.
+
+  Raises:
+    UserError: if there are none.
+  """
+  pattern, stage = options.pattern, options.stage
   if root.startswith(hub.PREFIX):
-    repositories = root.removeprefix(hub.PREFIX)
-    suite = hub.find(repositories, delete=options.delete, **names)
-    return repositories.partition(',')[0].rpartition('/')[2], suite
-  return pathlib.Path(root).resolve().name, folders.find(root, **names)
+    return hub.find(
+      root.removeprefix(hub.PREFIX), delete=options.delete, pattern=pattern,
+      stage=stage,
+    )  # fmt: skip
+  return folders.find(root, pattern=pattern, stage=stage)
+
+
+def _name_of(root: str) -> str:
+  """Name of a release: of its folder, or of its first repository."""
+  if root.startswith(hub.PREFIX):
+    first = root.removeprefix(hub.PREFIX).partition(',')[0]
+    return first.rpartition('/')[2]
+  return pathlib.Path(root).resolve().name
 
 
 def _first_readable(revisions: places.Revisions) -> pathlib.Path:
@@ -184,8 +197,7 @@ def prepare(
     )
   mesh_lib.model_mesh(options.devices)  # raises where there are not so many
   specs, _ = measure_specs.parse(raw.get('measures', {}))
-  name, suite = _find(str(root), options)
-  suite = suite.select(steps)
+  suite = find(str(root), options).select(steps)
   revisions = suite.revisions
   for note in suite.notes:
     log(note)
@@ -214,7 +226,7 @@ def prepare(
     **raw,
     'task': {'name': 'probe_sets'},
     'model': {
-      'size': options.name or name,
+      'size': options.name or _name_of(str(root)),
       'parameters': objective.num_params(),
     },
     'train': {'steps': all_steps[-1]},
@@ -225,8 +237,8 @@ def prepare(
     },
     growing.MEASURED: {
       'sets': fingerprints.of_sets(chosen),
-      'tokenizer': fingerprints.of_file(folder / 'tokenizer.json'),
-      'description': fingerprints.of_text((model.config, model.vocab_size)),
+      'tokenizer': released.fingerprint(folder / 'tokenizer.json'),
+      'description': fingerprints.of_description(model),
     },
   }
   subject = recording.Subject(

@@ -167,7 +167,8 @@ def _chunks_of_rows(
 def examine(workdir: files.Path) -> Examined:
   """Checks every file of the whole rows of a store.
 
-  It reads each chunk once, without decompressing it.
+  It reads each chunk without decompressing it; those of history once more, for
+  the values that the rows' records hold checksums of.
 
   Raises:
     UserError: if there is no store, or its own `zarr.json` is damaged.
@@ -208,20 +209,35 @@ def examine(workdir: files.Path) -> Examined:
       wanted = (said[row] or {}).get('chunks', {}).get(name)
       if not check(Kind.ROW, name, row, wanted):
         status_SxC[:, row] = Status.DAMAGED
-    done = int(step_C[rows - 1]) if rows else 0
+    done = step_C[:rows]
     for name in layout.HISTORY.keys() & documents.keys():
       length = _history_chunk(documents[name])
-      whole = [check(Kind.HISTORY, name, p) for p in range(-(-done // length))]
-      array = zarr.open_array(path / name, mode='r')
+      count = -(-int(done[-1]) // length) if rows else 0
+      whole = [p for p in range(count) if check(Kind.HISTORY, name, p)]
       sums = records.sums_of(name, said)
-      for place in np.flatnonzero(whole).tolist():
-        span = slice(place * length, min(done, (place + 1) * length))
-        if not _is_as_recorded(array, span, step_C, sums):
-          file = layout.chunk_file(name, array.ndim, place)
-          damage.append(
-            Damage(Kind.HISTORY, f'{layout.NAME}/{file}', name, place)
-          )
+      damage += _examine_history(path, name, length, whole, done, sums)
   return Examined(documents, status_SxC, step_C, rows, noted or {}, damage)
+
+
+def _examine_history(
+  path, name: str, length: int, places, step_C, sums: dict[str, str]
+) -> Iterator[Damage]:
+  """Chunks of history with other values than the rows' records say.
+
+  Args:
+    path: the store.
+    name: of the array.
+    length: steps of a chunk.
+    places: of the chunks, whose own checksums are right.
+    step_C: steps of the rows.
+    sums: of `records.sums_of`; without any nothing is read.
+  """
+  array = zarr.open_array(path / name, mode='r') if sums else None
+  for place in places if sums else ():
+    span = slice(place * length, min(int(step_C[-1]), (place + 1) * length))
+    if not _is_as_recorded(array, span, step_C, sums):
+      file = layout.chunk_file(name, array.ndim, place)
+      yield Damage(Kind.HISTORY, f'{layout.NAME}/{file}', name, place)
 
 
 def _is_as_recorded(array, span: slice, step_C, sums: dict[str, str]) -> bool:

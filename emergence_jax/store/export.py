@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from emergence_jax.base.types import UserError
-from emergence_jax.store import claims, files
+from emergence_jax.store import files, ownership
 from emergence_jax.store.timeseries import load
 
 
@@ -63,9 +63,10 @@ def to_parquet(
 
 def _write(workdir, folder, suffix, write) -> list[pathlib.Path]:
   folder = files.check_writable(folder, 'give --folder')
-  frames = tables(load(workdir))
+  data = load(workdir)
+  frames = tables(data)
   paths = {folder / f'{name}.{suffix}': table for name, table in frames.items()}
-  claims.claim(folder, pathlib.Path(workdir), paths)
+  ownership.claim(folder, workdir, data, paths)
   for path, table in paths.items():
     with files.replacing(path) as partial:
       write(table, partial)
@@ -91,7 +92,7 @@ def to_tensorboard(
   ]
   data = data[kept].load()
   paths = [folder / f'seed_{seed}' for seed in data.seed.values]
-  claims.claim(folder, pathlib.Path(workdir), paths)
+  ownership.claim(folder, workdir, data, paths)
   for seed, path in zip(data.seed.values, paths):
     # Events add to those that are there, and would be shown twice.
     shutil.rmtree(path, ignore_errors=True)

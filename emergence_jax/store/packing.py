@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from emergence_jax.store import claims, files, layout
+from emergence_jax.store import files, layout, ownership
 from emergence_jax.store.timeseries import load
 
 # What is copied beside it, for people.
@@ -94,7 +94,8 @@ def pack(
       }
   folder = files.check_writable(folder, 'give another --folder')
   path = folder / layout.PACKED
-  claims.claim(folder, workdir, [path, *(folder / name for name in _BESIDE)])
+  beside = [folder / name for name in _BESIDE]
+  ownership.claim(folder, workdir, data, [path, *beside])
   with files.replacing(path) as partial:
     with tempfile.TemporaryDirectory() as work:
       data.to_zarr(work, encoding=encoding, consolidated=False, zarr_format=3)

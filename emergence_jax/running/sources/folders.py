@@ -45,12 +45,9 @@ def find(
   if not root.is_dir():
     raise UserError(f'{root} is no folder; give one of released checkpoints.')
 
-  def is_read(entry: Entry) -> bool:
-    compiled = grammar.compiled(pattern) if pattern else None
-    return grammar.read(entry.name, compiled) is not None
-
+  read_name = grammar.reader(pattern)
   entries = list(_revisions(root, _owner(root)))
-  if not any(map(is_read, entries)):
+  if not any(read_name(entry.name) for entry in entries):
     entries = [
       entry
       for folder in sorted(p for p in root.iterdir() if p.is_dir())

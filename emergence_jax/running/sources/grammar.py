@@ -1,6 +1,8 @@
 """What the name of a released revision says: step, tokens, stage, seed."""
 
+import functools
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from emergence_jax.base.types import UserError
@@ -74,14 +76,21 @@ def compiled(pattern: str) -> re.Pattern[str]:
   return made
 
 
-def read(name: str, pattern: re.Pattern[str] | None = None) -> Name | None:
+def reader(pattern: str = '') -> Callable[[str], Name | None]:
+  """How names are read: by a regular expression, or by the grammar if empty."""
+  return functools.partial(
+    read, pattern=compiled(pattern) if pattern else _NAME
+  )
+
+
+def read(name: str, pattern: re.Pattern[str] = _NAME) -> Name | None:
   """What a name says; None if it says no step.
 
   Args:
     name: of a branch or a folder.
     pattern: that takes the place of the grammar, see `compiled`.
   """
-  match = (pattern or _NAME).fullmatch(name)
+  match = pattern.fullmatch(name)
   if match is None:
     return None
   said = {k: v for k, v in match.groupdict().items() if v}

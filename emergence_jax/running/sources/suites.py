@@ -133,10 +133,10 @@ def arrange(
     UserError: if there are none, or two of one seed and step.
   """
   entries = list(entries)
-  compiled = grammar.compiled(pattern) if pattern else None
+  read_name = grammar.reader(pattern)
   read, unread = [], []
   for entry in entries:
-    name = grammar.read(entry.name, compiled)
+    name = read_name(entry.name)
     if name is None:
       unread.append(entry.name)
     else:

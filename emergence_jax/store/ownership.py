@@ -3,36 +3,41 @@
 import pathlib
 from collections.abc import Iterable
 
+import xarray as xr
+
 from emergence_jax.base.types import UserError
 from emergence_jax.store import files
-from emergence_jax.store.timeseries import load
 
 NAME = 'export.json'
 
 
-def _identity(workdir: pathlib.Path) -> str:
+def _identity(data: xr.Dataset) -> str:
   """Checksum of what a run is: its configuration and its seeds."""
-  data = load(workdir)
   seeds = [int(s) for s in data.seed.values]
   return files.checksum({'config': data.attrs.get('config'), 'seeds': seeds})
 
 
 def claim(
-  folder: pathlib.Path, workdir: pathlib.Path, paths: Iterable[pathlib.Path]
+  folder: pathlib.Path,
+  workdir: str | pathlib.Path,
+  data: xr.Dataset,
+  paths: Iterable[pathlib.Path],
 ) -> None:
   """Says in a folder that it is of a run, before anything is written there.
 
   Args:
     folder: that is exported to.
     workdir: the run's.
+    data: its timeseries.
     paths: what is to be written.
 
   Raises:
     UserError: if it holds what is of another run, or might be.
   """
+  workdir = pathlib.Path(workdir)
   if folder.resolve() == workdir.resolve():
     return  # a run's own
-  own = _identity(workdir)
+  own = _identity(data)
   known = files.read_json(folder / NAME)
   if known is None:
     there = sorted(path for path in paths if path.exists())
