@@ -164,6 +164,17 @@ def test_whole_chunks_of_history_in_a_wrong_place(tmp_path, length, how):
   np.testing.assert_array_equal(again, wanted)
 
 
+def test_a_status_that_links_nowhere_is_damage(tmp_path):
+  """And no row that is still to come."""
+  workdir = made_up(tmp_path / 'run')
+  last = _files(workdir, 'status')[2]
+  last.unlink()
+  last.symlink_to('nowhere')
+  with pytest.warns(timeseries.DamageWarning, match='status'):
+    data = timeseries.load(workdir)
+  assert data.sizes['step'] == 3 and (data.status[:, 2] == 9).all()
+
+
 def test_the_group_s_metadata_are_not_an_array_s(tmp_path):
   workdir = made_up(tmp_path / 'run')
   store = workdir / layout.NAME

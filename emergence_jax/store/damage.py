@@ -3,6 +3,7 @@
 import contextlib
 import enum
 import itertools
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -284,8 +285,9 @@ def _examine_status(path, document, damage) -> tuple[np.ndarray, int]:
   bad = set()
   for row in range(document['shape'][1]):
     file = layout.chunk_file('status', len(document['shape']), row)
-    # One that is not there is of a row that is still to come, or lost.
-    if (path / file).exists() and not files.has_crc32c(path / file):
+    # One that is not there is of a row that is still to come, or lost; a link
+    # that leads nowhere is there.
+    if os.path.lexists(path / file) and not files.has_crc32c(path / file):
       bad.add(row)
   status_SxC = _status(path, document, bad)
   for row in sorted(bad):
