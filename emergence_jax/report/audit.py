@@ -3,9 +3,9 @@
 import pathlib
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from emergence_jax.analysis import histories
 from emergence_jax.analysis.histories import Fault, History
@@ -52,10 +52,7 @@ def write(
   text = files.as_text(frame(faults, names)).to_csv(index=False)
   files.write_text(csv, text)
   picture = out / 'audit.png'
-  figure = draw(faults, suite, names)
-  with files.replacing(picture) as partial:
-    figure.savefig(partial, dpi=150)
-  plt.close(figure)
+  style.save(draw(faults, suite, names), picture, dpi=150)
   return [csv, picture]
 
 
@@ -63,9 +60,9 @@ def draw(
   faults: Sequence[Fault],
   suite: Mapping[int, History],
   names: Mapping[int, str],
-) -> plt.Figure:
+) -> Figure:
   """Distance of each revision to the one before, wrong ones marked."""
-  figure, axes = plt.subplots(figsize=(7.2, 3.6), layout='constrained')
+  figure, axes = style.subplots(figsize=(7.2, 3.6))
   colours = style.task_colours(len(suite))
   for colour, (seed, history) in zip(colours, suite.items()):
     usable = {s: k for s, k in sorted(history.items()) if not k.problem}
@@ -76,10 +73,10 @@ def draw(
     at = np.isin(steps, list(bad))
     axes.plot(steps[at], gaps[at], 'x', color='crimson', ms=8)
   axes.set_xscale('symlog', linthresh=1)
-  axes.set_xlabel('step')
-  axes.set_ylabel('distance to the revision before\n(root mean square)')
-  axes.set_title(
-    'Each revision and the one before; crosses are wrong', fontsize=9
+  axes.set_xlabel('training step')
+  axes.set_ylabel(
+    'change of a weight since the\nrevision before, root mean square'
   )
+  axes.set_title('A cross: something is wrong with the revision', fontsize=9)
   axes.legend(fontsize=7, ncols=2, loc='upper left', bbox_to_anchor=(1, 1))
   return figure
