@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 
 import numpy as np
@@ -56,6 +57,21 @@ def test_sigterm_saves_and_the_rest_is_the_same(
   xr.testing.assert_identical(
     timeseries.load(tmp_path).load(), timeseries.load(finished).load()
   )
+
+
+def test_a_kill_between_the_last_row_and_its_population(finished, tmp_path):
+  workdir = tmp_path / 'run'
+  shutil.copytree(finished, workdir)
+  config = small.modadd_config()
+  last = timeseries.reached(workdir)[-1]
+  shutil.rmtree(workdir / checkpoints.FOLDER / str(last))
+  assert run(workdir, config) is loop.Outcome.FINISHED
+  with checkpoints.Checkpoints(workdir, read_only=True) as saved:
+    assert saved.steps()[-1] == last
+  xr.testing.assert_identical(
+    timeseries.load(workdir).load(), timeseries.load(finished).load()
+  )
+  assert run(workdir, config) is loop.Outcome.ALREADY_FINISHED
 
 
 @pytest.fixture(scope='module')

@@ -35,9 +35,9 @@ def test_one_trace_serves_every_segment(monkeypatch):
   def counting(*args):
     inner = segment(*args)
 
-    def traced(member, steps):
+    def traced(member, levers, steps):
       traces.append(1)
-      return inner(member, steps)
+      return inner(member, levers, steps)
 
     return traced
 
@@ -98,7 +98,8 @@ def test_no_host_transfer_inside_a_segment():
     np.int32(3), jax.sharding.NamedSharding(built.mesh, jax.P())
   )
   with jax.transfer_guard('disallow'):
-    population, history = built._compiled['segment'](population, steps)
+    program = built._compiled['segment']
+    population, history = program(population, built._levers, steps)
     jax.block_until_ready((population, history))
   assert population.step[0] == 3
 

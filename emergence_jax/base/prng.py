@@ -17,6 +17,7 @@ class Stream(enum.IntEnum):
   SPLIT = 2
   FIXED = 3
   MEASURE = 4
+  INTERVENTION = 5
 
 
 class Fixed(enum.IntEnum):

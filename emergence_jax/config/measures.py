@@ -11,6 +11,7 @@ import numpy as np
 
 from emergence_jax.base import checks, names
 from emergence_jax.base.types import Measure, MeasureSpec, UserError
+from emergence_jax.config.building import check_keys
 from emergence_jax.machine import memory
 from emergence_jax.measures import MEASURES
 from emergence_jax.measures.options import NotOffered
@@ -18,15 +19,6 @@ from emergence_jax.models.objective import Objective
 
 # What any measure takes, besides the options of its own.
 _COMMON = ('on', 'every', 'from_step', 'seeds_at_once')
-
-
-def check_keys(path: str, given: Mapping[str, Any], known) -> None:
-  """Raises a UserError for a key that is not known."""
-  for key, value in given.items():
-    if key not in known:
-      raise UserError(
-        f'{path}.{key}={value!r} is an unknown key; {names.closest(key, known)}'
-      )
 
 
 def place(name: str) -> int:

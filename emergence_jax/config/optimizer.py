@@ -1,8 +1,10 @@
 """The optimiser: clipping, its kind and its rate over time, from options."""
 
+import copy
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import jax
 import jax.numpy as jnp
 import optax
 from optax import contrib
@@ -53,24 +55,54 @@ class OptimizerConfig:
       checks.in_range(key, getattr(self, name), 0, 1, below=True)
 
 
-def schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
-  """Learning rate at each of `steps` updates, counted from 0.
-
-  Raises:
-    UserError: if a cosine would have no step left after the warm-up.
-  """
-  if config.decay == 'constant':
-    if not config.warmup:
-      return optax.constant_schedule(config.rate)
-    return optax.linear_schedule(0.0, config.rate, config.warmup)
-  if steps <= config.warmup:
+def check(config: OptimizerConfig, steps: int) -> None:
+  """Raises a UserError if a cosine would have no step after the warm-up."""
+  if config.decay == 'cosine' and steps <= config.warmup:
     raise UserError(
       f'config.optimizer.warmup={config.warmup} leaves no step of '
       f'config.train.steps={steps} for the cosine; make it less than {steps}.'
     )
-  return optax.warmup_cosine_decay_schedule(
-    0.0, config.rate, config.warmup, steps, end_value=0.0
-  )
+
+
+def with_numbers(
+  config: OptimizerConfig, numbers: Mapping[str, jax.Array | float]
+) -> OptimizerConfig:
+  """The same options, some of them others, which may be traced.
+
+  Args:
+    config: options, checked.
+    numbers: `optimizer.KEY` → its value; other keys are left out.
+  """
+  own = copy.copy(config)
+  for key, value in numbers.items():
+    group, _, name = key.partition('.')
+    if group == 'optimizer':
+      object.__setattr__(own, name, value)  # frozen, and checked before
+  return own
+
+
+def schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
+  """Learning rate at each of `steps` updates, counted from 0.
+
+  Linear from 0 to the peak over the warm-up, and from there constant, or half
+  a cosine to 0 at the last step. Rate and warm-up may be traced.
+
+  Raises:
+    UserError: if a cosine would have no step left after the warm-up.
+  """
+  warmup = config.warmup
+  if isinstance(warmup, int):
+    check(config, steps)
+
+  def rate(count):
+    risen = jnp.minimum(count / jnp.maximum(warmup, 1), 1.0)
+    level = jnp.where(warmup > 0, risen, 1.0)
+    if config.decay == 'cosine':
+      done = jnp.clip((count - warmup) / (steps - warmup), 0.0, 1.0)
+      level *= 0.5 * (1 + jnp.cos(jnp.pi * done))
+    return config.rate * level
+
+  return rate
 
 
 def _adamw(config: OptimizerConfig, rate: optax.Schedule):
@@ -136,6 +168,10 @@ def make(config: OptimizerConfig, steps: int) -> optax.GradientTransformation:
       f'config.optimizer.name={config.name!r} gives {type(made).__name__}, '
       'and must give an optax.GradientTransformation.'
     )
-  if not config.clip_norm:
-    return made
-  return optax.chain(optax.clip_by_global_norm(config.clip_norm), made)
+  clip = config.clip_norm
+  if isinstance(clip, float | int):
+    return optax.chain(optax.clip_by_global_norm(clip), made) if clip else made
+  # One that an arm may set: 0 clips nothing there, either.
+  return optax.chain(
+    optax.clip_by_global_norm(jnp.where(clip > 0, clip, jnp.inf)), made
+  )

@@ -9,17 +9,23 @@ from typing import Any
 import numpy as np
 
 from emergence_jax.analysis.studies import REFERENCES
+from emergence_jax.base import arms as arms_lib
 from emergence_jax.base import checks, names
+from emergence_jax.base.arms import Arm
 from emergence_jax.base.types import Measure, MeasureSpec, UserError
+from emergence_jax.config import arms as arm_specs
+from emergence_jax.config import interventions as intervention_specs
 from emergence_jax.config import measures as measure_specs
 from emergence_jax.config import optimizer as optimizer_lib
 from emergence_jax.config import schedule
+from emergence_jax.config.building import build, check_keys
 from emergence_jax.config.groups import (
   CheckpointsConfig,
   ReferenceConfig,
   SeedsConfig,
   TrainConfig,
 )
+from emergence_jax.interventions import Intervention
 from emergence_jax.machine import memory, mesh
 from emergence_jax.models import MODELS
 from emergence_jax.models.objective import Objective
@@ -44,6 +50,11 @@ class Config:
     raw: the same as plain JSON values, as it was given.
     built: name → the measure itself, built once for all that use it.
     left_out: measures that the task cannot give → why, as a sentence.
+    arms: variations that are trained side by side; none without
+      `config.arms` and `config.interventions`.
+    interventions: label → what may act in an arm.
+    start: `RUN@STEP`, whose population every arm begins from; empty for the
+      first weights.
   """
 
   task: Task
@@ -56,6 +67,27 @@ class Config:
   raw: Mapping[str, Any]
   built: Mapping[str, Measure] = dataclasses.field(default_factory=dict)
   left_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  arms: tuple[Arm, ...] = ()
+  interventions: Mapping[str, Intervention] = dataclasses.field(
+    default_factory=dict
+  )
+  start: str = ''
+
+  @property
+  def members(self) -> int:
+    """Networks that are trained: seeds times arms."""
+    return self.seeds.count * max(1, len(self.arms))
+
+  @property
+  def member_seeds(self) -> np.ndarray:
+    """Number of the seed of each member, int [A · S], arm by arm."""
+    first, count = self.seeds.first, self.seeds.count
+    return arms_lib.members(self.arms, np.arange(first, first + count))
+
+  @property
+  def numbers(self) -> dict[str, float]:
+    """Key that can vary between arms → its value here."""
+    return arm_specs.current(self.optimizer, self.model)
 
   @functools.cached_property
   def objective(self) -> Objective:
@@ -64,21 +96,24 @@ class Config:
 
   @functools.cached_property
   def steps(self) -> np.ndarray:
-    """The checkpoint schedule, int [C]."""
-    return schedule.checkpoint_steps(
+    """The checkpoint schedule, int [C]; from the step that it starts at on."""
+    steps = schedule.checkpoint_steps(
       self.checkpoints.schedule,
       self.train.steps,
       steps_per_epoch=self.task.epoch_steps,
     )
+    first = arm_specs.start(self.start)[1] if self.start else 0
+    return np.unique([first, *steps[steps > first]])
 
 
 _GROUPS = (
   'task', 'model', 'optimizer', 'train', 'seeds', 'checkpoints', 'measures',
-  'reference',
+  'reference', 'arms', 'interventions',
 )  # fmt: skip
 # What a population depends on.
 _OF_TRAINING = (
   'task', 'model', 'optimizer', 'train.precision', 'seeds.first', 'seeds.count',
+  'arms.grid', 'arms.each', 'arms.controls', 'interventions', 'start',
 )  # fmt: skip
 # Keys that may change when a run goes on: they move no number beyond rounding.
 LAYOUT_KEYS = (
@@ -91,27 +126,6 @@ LAYOUT_KEYS = (
 )
 # And those that move nothing: what a run is set beside, what becomes of files.
 FREE_KEYS = ('reference.name', 'release.delete')
-
-
-def build(path: str, cls: type, given: Mapping[str, Any]) -> Any:
-  """An instance of a flat dataclass, its keys and types checked."""
-  if not isinstance(given, Mapping):
-    raise UserError(f'{path}={given!r} must be a group of keys.')
-  if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
-    raise UserError(f'{path}: {cls!r} is no dataclass, whose fields are keys.')
-  fields = {f.name: f for f in dataclasses.fields(cls)}
-  kinds: dict[str, Any] = {name: f.type for name, f in fields.items()}
-  measure_specs.check_keys(path, given, fields)
-  missing = [
-    name
-    for name, f in fields.items()
-    if f.default is dataclasses.MISSING and name not in given
-  ]
-  if missing:
-    raise UserError(f'{path}.{missing[0]} is missing.')
-  return cls(
-    **{k: checks.of_type(f'{path}.{k}', v, kinds[k]) for k, v in given.items()}
-  )
 
 
 def check_reference(raw: Mapping[str, Any]) -> None:
@@ -142,7 +156,7 @@ def _model(given: Mapping[str, Any]) -> ModelShape:
     given = {**chosen, **given}
   if dataclasses.is_dataclass(kind):
     known = {f.name for f in dataclasses.fields(kind)} | {'name', 'size'}
-    measure_specs.check_keys('config.model', given, known)
+    check_keys('config.model', given, known)
   return build('config.model', kind, given)
 
 
@@ -170,9 +184,10 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
       of range; it names the key, the value and the remedy.
   """
   raw = plain(given)
-  measure_specs.check_keys('config', raw, _GROUPS)
+  check_keys('config', raw, (*_GROUPS, 'start'))
+  start = checks.of_type('config.start', raw.get('start', ''), str)
   for name, group in raw.items():
-    if not isinstance(group, Mapping):
+    if name != 'start' and not isinstance(group, Mapping):
       raise UserError(f'config.{name}={group!r} must be a group of keys.')
   check_reference(raw)
   task = dict(raw.get('task', {}))
@@ -193,7 +208,9 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
     ),
     measures=specs,
     raw=raw,
+    start=start,
   )
+  config = _with_arms(config)
   _check_ranges(config)
   measure_specs.build(config.objective, off)  # raises for a wrong option
   built, left_out = measure_specs.build(config.objective, specs)
@@ -203,11 +220,37 @@ def from_mapping(given: Mapping[str, Any]) -> Config:
   )
 
 
+def _with_arms(config: Config) -> Config:
+  """A configuration with its arms and interventions, which are checked."""
+  raw = config.raw
+  interventions = intervention_specs.parse(raw)
+  arms = intervention_specs.arms_of(raw, interventions, config.numbers)
+  for label, own in interventions.items():
+    path = f'config.interventions.{label}'
+    own.check(path, config.objective, config.train.steps)
+  for arm in arms:
+    arm_specs.check_values(arm, config.optimizer, config.train.steps)
+  return dataclasses.replace(config, arms=arms, interventions=interventions)
+
+
+def count_members(raw: Mapping[str, Any]) -> int:
+  """Networks that a configuration trains; JAX's backend is left alone."""
+  seeds = build('config.seeds', SeedsConfig, raw.get('seeds', {})).count
+  if not (raw.get('arms') or raw.get('interventions')):
+    return seeds
+  optimizer = build(
+    'config.optimizer', optimizer_lib.OptimizerConfig, raw.get('optimizer', {})
+  )
+  numbers = arm_specs.current(optimizer, _model(raw.get('model', {})))
+  arms = intervention_specs.arms_of(raw, intervention_specs.parse(raw), numbers)
+  return seeds * max(1, len(arms))
+
+
 def _check_ranges(config: Config) -> None:
   for name, spec in config.measures.items():
     if spec.seeds_at_once is not None:
       path = f'config.measures.{name}.seeds_at_once'
-      checks.in_range(path, spec.seeds_at_once, 1, config.seeds.count)
+      checks.in_range(path, spec.seeds_at_once, 1, config.members)
   positions = config.model.num_positions
   if positions is not None and config.task.length - 1 > positions:
     raise UserError(
@@ -224,8 +267,9 @@ def start_devices(given: Mapping[str, Any]) -> None:
   Raises:
     UserError: if `config.seeds` is wrong.
   """
-  seeds = build('config.seeds', SeedsConfig, plain(given).get('seeds', {}))
-  mesh.start(seeds.count, seeds.devices, seeds.devices_per_seed)
+  raw = plain(given)
+  seeds = build('config.seeds', SeedsConfig, raw.get('seeds', {}))
+  mesh.start(count_members(raw), seeds.devices, seeds.devices_per_seed)
 
 
 def check_devices(config: Config) -> None:
@@ -233,10 +277,19 @@ def check_devices(config: Config) -> None:
 
   JAX starts its backend, so that this comes after `mesh.start`.
   """
-  seeds, model = config.seeds, config.model
-  mesh.seed_mesh(seeds.count, seeds.devices, seeds.devices_per_seed)
+  seeds, model, members = config.seeds, config.model, config.members
+  mesh.seed_mesh(members, seeds.devices, seeds.devices_per_seed)
   # Parameters and the optimiser's two moments, in float32.
   weights = model.num_weights(config.task.vocab_size)
+  arm_bytes = 3 * 4 * weights * seeds.count
+  if config.arms:
+    memory.check(
+      f'{len(config.arms)} arms of {seeds.count:,} seeds of {weights:,} '
+      'parameters or more', arm_bytes * len(config.arms),
+      f'{memory.available() // arm_bytes} such arms fit: give the others to '
+      'runs of their own (the baseline is in each), or lower '
+      '--config.seeds.count.',
+    )  # fmt: skip
   memory.check(
     f'{seeds.count:,} seeds of {weights:,} parameters or more (config.model: '
     f'{model})', 3 * 4 * weights * seeds.count,
@@ -248,9 +301,7 @@ def check_devices(config: Config) -> None:
     4 * tokens * model.activations_per_token(), 'lower it.',
   )  # fmt: skip
   for name, spec in config.measures.items():
-    measure_specs.check_inputs(
-      name, config.built[name], spec.options, seeds.count
-    )
+    measure_specs.check_inputs(name, config.built[name], spec.options, members)
 
 
 def on_this_machine(raw: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -261,7 +312,7 @@ def on_this_machine(raw: Mapping[str, Any]) -> Mapping[str, Any]:
   given = raw.get('seeds', {})
   seeds = build('config.seeds', SeedsConfig, given)
   try:
-    mesh.seed_mesh(seeds.count, seeds.devices, seeds.devices_per_seed)
+    mesh.seed_mesh(count_members(raw), seeds.devices, seeds.devices_per_seed)
   except UserError:
     devices = ('devices', 'devices_per_seed')
     return {**raw, 'seeds': {k: given[k] for k in given if k not in devices}}

@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from emergence_jax.base.types import UserError
 from emergence_jax.models.attention import causal_attention
-from emergence_jax.models.protocol import FlaxModel, ModelShape, Output
+from emergence_jax.models.protocol import Edit, FlaxModel, ModelShape, Output
 from emergence_jax.models.rotary import Rotary, rotate
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -236,7 +236,10 @@ class Decoder(nn.Module):
 
   @nn.compact
   def __call__(
-    self, tokens_BxT: jax.Array, num_queries: int | None = None
+    self,
+    tokens_BxT: jax.Array,
+    num_queries: int | None = None,
+    edit: Edit | None = None,
   ) -> Output:
     """Logits and hidden states of int tokens [B, T]; see `protocol.Model`.
 
@@ -264,6 +267,7 @@ class Decoder(nn.Module):
       last = i == shape.num_layers - 1
       block = Block(shape, layer, name=f'block_{i}')
       x = block(x, num_queries if last else length)
+      x = x if edit is None else edit(i, x)
       hidden.append(x)
     x = _norm(shape, 'norm_final')(x)
     if shape.tied:

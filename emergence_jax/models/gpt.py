@@ -15,7 +15,7 @@ from flax import linen as nn
 from emergence_jax.base import checks
 from emergence_jax.base.types import UserError
 from emergence_jax.models.attention import causal_attention
-from emergence_jax.models.protocol import FlaxModel, ModelShape, Output
+from emergence_jax.models.protocol import Edit, FlaxModel, ModelShape, Output
 
 # layers, d_model, heads, d_ff
 SIZES = {
@@ -217,7 +217,10 @@ class Decoder(nn.Module):
 
   @nn.compact
   def __call__(
-    self, tokens_BxT: jax.Array, num_queries: int | None = None
+    self,
+    tokens_BxT: jax.Array,
+    num_queries: int | None = None,
+    edit: Edit | None = None,
   ) -> Output:
     """Logits and hidden states of int tokens [B, T].
 
@@ -225,6 +228,7 @@ class Decoder(nn.Module):
       tokens_BxT: tokens, T at most `config.num_positions`.
       num_queries: if given, only so many last positions of the last block
         are computed; the same numbers for less work.
+      edit: changes the output of each block on the way.
 
     Raises:
       UserError: for a sequence longer than `config.num_positions`.
@@ -252,6 +256,7 @@ class Decoder(nn.Module):
       x = Block(cfg, name=f'block_{i}')(
         x, num_queries if last else length, None if i else distinct
       )
+      x = x if edit is None else edit(i, x)
       hidden.append(x)
     if cfg.norm:
       x = _norm(cfg, 'norm_final')(x)

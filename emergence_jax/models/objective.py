@@ -1,6 +1,8 @@
 """Losses, answers and features of a model under exams."""
 
 import dataclasses
+import inspect
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -8,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from emergence_jax.base.types import Batch, PyTree
-from emergence_jax.models.protocol import Model, Output
+from emergence_jax.base.types import Batch, PyTree, UserError
+from emergence_jax.models.protocol import Edit, Model, Output
 from emergence_jax.tasks.task import Exams
 
 # Logits of more bytes are never in memory at once, where the model can make
@@ -58,18 +60,54 @@ class Objective:
     return sum(int(np.prod(x.shape)) for x in jax.tree.leaves(shapes))
 
   def apply(
-    self, params: PyTree, tokens: jax.Array, num_queries: int | None = None
+    self,
+    params: PyTree,
+    tokens: jax.Array,
+    num_queries: int | None = None,
+    edit: Edit | None = None,
   ) -> Output:
     """The model on the inputs of tokens [B, T], that is on [B, T - 1]."""
-    return self.model.apply(params, tokens[:, :-1], num_queries)
+    edits = {} if edit is None else {'edit': edit}
+    return self.model.apply(params, tokens[:, :-1], num_queries, **edits)
 
-  def _predicted(self, params, batch):
+  def hidden_size(self) -> int:
+    """Features of a hidden state."""
+    params = jax.eval_shape(self.init, jax.random.key(0))
+    tokens = jax.ShapeDtypeStruct((1, 1), jnp.int32)
+    return jax.eval_shape(self.model.apply, params, tokens).final.shape[-1]
+
+  def check_edits(self, path: str) -> None:
+    """Raises a UserError if the model's hidden states cannot be changed."""
+    if 'edit' not in inspect.signature(self.model.apply).parameters:
+      raise UserError(
+        f'{path} changes hidden states, which this model does not let: its '
+        '`apply` has no argument `edit` (emergence_jax.models.protocol.Edit).'
+      )
+
+  def edit_of_layer(
+    self, layer: int, change: Callable[[jax.Array], jax.Array]
+  ) -> Edit:
+    """An edit of one layer's output, from 1; 0 is the last."""
+    place = (layer or self.model.num_layers) - 1
+    return lambda i, x_BxTxD: change(x_BxTxD) if i == place else x_BxTxD
+
+  def query_states(self, params: PyTree, batch: Batch) -> list[jax.Array]:
+    """Each block's output at the query [B, D], for a gradient."""
+    output = self.apply(params, batch.tokens, self.exams.num_scored)
+    length = batch.tokens.shape[1] - 1
+    rows = jnp.arange(len(batch.query))
+    return [
+      hidden[rows, batch.query - (length - hidden.shape[1])]
+      for hidden in output.hidden
+    ]
+
+  def _predicted(self, params, batch, edit=None):
     """Cross-entropy and rightness of each predicted token, and its place.
 
     Returns:
       nats [B, Q], bool [B, Q] (it is the likeliest), scored bool [B, Q].
     """
-    output = self.apply(params, batch.tokens, self.exams.num_scored)
+    output = self.apply(params, batch.tokens, self.exams.num_scored, edit)
     places = slice(-output.final.shape[1], None)
     target = batch.tokens[:, places]
     unembed = getattr(self.model, 'unembed', None)
@@ -87,12 +125,14 @@ class Objective:
     nats, right = nats.reshape(target.shape), right.reshape(target.shape)
     return nats, right, batch.scored[:, places]
 
-  def loss(self, params: PyTree, batch: Batch) -> jax.Array:
+  def loss(
+    self, params: PyTree, batch: Batch, edit: Edit | None = None
+  ) -> jax.Array:
     """Mean cross-entropy of the scored tokens of a batch [B], in nats.
 
     Source: arXiv:2602.15997, section 3: tokens after `=` only.
     """
-    nats, _, scored = self._predicted(params, batch)
+    nats, _, scored = self._predicted(params, batch, edit)
     counts = scored.astype(nats.dtype)
     return jnp.sum(nats * counts) / jnp.sum(counts)
 

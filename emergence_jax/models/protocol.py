@@ -12,6 +12,9 @@ import jax.numpy as jnp
 
 from emergence_jax.base.types import PyTree
 
+# (block, from 0; its output [B, T, D]) → what takes its place.
+Edit = Callable[[int, jax.Array], jax.Array]
+
 
 class Output(NamedTuple):
   """What a model returns.
@@ -33,7 +36,8 @@ class Model(Protocol):
 
   One with a large vocabulary may have a method `unembed` besides: (params,
   final state [..., D]) → logits [..., V]. With it, losses need not have the
-  logits of all tokens in memory.
+  logits of all tokens in memory. One whose `apply` takes an `Edit` as `edit`
+  lets interventions change hidden states.
 
   Attributes:
     num_layers: blocks, and so hidden states.
@@ -155,7 +159,7 @@ class Adapted:
 
 @dataclasses.dataclass(frozen=True)
 class FlaxModel:
-  """A linen module (tokens, num_queries) → `Output` as a `Model`.
+  """A linen module (tokens, num_queries, edit) → `Output` as a `Model`.
 
   Attributes:
     module: with the attributes `config.num_layers` and `vocab_size`.
@@ -182,9 +186,10 @@ class FlaxModel:
     """Random parameters."""
     return self.module.init(key, jnp.zeros((1, 1), jnp.int32))['params']
 
-  def apply(self, params, tokens, num_queries=None) -> Output:
+  def apply(self, params, tokens, num_queries=None, edit=None) -> Output:
     """Logits and hidden states of int tokens [B, T]."""
-    return self.module.apply({'params': params}, tokens, num_queries)
+    edits = {} if edit is None else {'edit': edit}
+    return self.module.apply({'params': params}, tokens, num_queries, **edits)
 
   def unembed(self, params: PyTree, final: jax.Array) -> jax.Array:
     """Logits [..., V] of final states [..., D]."""

@@ -29,6 +29,50 @@ def entropy_rank(weights: jax.Array) -> jax.Array:
   return jnp.exp(-jnp.sum(share * log_share, -1))
 
 
+# Singular values below this share of the largest, which the eigenvalues of a
+# Gram matrix in float32 do not resolve, have no slope.
+_RESOLVED = 1e-3
+
+
+@jax.custom_vjp
+def log_rankme(features_ND: jax.Array) -> jax.Array:
+  """Logarithm of RankMe, for a gradient: the entropy of singular values.
+
+  By the eigenvalues of the Gram matrix, so that a step of training can have it;
+  its slope in the features is that of the entropy along each pair of singular
+  vectors, and needs no difference of eigenvalues in a denominator.
+  Source: arXiv:2210.02885, eq. 1.
+
+  Args:
+    features_ND: N examples of D features; rows of zeros do not count.
+  """
+  return _entropy_and_slope(features_ND)[0]
+
+
+def _entropy_and_slope(features_ND: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """log RankMe, and its slope [N, D]."""
+  n, d = features_ND.shape
+  tall_ND = features_ND if n >= d else features_ND.T
+  square, vectors = jnp.linalg.eigh(tall_ND.T @ tall_ND)
+  values = jnp.sqrt(jnp.maximum(square, 0))
+  values = jnp.where(values > _RESOLVED * values[-1], values, 0)
+  total = jnp.maximum(jnp.sum(values), jnp.finfo(values.dtype).tiny)
+  share = values / total
+  log_share = jnp.log(jnp.where(share > 0, share, 1))
+  entropy = -jnp.sum(share * log_share)
+  safe = jnp.where(values > 0, values, 1)
+  slope = jnp.where(values > 0, -(log_share + entropy) / (total * safe), 0)
+  slope_ND = tall_ND @ (vectors * slope) @ vectors.T
+  return entropy, slope_ND if n >= d else slope_ND.T
+
+
+def _log_rankme_back(slope_ND, cotangent):
+  return (cotangent * slope_ND,)
+
+
+log_rankme.defvjp(_entropy_and_slope, _log_rankme_back)
+
+
 def participation_ratio(weights: jax.Array) -> jax.Array:
   """(Σw)² / Σw² of weights [..., K] that are not negative; [...], 1 to K.
 

@@ -20,10 +20,9 @@ from emergence_jax.base import prng
 from emergence_jax.base.progress import duration, size
 from emergence_jax.base.types import Measure
 from emergence_jax.config import measures as measure_specs
-from emergence_jax.config import optimizer as optimizer_lib
 from emergence_jax.config import schema
 from emergence_jax.machine import flops, memory, mesh
-from emergence_jax.running import programs, train
+from emergence_jax.running import levers, programs
 from emergence_jax.running.sources import measuring
 
 # Seconds: a call that would take longer is not timed, and after so many no
@@ -61,7 +60,7 @@ def timeseries_bytes(config: schema.Config) -> int:
       cells = math.prod(len(measure.coords[d]) for d in field.dims)
       rows = len(spec.due(config.steps))
       total += cells * rows * np.dtype(field.dtype).itemsize
-  return config.seeds.count * (total + 2 * 4 * config.train.steps)
+  return config.members * (total + 2 * 4 * config.train.steps)
 
 
 def saved_count(config: schema.Config) -> int:
@@ -129,9 +128,8 @@ def _params(config: schema.Config):
 
 
 def _member(config: schema.Config):
-  """A function that makes the state of one seed."""
-  optimizer = optimizer_lib.make(config.optimizer, config.train.steps)
-  return train.make_init(config.objective, optimizer)
+  """A function that makes the state of one seed, of its levers."""
+  return levers.init(config)
 
 
 def _gradient(config: schema.Config):
@@ -156,12 +154,12 @@ def _measured(name: str, spec) -> Callable:
 
 def _training(config: schema.Config, member) -> _Work:
   """One update of one seed; `member` has the shapes of its state."""
-  optimizer = optimizer_lib.make(config.optimizer, config.train.steps)
+  own = levers.example(config)
   return _Work(
     'training',
-    train.make_segment(config.objective, optimizer, config.train.precision),
-    (member, jax.ShapeDtypeStruct((), jnp.int32)),
-    lambda: (jax.jit(_member(config))(jnp.int32(0)), jnp.int32(1)),
+    levers.segment(config),
+    (member, levers.shapes(config), jax.ShapeDtypeStruct((), jnp.int32)),
+    lambda: (jax.jit(_member(config))(jnp.int32(0), own), own, jnp.int32(1)),
     config.train.steps, _counted(config, _gradient),
   )  # fmt: skip
 
@@ -211,7 +209,7 @@ def _costs(config: schema.Config, member, devices) -> Iterator[str]:
   began = time.monotonic()
   rate = flops.matrix_rate(list(devices))
   # Seeds share the devices, which together are faster than one.
-  shared = config.seeds.count * rate.single / rate.every
+  shared = config.members * rate.single / rate.every
   yield f'  {"":<12}{"memory":>10}{"seconds":>10}{"times":>10}{"in all":>17}'
   total, largest = 0.0, 0
   works = [_training(config, member), *_measures(config)]
@@ -251,8 +249,10 @@ def _fitting(member, largest: int) -> Iterator[str]:
 
 def describe(config: schema.Config) -> Iterator[str]:
   """Describes a configuration, line by line, as the lines become known."""
-  member = jax.eval_shape(_member(config), jax.ShapeDtypeStruct((), jnp.int32))
-  seeds = config.seeds.count
+  member = jax.eval_shape(
+    _member(config), jax.ShapeDtypeStruct((), jnp.int32), levers.shapes(config)
+  )
+  seeds = config.members
   saved = seeds * _tree_bytes(member)
   steps, count = config.steps, saved_count(config)
   layout = config.seeds
@@ -261,7 +261,12 @@ def describe(config: schema.Config) -> Iterator[str]:
   ).devices.flat
   kind = devices[0].platform
   yield f'parameters    {config.objective.num_params():,} a seed'
-  yield f'seeds         {seeds} on {len(devices)} {kind} devices'
+  arms = f'{len(config.arms)} arms of ' if config.arms else ''
+  yield (
+    f'seeds         {arms}{config.seeds.count} on {len(devices)} {kind} devices'
+  )
+  for arm in config.arms:
+    yield f'  arm         {arm.name}'
   yield f'training      {config.train.steps:,} steps'
   yield f'checkpoints   {len(steps)}: {_schedule(steps)}'
   yield 'disk'

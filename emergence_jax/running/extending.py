@@ -87,7 +87,7 @@ def extend(
     layout: arguments of `store.build` for the longer run.
     log: takes a line on what was done.
   """
-  data = timeseries.load(workdir, log).load()
+  data = timeseries.load_members(workdir, log).load()
   work = workdir / _WORK
   shutil.rmtree(work, ignore_errors=True)
   work.mkdir()

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import pathlib
+import re
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,6 +41,14 @@ def scalars(
   return numbers
 
 
+def _names(layout: Mapping[str, Any]) -> list[str]:
+  """`seed_3`, or of a member of an arm `ARM/seed_3`."""
+  seeds = [f'seed_{seed}' for seed in layout['seeds'].tolist()]
+  arms = layout.get('arms') or [''] * len(seeds)
+  words = (re.sub(r'[^A-Za-z0-9.+-]+', '_', arm) for arm in arms)
+  return [f'{arm}/{seed}' if arm else seed for arm, seed in zip(words, seeds)]
+
+
 class Nothing:
   """Sends nothing."""
 
@@ -66,8 +75,8 @@ class TensorBoard(Nothing):
 
     self._fields, self._coords = layout['fields'], layout['coords']
     self._writers = [
-      tensorboardX.SummaryWriter(str(folder / f'seed_{seed}'), purge_step=step)
-      for seed in layout['seeds'].tolist()
+      tensorboardX.SummaryWriter(str(folder / name), purge_step=step)
+      for name in _names(layout)
     ]
 
   def row(self, step, values):
@@ -111,11 +120,13 @@ class WandB(Nothing):
     )  # fmt: skip
     self._runs = [
       wandb.init(
-        project='emergence_jax', group=group, name=f'{group} seed {seed}',
-        id=f'{word}-seed-{seed}', resume='allow', dir=workdir, config=config,
+        project='emergence_jax', group=group,
+        name=f'{group} {name.replace("_", " ")}',
+        id=re.sub('[_/]', '-', f'{word}-{name}'), resume='allow', dir=workdir,
+        config=config,
         reinit='create_new', settings=settings,
       )
-      for seed in layout['seeds'].tolist()
+      for name in _names(layout)
     ]  # fmt: skip
 
   def row(self, step, values):

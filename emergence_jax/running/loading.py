@@ -4,6 +4,7 @@ import pathlib
 
 import jax
 
+from emergence_jax.base import names
 from emergence_jax.base.types import PyTree, UserError
 from emergence_jax.config import schema
 from emergence_jax.models.protocol import Model
@@ -17,6 +18,7 @@ def load_params(
   *,
   step: int | None = None,
   seed: int | None = None,
+  arm: str | None = None,
 ) -> tuple[Model, PyTree]:
   """The model of a run, and a seed's parameters at a saved checkpoint.
 
@@ -26,6 +28,7 @@ def load_params(
     workdir: run directory.
     step: of a saved checkpoint; the newest if absent.
     seed: its number; the first if absent.
+    arm: of a run that has arms; the baseline if absent.
 
   Returns:
     (model, params), for `model.apply(params, tokens_BxT)`.
@@ -43,6 +46,9 @@ def load_params(
       f'{workdir} has no seed {seed}; its seeds are {first} to '
       f'{first + count - 1}.'
     )
+  named = [a.name for a in config.arms] or ['']
+  arm = named[0] if arm is None else arm
+  names.choose('arm', arm, dict.fromkeys(named))
   if not (workdir / checkpoints_lib.FOLDER).is_dir():
     raise UserError(f'{workdir} holds no {checkpoints_lib.FOLDER}/.')
   said: list[str] = []
@@ -58,5 +64,6 @@ def load_params(
   if population is None:
     why = said[0] if said else f'the saved steps are {steps}.'
     raise UserError(f'{workdir} gives no population of step {wanted}: {why}')
-  params = jax.tree.map(lambda x: x[seed - first], population.params)
+  place = named.index(arm) * count + seed - first
+  params = jax.tree.map(lambda x: x[place], population.params)
   return config.objective.model, params

@@ -12,8 +12,7 @@ import shlex
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
+from emergence_jax.base import arms as arms_lib
 from emergence_jax.base import progress as progress_lib
 from emergence_jax.base.types import UserError
 from emergence_jax.config import schema
@@ -40,21 +39,29 @@ class Outcome(enum.Enum):
 def layout(config: schema.Config) -> dict:
   """Arguments of `layout.build` for the timeseries of a run."""
   task = config.task
-  seeds = config.seeds
+  arms = config.arms
   return {
     **store_layout.declared(
       config.built.values(), task.task_names, task.level_names
     ),
     'chance_KxL': task.chance_KxL,
-    'seeds': np.arange(seeds.first, seeds.first + seeds.count),
+    'seeds': config.member_seeds,
+    'arms': arms_lib.names_of_members(arms, config.seeds.count),
     'steps': config.steps,
     'train_steps': config.train.steps,
     'attributes': {
       'title': f'emergence_jax run: {config.raw["task"]["name"]}',
       'parameters': config.objective.num_params(),
       'config': json.dumps(config.raw, sort_keys=True),
+      **({arms_lib.ATTRIBUTE: arms_lib.to_text(arms)} if arms else {}),
     },
   }
+
+
+def _population_of(config: schema.Config) -> str:
+  """The population in words: `5 arms of 8 seeds`."""
+  arms = f'{len(config.arms)} arms of ' if config.arms else ''
+  return f'{arms}{config.seeds.count} seeds'
 
 
 def repair_timeseries(
@@ -102,7 +109,7 @@ def _start(workdir, config, programs, checkpoints, log):
     made = layout(config)
     processes.agreed(lambda: timeseries.create(workdir, **made))
     writer = processes.lead(lambda: rows_lib.Writer(workdir))
-    return programs.init(), 0, writer
+    return programs.init(), int(config.steps[0]), writer
   step = restored.now()
   writer = processes.lead(lambda: rows_lib.Writer(workdir))
   dropped, lost = writer.drop_after(step)
@@ -179,28 +186,37 @@ class _Watched(NamedTuple):
   tracker: str
 
 
+def _lacks_last(config: schema.Config, saved: list[int]) -> bool:
+  """Whether a kill came between the last row and its population.
+
+  The run then goes on from the one before. Where older ones are all there is,
+  or none, somebody has removed them for want of space, and it is finished.
+  """
+  due = config.checkpoints.saved(config.steps)
+  return bool(saved) and due[-2:-1] <= saved[-1:] < due[-1:]
+
+
 def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
   """`run` with its checkpoints open and its signals handled."""
   saved = checkpoints.steps()
   reached = processes.agreed(
     lambda: repair_timeseries(workdir, config, saved, log)
   )
-  # Its populations may be gone, for want of space.
-  if reached[-1:] == [config.train.steps]:
+  if reached[-1:] == [config.train.steps] and not _lacks_last(config, saved):
     again = remeasure_damaged_rows(config, workdir, checkpoints, lock, log)
     return Outcome.FINISHED if again else Outcome.ALREADY_FINISHED
   clock = processes.lead(lambda: rundir.Clock(workdir))
   programs = programs_lib.Programs(config)
   seconds = programs.compile()
   log(
-    f'{config.seeds.count} seeds on {programs.layout}; compiled in '
+    f'{_population_of(config)} on {programs.layout}; compiled in '
     f'{progress_lib.duration(seconds)}.'
   )
   population, step, writer = _start(workdir, config, programs, checkpoints, log)
   with progress_lib.Progress(
     config.train.steps,
     step,
-    config.seeds.count,
+    config.members,
     quiet=not processes.leads(),
   ) as progress:
     remeasure_damaged_rows(

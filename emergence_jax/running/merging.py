@@ -16,6 +16,8 @@ import xarray as xr
 import zarr
 
 from emergence_jax.base import fields as fields_lib
+from emergence_jax.base.arms import ATTRIBUTE
+from emergence_jax.base.arms import COORDINATE as ARM
 from emergence_jax.base.types import UserError
 from emergence_jax.config import schema
 from emergence_jax.running import rundir
@@ -28,6 +30,8 @@ _FREE = (
 )  # fmt: skip
 
 
+# Attributes that the joined timeseries has of the first.
+_CARRIED = ('title', 'parameters', ATTRIBUTE)
 # Where the store is made.
 _ASIDE = 'merging.partial'
 
@@ -41,7 +45,7 @@ class _Part(NamedTuple):
 
 
 def _read(workdir: pathlib.Path, log: Log) -> _Part:
-  data = timeseries.load(workdir, log)
+  data = timeseries.load_members(workdir, log)
   if not data.sizes['step']:
     raise UserError(f'{workdir} has no whole checkpoint yet.')
   return _Part(workdir, rundir.read_config(workdir, log), data)
@@ -52,7 +56,7 @@ def _check(parts: Sequence[_Part]) -> None:
   first = parts[0]
   owner: dict[int, pathlib.Path] = {}
   for part in parts:
-    for seed in part.data.seed.values.tolist():
+    for seed in sorted(set(part.data.seed.values.tolist())):
       if seed in owner:
         raise UserError(
           f'{owner[seed]} and {part.workdir} both have seed {seed}; give runs '
@@ -135,10 +139,11 @@ def merge(
   if (out / layout.NAME).exists():
     raise UserError(f'{out} holds a timeseries; give a new folder by --out.')
   names = _shared(parts, log)
-  seeds = [s for part in parts for s in part.data.seed.values.tolist()]
+  members = _members(parts)
   ends = [int(part.data.step.values[-1]) for part in parts]
   if len(set(ends)) > 1:
     log(f'they have come to the steps {ends}; joined up to {min(ends):,}.')
+  seeds = sorted({seed for seed, _ in members.of})
   raw = _config(parts, seeds)
   files.check_writable(out, 'give another folder by --out')
   with files.Lock(out):
@@ -146,8 +151,8 @@ def merge(
     aside = out / _ASIDE
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir()
-    _create(aside, parts, names, seeds, raw)
-    _fill(aside, parts, names, min(ends))
+    _create(aside, parts, names, members, raw)
+    _fill(aside, parts, names, members.order, min(ends))
     _describe(out, parts, raw)
     os.rename(aside / layout.NAME, out / layout.NAME)
     shutil.rmtree(aside)
@@ -168,7 +173,34 @@ def _describe(out, parts: Sequence[_Part], raw) -> None:
   files.write_json(out / 'times.json', {'sessions': sessions})
 
 
-def _create(out, parts, names, seeds, raw) -> None:
+class _Members(NamedTuple):
+  """Members of the joined timeseries.
+
+  Attributes:
+    of: seed and arm of each; the arm is empty where there are none.
+    order: their places among the members of the parts, one part after the
+      other.
+  """
+
+  of: Sequence[tuple[int, str]]
+  order: np.ndarray
+
+
+def _members(parts: Sequence[_Part]) -> _Members:
+  """All members, arm by arm, and in an arm part by part."""
+  of: list[tuple[int, str]] = []
+  for part in parts:
+    seeds = part.data.seed.values.tolist()
+    arms = (
+      part.data[ARM].values if ARM in part.data.coords else ['' for _ in seeds]
+    )
+    of += zip(seeds, map(str, arms), strict=True)
+  arms = list(dict.fromkeys(arm for _, arm in of))
+  order = sorted(range(len(of)), key=lambda i: arms.index(of[i][1]))
+  return _Members([of[i] for i in order], np.array(order))
+
+
+def _create(out, parts, names, members: _Members, raw) -> None:
   """An empty store for all of them."""
   first = parts[0].data
   timeseries.create(
@@ -176,19 +208,20 @@ def _create(out, parts, names, seeds, raw) -> None:
     fields={n: fields_lib.of_array(first[n]) for n in names},
     coords=_coords(parts, names),
     chance_KxL=first.chance.values,
-    seeds=np.array(seeds),
+    seeds=np.array([seed for seed, _ in members.of]),
+    arms=[arm for _, arm in members.of if arm],
     # All that were to come, which the dataset leaves out.
     steps=zarr.open_array(parts[0].workdir / layout.NAME / 'step', mode='r')[:],
     train_steps=raw['train']['steps'],
     attributes={
-      **{k: v for k, v in first.attrs.items() if k in ('title', 'parameters')},
+      **{k: v for k, v in first.attrs.items() if k in _CARRIED},
       'config': json.dumps(raw, sort_keys=True),
       'merged_from': ', '.join(str(part.workdir) for part in parts),
     },
   )
 
 
-def _fill(out, parts, names, end: int) -> None:
+def _fill(out, parts, names, order: np.ndarray, end: int) -> None:
   """Writes the history and every row up to a step."""
   writer = rows.Writer(out)
   for name in layout.HISTORY:
@@ -196,12 +229,14 @@ def _fill(out, parts, names, end: int) -> None:
       part.data[name].sel(train_step=slice(0, end - 1)) for part in parts
     ]
     if all(v.sizes['train_step'] for v in values):
-      together = np.concatenate([v.values for v in values])
+      together = np.concatenate([v.values for v in values])[order]
       writer.write_history(0, {name: together})
   for step in parts[0].data.step.values.tolist():
     if step > end:
       break
     at = [part.data.sel(step=step).transpose('seed', ...) for part in parts]
-    status = np.concatenate([run.status.values for run in at])
-    row = {n: np.concatenate([run[n].values for run in at]) for n in names}
+    status = np.concatenate([run.status.values for run in at])[order]
+    row = {
+      n: np.concatenate([run[n].values for run in at])[order] for n in names
+    }
     writer.write_row(step, row, status.astype(np.int8))

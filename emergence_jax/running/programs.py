@@ -11,11 +11,11 @@ import numpy as np
 
 from emergence_jax.base import prng
 from emergence_jax.base.types import Measure, Population, PyTree
-from emergence_jax.config import optimizer as optimizer_lib
 from emergence_jax.config import schema
 from emergence_jax.config.precision import PRECISIONS
 from emergence_jax.machine import mesh as mesh_lib
-from emergence_jax.running import train
+from emergence_jax.running import levers as levers_lib
+from emergence_jax.running import references
 
 
 def peak_of(program) -> int | None:
@@ -67,26 +67,20 @@ class Programs:
     self._config = config
     seeds = config.seeds
     self.mesh = mesh_lib.seed_mesh(
-      seeds.count, seeds.devices, seeds.devices_per_seed
+      config.members, seeds.devices, seeds.devices_per_seed
     )
     self._at_once = seeds.at_once or mesh_lib.default_at_once(self.mesh)
     self._sharded = mesh_lib.sharded(self.mesh)
-    optimizer = optimizer_lib.make(config.optimizer, config.train.steps)
-    objective = config.objective
-    self._init = self._map(
-      train.make_init(objective, optimizer), per_seed=(True,)
-    )
+    self._init = self._map(levers_lib.init(config), per_seed=(True, True))
     self._segment = self._map(
-      train.make_segment(
-        objective, optimizer, config.train.precision, self._spread
-      ),
-      per_seed=(True, False),
+      levers_lib.segment(config, self._spread), per_seed=(True, True, False)
     )
+    self._levers = references.levers(config, self._sharded)
     self.abstract_population: Population = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(
         x.shape, x.dtype, sharding=mesh_lib.placed(self.mesh, x)
       ),
-      jax.eval_shape(self._init, self._seeds()),
+      jax.eval_shape(self._init, self._seeds(), self._levers),
     )
     self._compiled: dict[str, Any] = {}
     self.measures: dict[str, Callable[[Population, PyTree], dict]] = {}
@@ -105,7 +99,7 @@ class Programs:
     kind = self.mesh.devices.flat[0].platform
     processes = len({d.process_index for d in self.mesh.devices.flat})
     groups = self.mesh.shape[mesh_lib.SEED_AXIS]
-    local = self._config.seeds.count // groups
+    local = self._config.members // groups
     at_once = {None: 'all at once', 1: 'one after another'}.get(
       self._at_once, f'{self._at_once} at once'
     )
@@ -126,8 +120,7 @@ class Programs:
     )
 
   def _seeds(self) -> jax.Array:
-    seeds = self._config.seeds
-    numbers = np.arange(seeds.first, seeds.first + seeds.count, dtype=np.int32)
+    numbers = self._config.member_seeds.astype(np.int32)
     return jax.device_put(numbers, self._sharded)
 
   def _compile_segment(self):
@@ -139,7 +132,9 @@ class Programs:
       out_shardings=(self._where, self._sharded),
     )
     with jax.default_matmul_precision(products):
-      return jitted.lower(self.abstract_population, step).compile()
+      return jitted.lower(
+        self.abstract_population, self._levers, step
+      ).compile()
 
   def _inputs(self, measure: Measure) -> PyTree:
     """The inputs of a measure, where its program expects them."""
@@ -220,13 +215,15 @@ class Programs:
     return call
 
   def init(self) -> Population:
-    """The population at step 0."""
+    """The population that the run begins with."""
+    if self._config.start:
+      return references.started(self._config, self.abstract_population)
     make = jax.jit(self._init, out_shardings=self._where)
-    return make(self._seeds())
+    return make(self._seeds(), self._levers)
 
   def segment(self, population: Population, steps: int):
     """Trains `steps` ≤ `train.MAX_SEGMENT` steps; consumes the population."""
-    return self._compiled['segment'](population, np.int32(steps))
+    return self._compiled['segment'](population, self._levers, np.int32(steps))
 
 
 class OneSeed:

@@ -13,8 +13,8 @@ import numpy as np
 
 from emergence_jax.base import checks, progress
 from emergence_jax.base.types import UserError
+from emergence_jax.config import building, schema
 from emergence_jax.config import measures as measure_specs
-from emergence_jax.config import schema
 from emergence_jax.machine import memory
 from emergence_jax.machine import mesh as mesh_lib
 from emergence_jax.models import released
@@ -185,9 +185,9 @@ def prepare(
     UserError: for a wrong value, or if there is nothing to measure.
   """
   raw = schema.plain(given)
-  measure_specs.check_keys('config', raw, ('release', 'measures', 'reference'))
+  building.check_keys('config', raw, ('release', 'measures', 'reference'))
   schema.check_reference(raw)
-  options = schema.build(
+  options = building.build(
     'config.release', ReleaseConfig, raw.get('release', {})
   )
   if options.dtype not in released.DTYPES:

@@ -1,7 +1,7 @@
 """Training one seed, as pure functions; `loop` maps them over a population."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +10,22 @@ import optax
 from emergence_jax.base import prng
 from emergence_jax.base.types import Population, PyTree
 from emergence_jax.config.precision import PRECISIONS
+from emergence_jax.interventions.intervention import (
+  GRADIENT,
+  UPDATE,
+  Intervention,
+  Push,
+  State,
+  key_of,
+  prepare_push,
+  push,
+)
 from emergence_jax.models.objective import Objective
 from emergence_jax.tasks.task import Task
 
 # Longest segment of one call, in steps: the size of its history.
 MAX_SEGMENT = 1000
+INIT_STD = 'model.init_std'
 
 
 class History(NamedTuple):
@@ -34,16 +45,53 @@ def _norm(tree: PyTree) -> jax.Array:
   return jnp.sqrt(sum(jnp.sum(x * x) for x in jax.tree.leaves(tree)))
 
 
-def make_init(
-  objective: Objective, optimizer: optax.GradientTransformation
-) -> Callable[[jax.Array], Population]:
-  """seed → the state of one member (a population without its axis)."""
+class Levers(NamedTuple):
+  """What differs between members besides their seeds, of one member.
 
-  def init(seed: jax.Array) -> Population:
+  Attributes:
+    numbers: key of the configuration → its value.
+    pushes: label of an intervention → how it acts.
+    references: label → parameters that it refers to.
+  """
+
+  numbers: Mapping[str, Any]
+  pushes: Mapping[str, Push]
+  references: Mapping[str, PyTree]
+
+
+# Of a member's numbers: the optimiser.
+Optimizer = Callable[
+  [Mapping[str, jax.Array | float]], optax.GradientTransformation
+]
+
+
+def _scaled(params: PyTree, factor: jax.Array | float) -> PyTree:
+  """First weights of another standard deviation; scales and biases stay."""
+
+  def one_leaf(path, leaf):
+    name = jax.tree_util.keystr(path[-1:], simple=True)
+    return leaf if name in ('scale', 'bias') else leaf * factor
+
+  return jax.tree_util.tree_map_with_path(one_leaf, params)
+
+
+def make_init(
+  objective: Objective, optimizer: Optimizer, init_std: float = 1.0
+) -> Callable[[jax.Array, Levers], Population]:
+  """(seed, levers) → the state of one member (a population without its axis).
+
+  Args:
+    objective: what is trained.
+    optimizer: its updates.
+    init_std: that of the model, beside which a lever may set another.
+  """
+
+  def init(seed: jax.Array, levers: Levers) -> Population:
     params = objective.init(prng.key(prng.Stream.INIT, seed))
-    return Population(
-      jnp.int32(0), jnp.int32(seed), params, optimizer.init(params)
-    )
+    if INIT_STD in levers.numbers:
+      params = _scaled(params, levers.numbers[INIT_STD] / init_std)
+    opt_state = optimizer(levers.numbers).init(params)
+    return Population(jnp.int32(0), jnp.int32(seed), params, opt_state)
 
   return init
 
@@ -63,21 +111,35 @@ def _in_precision(objective: Objective, precision: str):
   return loss
 
 
+def _fence(tree: PyTree, step: jax.Array) -> PyTree:
+  """The same tree, which the compiler does not compute together with its uses.
+
+  So a step has the same arithmetic, to the bit, whether an intervention stands
+  there or none; an optimisation barrier does not last to the end of a CPU's
+  compiler. The step is never below 0, which the compiler does not know.
+  """
+  return jax.lax.cond(
+    step < 0, lambda x: jax.tree.map(jnp.zeros_like, x), lambda x: x, tree
+  )
+
+
 def make_segment(
   objective: Objective,
-  optimizer: optax.GradientTransformation,
+  optimizer: Optimizer,
+  interventions: Mapping[str, Intervention],
   precision: str = 'float32',
   spread: Callable[[PyTree], PyTree] = lambda batch: batch,
-) -> Callable[[Population, jax.Array], tuple[Population, History]]:
-  """(member, number of steps ≤ MAX_SEGMENT) → (member, history).
+) -> Callable[[Population, Levers, jax.Array], tuple[Population, History]]:
+  """(member, levers, number of steps ≤ MAX_SEGMENT) → (member, history).
 
-  The number is traced, so one compiled program serves every segment. The
-  data of a step depend on (seed, step) alone, and so does the result of a
-  run not depend on how it was cut into segments.
+  Number and levers are traced, so one compiled program serves every segment
+  and every arm. The data of a step depend on (seed, step) alone, and so does
+  the result of a run not depend on how it was cut into segments.
 
   Args:
     objective: what is trained.
     optimizer: its updates.
+    interventions: label → what may act.
     precision: of `PRECISIONS`.
     spread: says of a batch how it lies on the devices that share a seed.
   """
@@ -85,25 +147,59 @@ def make_segment(
   assert isinstance(task, Task)
   loss_of = _in_precision(objective, precision)
 
-  def segment(member: Population, num_steps: jax.Array):
-    prepared = task.prepare(member.seed)
+  def prepare(member: Population, levers: Levers) -> dict[str, tuple]:
+    return {
+      label: prepare_push(
+        label, own, objective, levers.pushes[label], member.seed,
+        member.params, levers.references.get(label),
+      )
+      for label, own in interventions.items()
+    }  # fmt: skip
+
+  def pushed(stage, at: State, levers: Levers, seed, prepared) -> PyTree:
+    """The gradient or the update, with all that act on it."""
+    for label, own in interventions.items():
+      if own.stage == stage:
+        key = key_of(label, seed, at.step)
+        own_part, random = prepared[label]
+        at = at._replace(key=key, prepared=own_part, random=random)
+        tree = at.grads if stage == GRADIENT else at.updates
+        tree = push(label, own, objective, levers.pushes[label], at, tree)
+        at = (
+          at._replace(grads=tree) if stage == GRADIENT
+          else at._replace(updates=tree)
+        )  # fmt: skip
+    return at.grads if stage == GRADIENT else at.updates
+
+  def segment(member: Population, levers: Levers, num_steps: jax.Array):
+    ready = task.prepare(member.seed)
+    prepared = prepare(member, levers)
+    transform = optimizer(levers.numbers)
 
     def update(i, carry):
       member, history = carry
       key = prng.key(prng.Stream.DATA, member.seed, member.step)
       # Names are for a profiler; backward is the transpose of forward there.
       with jax.named_scope('data'):
-        batch = spread(task.train_batch(prepared, key))
+        batch = spread(task.train_batch(ready, key))
       with jax.named_scope('forward'):
         loss, grads = jax.value_and_grad(loss_of)(member.params, batch)
+      grads = _fence(grads, member.step)
       history = History(
         history.loss.at[i].set(loss),
         history.grad_norm.at[i].set(_norm(grads)),
       )
+      at = State(
+        member.step, key, member.params, batch, grads, None, None, None
+      )  # fmt: skip
+      grads = pushed(GRADIENT, at, levers, member.seed, prepared)
       with jax.named_scope('update'):
-        updates, opt_state = optimizer.update(
+        updates, opt_state = transform.update(
           grads, member.opt_state, member.params
         )
+        updates = _fence(updates, member.step)
+        at = at._replace(grads=grads, updates=updates)
+        updates = pushed(UPDATE, at, levers, member.seed, prepared)
         params = optax.apply_updates(member.params, updates)
       return Population(
         member.step + 1, member.seed, params, opt_state

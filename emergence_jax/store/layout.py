@@ -21,6 +21,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.storage import LocalStore
 
 from emergence_jax.base import fields as fields_lib
+from emergence_jax.base.arms import COORDINATE as ARM
 from emergence_jax.base.types import Field, Measure, UserError
 from emergence_jax.store import files, records
 
@@ -65,6 +66,7 @@ HISTORY = {
 }  # fmt: skip
 _COORDS = {
   'seed': ('number of the seed', '1'),
+  'arm': ('arm of the experiment', ''),
   'step': ('updates made before the measurement', 'step'),
   'train_step': ('updates made before this one', 'step'),
   'task': ('task', ''),
@@ -122,7 +124,7 @@ def _add(group, name, field, sizes, chunk_along=None, **attributes):
   )
 
 
-def _add_coord(group, name: str, labels: Any) -> None:
+def _add_coord(group, name: str, labels: Any, dim: str = '') -> None:
   values = np.asarray(labels)
   text = values.dtype.kind == 'U'
   array = group.create_array(
@@ -131,7 +133,7 @@ def _add_coord(group, name: str, labels: Any) -> None:
     chunks=values.shape,
     dtype='string' if text else values.dtype,
     compressors=_codecs(),
-    dimension_names=(name,),
+    dimension_names=(dim or name,),
     attributes=dict(zip(('long_name', 'units'), _COORDS.get(name, (name, '')))),
     config={'write_empty_chunks': True},
   )
@@ -235,6 +237,7 @@ def build(
   steps: np.ndarray,
   train_steps: int,
   attributes: Mapping[str, Any],
+  arms: Sequence[str] = (),
 ) -> None:
   """Makes an empty store.
 
@@ -247,6 +250,8 @@ def build(
     steps: int [C], the checkpoint schedule.
     train_steps: length of the per-step history; 0 for none.
     attributes: of the whole dataset.
+    arms: name of the arm of each seed; none if empty. The dimension `seed` is
+      then that of all members, arm by arm.
   """
   group = zarr.open_group(LocalStore(folder), mode='w')
   every: dict[str, Any] = {
@@ -263,6 +268,9 @@ def build(
   for name, field in HISTORY.items() if train_steps else ():
     chunk = {'train_step': min(HISTORY_CHUNK, train_steps)}
     _add(group, name, field, sizes, chunk)
+  if arms:
+    _add_coord(group, ARM, list(arms), 'seed')
+    attributes = {**attributes, 'coordinates': ARM}  # to xarray
   _add(group, 'chance', _CHANCE, sizes)[:] = chance_KxL
   _add(group, 'status', STATUS, sizes, {'step': 1})
   names = sorted(name for name, _ in group.arrays())

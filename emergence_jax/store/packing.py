@@ -16,7 +16,7 @@ import xarray as xr
 import zarr
 
 from emergence_jax.store import files, layout, ownership
-from emergence_jax.store.timeseries import load
+from emergence_jax.store.timeseries import load_members
 
 # What is copied beside it, for people.
 _BESIDE = ('config.json', 'env.json', 'times.json')
@@ -83,7 +83,7 @@ def pack(
     What was written.
   """
   workdir = pathlib.Path(workdir).expanduser()
-  data = needed(load(workdir)).load()
+  data = needed(load_members(workdir)).load()
   encoding = {}
   for name, variable in data.variables.items():
     variable.encoding = {}

@@ -20,7 +20,7 @@ import xarray as xr
 import zarr
 
 from emergence_jax.base.types import Field, UserError
-from emergence_jax.store import damage, files, records
+from emergence_jax.store import arms, damage, files, records
 from emergence_jax.store import layout as store_layout
 from emergence_jax.store.damage import Kind
 
@@ -89,9 +89,10 @@ def load(workdir: files.Path, log: Callable[[str], None] = _warn) -> xr.Dataset:
   """The timeseries of a run, finished or not, up to its last whole row.
 
   Variables that a measure writes have dimensions (seed, step, ...);
-  `train_loss` and `grad_norm` have (seed, train_step). Arrays are read when
-  they are used. What is damaged is said and left out or blank (nan, or -1),
-  and `status` marks its rows.
+  `train_loss` and `grad_norm` have (seed, train_step). Of a run with arms they
+  have a dimension `arm` in front, and `RUN@ARM` is one of them as a run of its
+  own. Without arms, arrays are read when they are used. What is damaged is said
+  and left out or blank (nan, or -1), and `status` marks its rows.
 
   >>> load('runs/nowhere')
   Traceback (most recent call last):
@@ -105,6 +106,15 @@ def load(workdir: files.Path, log: Callable[[str], None] = _warn) -> xr.Dataset:
   Raises:
     UserError: if there is no timeseries, or what it rests on is damaged.
   """
+  folder, arm = arms.split(workdir)
+  data = arms.unfold(load_members(folder, log))
+  return arms.select(data, arm) if arm else data
+
+
+def load_members(
+  workdir: files.Path, log: Callable[[str], None] = _warn
+) -> xr.Dataset:
+  """The same as it lies on the disk: members of all arms along `seed`."""
   workdir = pathlib.Path(workdir).expanduser()
   path = workdir / STORE
   version = damage.root(workdir).get('format', 1)

@@ -33,14 +33,15 @@ class Saved:
   ):
     steps = config.steps.tolist()
     self.programs = programs
-    self._seeds, self._checkpoints, self._log = config.seeds, checkpoints, log
+    self._seeds = config.member_seeds.tolist()
+    self._checkpoints, self._log = checkpoints, log
     self._finite_until = finite_until
     self._before = dict(zip(steps[1:], steps))
 
   @property
   def seeds(self) -> Sequence[int]:
     """Numbers of the seeds."""
-    return range(self._seeds.first, self._seeds.first + self._seeds.count)
+    return self._seeds
 
   def _restore(self, step: int | None):
     if step not in self._checkpoints.steps():
@@ -56,7 +57,7 @@ class Saved:
     if self.programs.pairs & set(names):
       restored = self._restore(self._before.get(step))
       previous = None if restored is None else restored.params
-    everyone = np.arange(self._seeds.count)
+    everyone = np.arange(len(self._seeds))
     return iter([Snapshot(everyone, population, previous)])
 
   def status(self, step):

@@ -80,15 +80,14 @@ class Training:
   _pacer: Pacer = dataclasses.field(default_factory=Pacer)
 
   def __post_init__(self):
-    self._finite = np.ones(self.config.seeds.count, bool)
+    self._finite = np.ones(self.config.members, bool)
     self._previous = self._before()
     self._saved = frozenset(self.config.checkpoints.saved(self.config.steps))
 
   @property
   def seeds(self) -> Sequence[int]:
     """Numbers of the seeds."""
-    seeds = self.config.seeds
-    return range(seeds.first, seeds.first + seeds.count)
+    return self.config.member_seeds.tolist()
 
   def left(self) -> list[int]:
     """Steps of the missing rows, from the current one on."""
@@ -156,7 +155,7 @@ class Training:
       left = self.forecast.left(self.step, self.config.train.steps)
       self.progress.update(self.step, median, left)
     self.lock.check()
-    self._finite = np.ones(self.config.seeds.count, bool)
+    self._finite = np.ones(self.config.members, bool)
     if losses:
       loss, norm = np.concatenate(losses, 1), np.concatenate(norms, 1)
       self._finite = np.isfinite(loss).all(1)
@@ -168,7 +167,7 @@ class Training:
     self._train_until(step)
     if self.step < step:
       return None
-    everyone = np.arange(self.config.seeds.count)
+    everyone = np.arange(self.config.members)
     return iter([Snapshot(everyone, self.population, self._previous)])
 
   def status(self, step):

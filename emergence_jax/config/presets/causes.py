@@ -1,0 +1,59 @@
+"""Does RankMe before generalisation decide when a network generalises?
+
+  python -m experiments.run --config=configs/causes.py
+  python -m experiments.run --config=configs/causes.py:registered
+
+The first is a small version, of minutes on 2 CPU cores. The second is the
+experiment of experiments/results/causes/PLAN.md: 23 arms on the task of
+`modadd`, of which a part of eight seeds is run at a time
+(--config.seeds.first=0, 8, …), and `emergence merge` joins the parts;
+`registered-29` and `registered-37` are the other moduli.
+
+Every arm has the same first weights, split and batches. Before any seed leaves
+chance, up to step 60, the intervention `rank` adds strength × log RankMe to the
+loss (below 0 it raises the rank); `mean` takes a share of the mean out of the
+hidden states. Each has its placebo: a push of the same size in a random
+direction.
+"""
+
+from ml_collections import ConfigDict
+
+from emergence_jax.config.presets import modadd
+
+WINDOW = 60
+
+
+def get_config(which: str = 'small') -> ConfigDict:
+  """`small`, `registered`, or `registered-P` of another modulus."""
+  size, _, p = which.partition('-')
+  if size not in ('small', 'registered'):
+    raise ValueError(f'{which!r} is none of small, registered, registered-P')
+  config = modadd.get_config(p or '31')
+  config.train.steps = 1500
+  config.checkpoints.schedule = '10:100,25'
+  # What is measured is read at once; populations are for going on alone.
+  config.checkpoints.update(keep=2, keep_period=0, save_every=4)
+  config.measures = dict(
+    behaviour=dict(every=1),
+    rank=dict(every=1, examples=200, levels=False),
+    norms=dict(every=1),
+  )
+  rank = dict(strengths='-0.03,0.01', start=0, stop=WINDOW, examples=128)
+  config.interventions = dict(rank=rank)
+  config.arms = dict(grid='optimizer.weight_decay=1,2')
+  if size == 'small':
+    return config
+  rank['strengths'] = '-0.1,-0.03,-0.01,0.003,0.006,0.01'
+  config.interventions = dict(
+    rank=rank, mean=dict(strengths='-0.5,0.5', start=0, stop=WINDOW)
+  )
+  config.arms = dict(
+    each=dict(
+      decay_half='optimizer.weight_decay=0.5',
+      decay_twice='optimizer.weight_decay=2',
+      rate_half='optimizer.rate=1e-3',
+      rate_twice='optimizer.rate=4e-3',
+    ),
+    margin=75.0,
+  )
+  return config
