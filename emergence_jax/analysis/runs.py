@@ -13,8 +13,11 @@ import xarray as xr
 
 from emergence_jax.analysis.reference import Reference
 from emergence_jax.analysis.studies import reference_of
+from emergence_jax.base import arms as arms_lib
 from emergence_jax.base import names
+from emergence_jax.base.arms import Arm
 from emergence_jax.base.types import UserError
+from emergence_jax.store import arms as arms_of_store
 from emergence_jax.store import timeseries
 
 _LONGEST = 60
@@ -36,6 +39,8 @@ class Run:
     workdir: its directory.
     reference: the study that it is set beside, or none.
     deviations: where it leaves that study's protocol, a text each.
+    arms: of a run that has any, whose `data` is that of the baseline.
+    arms_data: the timeseries of all arms; None if there are none.
   """
 
   label: str
@@ -44,6 +49,20 @@ class Run:
   workdir: pathlib.Path = pathlib.Path()
   reference: Reference | None = None
   deviations: Sequence[str] = ()
+  arms: Sequence[Arm] = ()
+  arms_data: xr.Dataset | None = None
+
+  def of_arms(self) -> dict[str, 'Run']:
+    """Name of the arm → the arm as a run; the run itself, if it has none."""
+    if self.arms_data is None:
+      return {self.label: self}
+    return {
+      arm.name: dataclasses.replace(
+        self, label=arm.name, arms=(), arms_data=None,
+        data=arms_of_store.select(self.arms_data, arm.name),
+      )
+      for arm in self.arms
+    }  # fmt: skip
 
   def _of(self, group: str, key: str) -> Any:
     keys = self.config.get(group)
@@ -155,9 +174,13 @@ def _load(workdir: pathlib.Path, taken) -> Run:
   data = data[keep].load()
   # `emergence.corrected` needs it.
   data.attrs['examples'] = examples
+  arms = arms_lib.from_attributes(data.attrs)
+  whole = data if arms else None
+  if arms:
+    data = arms_of_store.select(data, arms_lib.BASELINE)
   return Run(
     label, data, config, workdir.expanduser(), reference,
-    tuple(reference.deviations(config)) if reference else (),
+    tuple(reference.deviations(config)) if reference else (), arms, whole,
   )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from emergence_jax.analysis import (
   align,
   claims,
   lengths,
+  moved,
   order,
   precedence,
   published,
@@ -41,12 +42,14 @@ class Study:
     notes: what was left out, and why.
     changes: run → measure → what `order.events_of` found: events, or the
       number of checkpoints where these are too few.
+    experiments: run → its arms, of those that have any.
   """
 
   tables: dict[str, pd.DataFrame]
   findings: dict[str, Finding]
   notes: list[str]
   changes: order.Changes
+  experiments: Mapping[str, moved.Experiment]
 
 
 def references(runs: Runs) -> list[Reference]:
@@ -91,7 +94,7 @@ def claims_table(
 
 def stages(runs: Runs) -> int:
   """Number of stages that `study` logs."""
-  return sum(len(series.tested(run.data)) for run in runs.values()) + 6
+  return sum(len(series.tested(run.data)) for run in runs.values()) + 7
 
 
 def study(
@@ -139,6 +142,14 @@ def study(
   log('timing over seeds')
   frames['timing'] = timing.timing_table(runs, draws=10 * draws)
   frames['foretelling'] = timing.foretelling_table(runs)
+  log('arms')
+  items = moved.experiments(runs)
+  frames['effects'] = moved.effects_table(items)
+  frames['effects_of_controls'] = moved.controls_table(items)
+  frames['moved_geometry'] = moved.geometry_table(items)
+  frames['trends'] = moved.trends_table(items)
+  frames['mediation'] = moved.mediation_table(items)
+  frames['phase'] = moved.phase_table(items)
   log('claims')
   ours: dict[str, Finding] = {}
   for reference in references(runs):
@@ -146,7 +157,7 @@ def study(
   claimed = [c for reference in references(runs) for c in reference.claims]
   frames['claims'] = claims_table(claimed, ours)
   notes = align.notes(runs) + align.too_few(changes)
-  return Study(frames, ours, notes, changes)
+  return Study(frames, ours, notes, changes, items)
 
 
 def analyse(workdirs: Sequence[str | pathlib.Path], **options) -> Study:

@@ -129,13 +129,18 @@ def _dry_run(config) -> None:
 
 def _finish(config, workdir: pathlib.Path) -> None:
   """Prints and writes the summary, the figures and the report."""
+  from emergence_jax.base.arms import BASELINE
   from emergence_jax.report import run_figures, summary, write
+  from emergence_jax.store import arms as arms_lib
   from emergence_jax.store import files, outputs, timeseries
 
   made_from = outputs.digest(workdir)
   data = timeseries.load(workdir)
+  arms = f'{len(config.arms)} arms of ' if config.arms else ''
+  if config.arms:  # the page has the others
+    data = arms_lib.select(data, BASELINE)
   headline = (
-    f'{_name(config)}: {config.seeds.count} seeds, '
+    f'{_name(config)}: {arms}{config.seeds.count} seeds, '
     f'{config.objective.num_params():,} parameters each, '
     f'{config.train.steps:,} steps, {data.sizes["step"]} checkpoints'
   )

@@ -104,7 +104,7 @@ def _of_grid(text: str) -> Iterator[Arm]:
 
 def _named(each: Mapping[str, Any]) -> Iterator[Arm]:
   """The arms that have a name of their own."""
-  for name, text in each.items():
+  for name, text in sorted(each.items()):  # whatever the order in a file
     path = f'config.arms.each.{name}'
     if not isinstance(text, str):
       raise UserError(f'{path}={text!r} must be a text KEY=VALUE, KEY=VALUE.')
@@ -200,7 +200,7 @@ def parse(
   if given.get('grid'):
     made += _of_grid(given['grid'])
   made += _named(given.get('each') or {})
-  for label, values in interventions.items():
+  for label, values in sorted(interventions.items()):
     made += _of_intervention(label, values, given.get('controls', True))
   if not made:
     return ()

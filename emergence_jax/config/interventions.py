@@ -15,7 +15,7 @@ def parse(raw: Mapping[str, Any]) -> dict[str, Intervention]:
   """Label → intervention; one that is None is as if it were not there."""
   return {
     label: _intervention(label, given)
-    for label, given in (raw.get('interventions') or {}).items()
+    for label, given in sorted((raw.get('interventions') or {}).items())
     if given is not None
   }
 

@@ -5,7 +5,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from emergence_jax.analysis import align, lengths, precedence, timing
+from emergence_jax.analysis import (
+  align,
+  effects,
+  lengths,
+  precedence,
+  timing,
+)
+from emergence_jax.analysis import moved as moved_lib
+from emergence_jax.analysis.moved import Experiment
 from emergence_jax.analysis.paper import cadences, peaks
 from emergence_jax.analysis.study import Study
 
@@ -104,8 +112,60 @@ def answers(results: Study) -> list[Answer]:
   return [a._replace(rank=f'{a.run}: {a.rank}') for a in said]
 
 
+def _steps(shift: effects.Shift) -> str:
+  """A shift in words: `310 steps earlier [250, 380]`."""
+  if np.isinf(shift.estimate):
+    return 'beyond the run' if shift.estimate > 0 else 'from beyond the run'
+  side = 'later' if shift.estimate > 0 else 'earlier'
+  ends = sorted(abs(e) for e in (shift.low, shift.high))
+  one_side = shift.low * shift.high > 0 and np.isfinite(ends).all()
+  span = f' [{ends[0]:,.0f}, {ends[1]:,.0f}]' if one_side else ''
+  return f'{abs(shift.estimate):,.0f} steps {side}{span}'
+
+
+def _moved_in(item: Experiment, event: int) -> str:
+  """What moved one capability, and what did not."""
+  judged = moved_lib.effects_of(item, event)
+  by: dict[str, list[effects.Effect]] = {}
+  for one in judged:
+    by.setdefault(one.verdict, []).append(one)
+  moves = ', '.join(
+    f'{one.arm} ({_steps(one.shift)})' for one in by.get(effects.MOVES, ())
+  )
+  said = [f'{moves} moved it' if moves else 'Nothing is shown to have moved it']
+  margin = item.margin[event]
+  for verdict, words in (
+    (effects.MOVES_NOT, f'did not, within ±{margin:,.0f} steps'),
+    (effects.UNDECIDED, 'not decided'),
+    (effects.STOPPED, 'slowed or stopped the training itself'),
+  ):
+    arms = ', '.join(one.arm for one in by.get(verdict, ()))
+    if arms and verdict == effects.UNDECIDED:
+      said.append(f'{words}: {arms}')
+    elif arms:
+      said.append(f'{arms} {words}')
+  seeds = item.data.sizes['seed']
+  return f'{"; ".join(said)} ({seeds} paired seeds).'
+
+
+def moved(results: Study) -> list[str]:
+  """What moved the capabilities of runs with arms: a sentence for each."""
+  said = []
+  for label, item in results.experiments.items():
+    for e, (task, level) in enumerate(item.events):
+      words = _moved_in(item, e)
+      several = len(item.events) > 1 or len(results.experiments) > 1
+      place = f'{label}, {task}, level {level}: ' if several else ''
+      said.append(f'{place}{words}')
+  return said
+
+
 def answer(results: Study) -> str:
   """The answers in one line, for a terminal."""
+  return ' '.join([*moved(results), _precedence(results)])
+
+
+def _precedence(results: Study) -> str:
   return ' '.join(
     ' '.join([sentence.rank, *(clause.words for clause in sentence.more)])
     for sentence in answers(results)

@@ -20,11 +20,12 @@ _HERE = pathlib.Path(__file__).parent
 _SCRIPTS = 'scales.js', 'panels.js', 'page.js'
 # Sections in their order; those of the first row are left out if they have no
 # figure, the others if they have no table.
-_WITH_FIGURES = 'leads', 'emergence', 'depth', 'floors', 'prediction'
+_WITH_FIGURES = 'moved', 'leads', 'emergence', 'depth', 'floors', 'prediction'
 _SECTIONS = {
-  'leads': 'Precedence', 'emergence': 'Emergence', 'anatomy': 'Anatomy',
-  'depth': 'Depth', 'floors': 'Floors', 'prediction': 'Prediction',
-  'claims': 'Claims', 'what': 'Runs', 'problems': 'Problems',
+  'moved': 'What moves it', 'leads': 'Precedence', 'emergence': 'Emergence',
+  'anatomy': 'Anatomy', 'depth': 'Depth', 'floors': 'Floors',
+  'prediction': 'Prediction', 'claims': 'Claims', 'what': 'Runs',
+  'problems': 'Problems',
 }  # fmt: skip
 
 
@@ -121,6 +122,7 @@ def build(
     figures=figures,
     rule=emergence.WORDS[emergence.RULE_OF_EVENTS],
     tables=tables,
+    moved=answers.moved(results),
     precedence=text.precedence_summary(results),
     cadences=text.cadences_summary(results),
     precursors=text.precursors_summary(results),

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib import colors
 
-from emergence_jax.analysis.runs import Runs
+from emergence_jax.analysis.runs import Run, Runs
 from emergence_jax.report import anatomy, style
 
 
@@ -68,10 +68,20 @@ def _tokens(data: xr.Dataset) -> list | None:
   return [steps.tolist(), tokens.tolist()]
 
 
+def _all_runs(runs: Runs) -> dict[str, Run]:
+  """Runs, those with arms arm by arm."""
+  every: dict[str, Run] = {}
+  for name, run in runs.items():
+    own = run.of_arms()
+    several = len(runs) > 1 and run.arms
+    every |= {f'{name}: {arm}' if several else arm: r for arm, r in own.items()}
+  return every
+
+
 def of(runs: Runs) -> dict:
   """Run → its seeds, and task → what is drawn of it."""
   payload = {}
-  for name, run in runs.items():
+  for name, run in _all_runs(runs).items():
     scales = anatomy.scales(run.data)
     payload[name] = {
       'seeds': [int(s) for s in run.data.seed.values],

@@ -25,6 +25,7 @@ from emergence_jax.analysis.runs import Runs
 from emergence_jax.analysis.study import Study
 from emergence_jax.report import (
   anatomy,
+  arms,
   capabilities,
   floors,
   geometry,
@@ -289,10 +290,36 @@ def makers(results: Study, runs: Runs) -> dict[str, Drawing]:
       made[f'Leads: {name}'] = Drawing(
         'leads', functools.partial(leads, results, name), name
       )
+  made |= _of_arms(results)
   for name, run in runs.items():
     for task in run.tasks:
       made[f'Anatomy: {name}: {task}'] = Drawing(
         'anatomy', functools.partial(anatomy.figure, name, run.data, task), name
+      )
+  return made
+
+
+def _of_arms(results: Study) -> dict[str, Drawing]:
+  """Figures of runs with arms."""
+  made = {}
+  for name, item in results.experiments.items():
+    for e, (task, level) in enumerate(item.events):
+      made[f'What moved it: {name}: {task} {level}'] = Drawing(
+        'moved', functools.partial(arms.forest, item, e), name
+      )
+    table = results.tables['phase']
+    table = table[table.run == name]
+    keys = arms.axes_of(table)[:2]
+    for task, level in item.events if len(keys) == 2 else ():
+      own = table[(table.task == task) & (table.level == level)]
+      made[f'Phases: {name}: {task} {level}'] = Drawing(
+        'moved', functools.partial(arms.phase, name, own, *keys), name
+      )
+    for task in dict.fromkeys(task for task, _ in item.events):
+      made[f'Arms: {name}: {task}'] = Drawing(
+        'moved',
+        functools.partial(arms.curves, item, task, arms.shown(item)),
+        name,
       )
   return made
 

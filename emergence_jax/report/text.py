@@ -128,6 +128,15 @@ def study(results: Study, width: int = 170) -> str:
       ' not yet: not within the run',
     )  # fmt: skip
   )
+  if results.experiments:
+    console.print(
+      _table(
+        'What moved it: shifts of emergence, paired by seed',
+        results.tables['effects'],
+        'steps, with 95% intervals, beside the baseline and beside the '
+        'placebo; learned: share of the fall of the training loss',
+      )
+    )
   tests = precedence_summary(results)
   if len(tests):
     tests = tests[tests.tasks == 'all'].drop(columns='tasks')

@@ -109,7 +109,10 @@ def _start(workdir, config, programs, checkpoints, log):
     made = layout(config)
     processes.agreed(lambda: timeseries.create(workdir, **made))
     writer = processes.lead(lambda: rows_lib.Writer(workdir))
-    return programs.init(), int(config.steps[0]), writer
+    first = int(config.steps[0])
+    if first:  # the history so far is that of the run it begins from
+      writer.blank_history(first)
+    return programs.init(), first, writer
   step = restored.now()
   writer = processes.lead(lambda: rows_lib.Writer(workdir))
   dropped, lost = writer.drop_after(step)

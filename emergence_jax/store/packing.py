@@ -1,7 +1,8 @@
 """Packs what analysis and report need of a timeseries into one file.
 
-Per-example flags and the history of every update are left out; all else is
-there to the bit. A folder that holds such a file is read as a run is.
+Per-example flags are left out, and of the history of every update all but the
+mean loss between two rows; all else is there to the bit. A folder that holds
+such a file is read as a run is.
 """
 
 import pathlib
@@ -15,7 +16,7 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from emergence_jax.store import files, layout, ownership
+from emergence_jax.store import files, history, layout, ownership
 from emergence_jax.store.timeseries import load_members
 
 # What is copied beside it, for people.
@@ -29,7 +30,10 @@ def needed(data: xr.Dataset) -> xr.Dataset:
     for name, variable in data.variables.items()
     if {'item', 'train_step'} & set(variable.dims)
   ]
+  between = history.loss_between(data)
   kept = data.drop_vars(left_out)
+  if between is not None:
+    kept[history.BETWEEN] = between.variable
   if 'item' in data.sizes:
     kept.attrs['examples'] = data.sizes['item']
   return kept

@@ -69,6 +69,13 @@ class Writer:
     rank = self._arrays[name].ndim
     return self._store.root / store_layout.chunk_file(name, rank, row)
 
+  def blank_history(self, stop: int) -> None:
+    """Writes that there is no history of the steps before `stop`."""
+    seeds = self._arrays['status'].shape[0]
+    blank = np.full((seeds, stop), np.nan, np.float32)
+    names = store_layout.HISTORY.keys() & self._arrays.keys()
+    self.write_history(0, {name: blank for name in names})
+
   def write_history(self, start: int, history: Mapping[str, np.ndarray]):
     """Writes [S, n] values of the n training steps from `start`."""
     for name, values in history.items():
@@ -107,7 +114,7 @@ class Writer:
   def _sums_of_history(self, row: int) -> dict[str, dict[str, str]]:
     """Checksums of the history from the row before to this one."""
     steps = list(self._row)
-    start, stop = (steps[row - 1] if row else 0), steps[row]
+    start, stop = steps[max(row - 1, 0)], steps[row]
     sums = {}
     for name in store_layout.HISTORY.keys() & self._arrays.keys():
       array = self._arrays[name]
@@ -182,7 +189,7 @@ class Writer:
   def finite_until(self, step: int) -> np.ndarray:
     """bool [S]: the loss is finite from the row before to that of `step`."""
     row = self._row[step]
-    start = list(self._row)[row - 1] if row else 0
+    start = list(self._row)[max(row - 1, 0)]
     loss = np.asarray(self._arrays['train_loss'][:, start:step])
     return np.isfinite(loss).all(1)
 

@@ -1,0 +1,280 @@
+"""Interventions: what each adds to a step, its window, sham and placebo."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from emergence_jax.base import prng
+from emergence_jax.base.types import UserError
+from emergence_jax.config import schema
+from emergence_jax.interventions import Intervention, intervention
+from emergence_jax.interventions.freeze import Freeze
+from emergence_jax.interventions.mean import Mean
+from emergence_jax.interventions.noise import Noise
+from emergence_jax.interventions.norm import Norm
+from emergence_jax.interventions.rank import Rank
+from emergence_jax.interventions.reset import Reset
+from emergence_jax.interventions.subspace import Subspace
+from emergence_jax.interventions.transplant import Transplant
+from emergence_jax.numerics.spectrum import log_rankme, rankme
+from emergence_jax.running import loop
+from emergence_jax.store import timeseries
+from tests import small
+
+
+@pytest.fixture(scope='module')
+def objective():
+  return schema.from_mapping(small.modadd_config()).objective
+
+
+def state(objective, own, seed=0, reference=None, step=0):
+  """A step of training, with all that an intervention sees."""
+  task = objective.exams
+  key = prng.key(prng.Stream.DATA, seed, 0)
+  params = objective.init(prng.key(prng.Stream.INIT, seed + 1))
+  batch = task.train_batch(task.prepare(jnp.int32(seed)), key)
+  grads = jax.grad(objective.loss)(params, batch)
+  updates = jax.tree.map(lambda g: -0.1 * g, grads)
+  prepared = own.prepare(objective, jnp.int32(seed), reference)
+  direction = intervention.random_direction(params, jax.random.key(7))
+  return intervention.State(
+    jnp.int32(step), key, params, batch, grads, updates, prepared, direction
+  )
+
+
+def added(objective, own, strength=1.0, **how):
+  at = state(objective, own, **how)
+  return at, own.adds(objective, at, jnp.float32(strength))
+
+
+def norms(tree):
+  return np.array([float(jnp.linalg.norm(x)) for x in jax.tree.leaves(tree)])
+
+
+def test_the_entropy_of_singular_values_and_its_slope():
+  rng = np.random.default_rng(0)
+  for shape in ((40, 12), (12, 40)):
+    z_ND = jnp.asarray(rng.normal(size=shape) + 0.5)
+    assert float(jnp.exp(log_rankme(z_ND))) == pytest.approx(
+      float(rankme(z_ND)), rel=1e-4
+    )
+    way = jnp.asarray(rng.normal(size=shape))
+    slope = float((jax.grad(log_rankme)(z_ND) * way).sum())
+    near = [float(log_rankme(z_ND + s * way)) for s in (-0.02, 0.02)]
+    assert slope == pytest.approx((near[1] - near[0]) / 0.04, rel=2e-2)
+  # One direction alone, and none: no slope that is not finite.
+  assert np.isfinite(jax.grad(log_rankme)(jnp.ones((6, 3)))).all()
+  assert np.isfinite(jax.grad(log_rankme)(jnp.zeros((6, 3)))).all()
+
+
+@pytest.mark.parametrize('sign', [-1, 1])
+def test_rank_moves_the_rank_and_against_its_sign(objective, sign):
+  at, push = added(objective, Rank(), sign)
+  moved = jax.tree.map(lambda p, g: p - 1e-3 * g, at.params, push)
+  before, after = (
+    float(log_rankme(objective.query_states(p, at.batch)[-1]))
+    for p in (at.params, moved)
+  )
+  assert np.sign(after - before) == -sign
+
+
+def test_query_states_are_the_features_that_are_measured(objective):
+  at = state(objective, Rank())
+  for layer, states in enumerate(objective.query_states(at.params, at.batch)):
+    features = objective.query_features(at.params, at.batch)[layer]
+    np.testing.assert_allclose(states, features, rtol=1e-4, atol=1e-6)
+
+
+def test_mean_is_the_gradient_of_the_centred_model(objective):
+  at, push = added(objective, Mean(), 1.0)
+
+  def centred(params):
+    def edit(place, x):
+      del place
+      return x - x.mean(0)
+
+    return objective.loss(params, at.batch, edit)
+
+  wanted = jax.grad(centred)(at.params)
+  for p, g, w in zip(*map(jax.tree.leaves, (push, at.grads, wanted))):
+    np.testing.assert_allclose(p + g, w, atol=1e-5)
+
+
+def test_a_frozen_part_does_not_move(objective):
+  at, push = added(objective, Freeze(part='mlp'))
+  after = jax.tree.map(jnp.add, at.updates, push)
+  for path, update in zip(
+    intervention.paths(after), jax.tree.leaves(after), strict=True
+  ):
+    assert ('mlp' in path) == (not np.any(update)), path
+
+
+def test_the_norm_is_held(objective):
+  at, push = added(objective, Norm(part='embed'), 2.0)
+  after = jax.tree.map(lambda *x: sum(x), at.params, at.updates, push)
+  first = objective.init(prng.key(prng.Stream.INIT, 0))
+  assert float(jnp.linalg.norm(after['embed'])) == pytest.approx(
+    2 * float(jnp.linalg.norm(first['embed'])), rel=1e-5
+  )
+
+
+def test_a_reset_leads_to_the_first_weights_once(objective):
+  own = Reset(start=3)
+  at, push = added(objective, own)
+  after = jax.tree.map(lambda *x: sum(x), at.params, at.updates, push)
+  first = objective.init(prng.key(prng.Stream.INIT, 0))
+  for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(first)):
+    np.testing.assert_allclose(a, b, atol=1e-6)
+  assert [bool(own.acts(jnp.int32(s))) for s in (2, 3, 4)] == [
+    False, True, False,
+  ]  # fmt: skip
+
+
+def test_a_transplant_is_of_the_reference(objective):
+  other = objective.init(jax.random.key(5))
+  own = Transplant(reference='run@4', part='unembed|embed')
+  at, push = added(objective, own, reference=other)
+  after = jax.tree.map(lambda *x: sum(x), at.params, at.updates, push)
+  np.testing.assert_allclose(after['embed'], other['embed'], atol=1e-6)
+  assert not np.any(push['positions'])
+
+
+def test_noise_has_the_size_that_is_said_and_is_new_each_step(objective):
+  at, push = added(objective, Noise(), 0.5)
+  np.testing.assert_allclose(norms(push), 0.5 * norms(at.grads), rtol=1e-4)
+  later = Noise().adds(
+    objective, at._replace(key=jax.random.key(9)), jnp.float32(0.5)
+  )
+  assert not np.allclose(push['embed'], later['embed'])
+
+
+@pytest.mark.parametrize('reference', ['', 'run@4'])
+def test_updates_lie_in_the_subspace(objective, reference):
+  own = Subspace(of='updates', k=2, reference=reference, part='mlp_in')
+  other = objective.init(jax.random.key(5))
+  at, push = added(objective, own, reference=other)
+  after = jax.tree.map(jnp.add, at.updates, push)
+  kernel = after['block_0']['mlp_in']['kernel']
+  assert np.linalg.matrix_rank(kernel, tol=1e-5) <= 2
+  if reference:
+    left = np.linalg.svd(other['block_0']['mlp_in']['kernel'])[0][:, :2]
+    np.testing.assert_allclose(left @ (left.T @ kernel), kernel, atol=1e-5)
+
+
+@pytest.mark.parametrize('reference', ['', 'run@4'])
+def test_states_are_projected(objective, reference):
+  own = Subspace(k=3, reference=reference)
+  other = objective.init(jax.random.key(5))
+  at, push = added(objective, own, reference=other)
+  assert (norms(push) > 0).any()
+  if not reference:
+    np.testing.assert_allclose(
+      at.prepared.T @ at.prepared, np.eye(3), atol=1e-5
+    )  # fmt: skip
+
+
+EVERY = [
+  Rank(), Mean(), Noise(), Norm(), Freeze(), Reset(), Subspace(k=2),
+  Subspace(of='updates', k=2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('own', EVERY, ids=lambda own: type(own).__name__)
+def test_window_sham_and_placebo(objective, own):
+  start, stop = (2, 0) if isinstance(own, Reset) else (2, 4)
+  own = dataclasses.replace(own, start=start, stop=stop)
+  kind = own.stage
+
+  def pushed(mode, step, strength=0.7):
+    at = state(objective, own, step=step)
+    tree = at.grads if kind == intervention.GRADIENT else at.updates
+    by = intervention.Push(jnp.float32(strength), jnp.int32(mode))
+    after = intervention.push('x', own, objective, by, at, tree)
+    return tree, after, own.adds(objective, at, jnp.float32(strength))
+
+  for mode, step, strength in (
+    (intervention.OFF, 2, 0.7), (intervention.OWN, 1, 0.7),
+    (intervention.OWN, 5, 0.7), (intervention.OWN, 2, 0.0),
+    (intervention.RANDOM, 1, 0.7),
+  ):  # fmt: skip
+    tree, after, _ = pushed(mode, step, strength)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, tree, after))
+  tree, after, push = pushed(intervention.OWN, 2)
+  left = norms(jax.tree.map(lambda x, y, a: y - x - a, tree, after, push))
+  # Compiled or not, the eigenvalues of a Gram matrix differ in float32.
+  assert (left <= 1e-2 * norms(push) + 1e-6).all()
+  tree, placebo, push = pushed(intervention.RANDOM, 2)
+  size = norms(jax.tree.map(jnp.subtract, placebo, tree))
+  np.testing.assert_allclose(size, norms(push), rtol=1e-2, atol=1e-6)
+  assert (size > 0).any() and not np.allclose(
+    np.asarray(jax.tree.leaves(placebo)[0]),
+    np.asarray(jax.tree.leaves(after)[0]),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Mine(Intervention):
+  """One's own: pulls the weights to 0."""
+
+  wrong: bool = False
+
+  def adds(self, objective, at, strength):
+    """Strength × the weights."""
+    del objective
+    if self.wrong:
+      return at.params['embed']
+    return jax.tree.map(lambda p: strength * p, at.params)
+
+
+def test_ones_own_intervention(tmp_path):
+  own = dict(name='tests.test_interventions:Mine', strengths='0.5')
+  given = {**small.modadd_config().to_dict(), 'interventions': {'pull': own}}
+  loop.run(schema.from_mapping(given), tmp_path / 'run', lambda line: None)
+  data = timeseries.load(tmp_path / 'run')
+  loss = data.train_loss
+  assert (loss.sel(arm='pull +0.5') != loss.sel(arm='baseline')).any()
+  given['interventions']['pull'] = {**own, 'wrong': True}
+  with pytest.raises(UserError, match='a tree like the'):
+    loop.run(schema.from_mapping(given), tmp_path / 'two', lambda line: None)
+
+
+def test_a_transplant_from_another_run(tmp_path):
+  given = small.modadd_config().to_dict()
+  loop.run(schema.from_mapping(given), tmp_path / 'base', lambda line: None)
+  donor = dict(name='transplant', start=3, reference=f'{tmp_path}/base@4')
+  given['interventions'] = {
+    'own': donor, 'swapped': {**donor, 'other_seed': 1}
+  }  # fmt: skip
+  given['arms'] = dict(controls=False)
+  loop.run(schema.from_mapping(given), tmp_path / 'run', lambda line: None)
+  data = timeseries.load(tmp_path / 'run').load()
+  base = timeseries.load(tmp_path / 'base').load()
+  at = data.sel(step=4)
+  # Of the same seed and step it is what the run comes to anyway; of the other
+  # seed it is that one's, on this one's own measure.
+  np.testing.assert_allclose(
+    at.sel(arm='own +1').rankme, base.sel(step=4).rankme, rtol=1e-4
+  )
+  np.testing.assert_allclose(
+    at.sel(arm='swapped +1').rankme, base.sel(step=4).rankme[::-1], rtol=1e-4
+  )
+  given['interventions'] = {'swapped': {**donor, 'other_seed': 2}}
+  with pytest.raises(UserError, match='the seed itself'):
+    loop.run(schema.from_mapping(given), tmp_path / 'two', lambda line: None)
+
+
+def test_a_model_without_a_hook_says_so(objective):
+  class Bare:
+    """A model whose hidden states cannot be changed."""
+
+    num_layers, vocab_size = 1, 6
+
+    def apply(self, params, tokens, num_queries=None):
+      """Never called."""
+
+  bare = dataclasses.replace(objective, model=Bare())
+  with pytest.raises(UserError, match='no argument `edit`'):
+    Mean().check('config.interventions.mean', bare, 10)
