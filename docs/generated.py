@@ -108,11 +108,36 @@ def _kinds(group: str, known: Mapping[str, type]) -> list[str]:
   return lines
 
 
+def _interventions(known: Mapping[str, type]) -> list[str]:
+  """What acts in arms: a group with a label of its own for each."""
+  from emergence_jax.interventions import Intervention
+
+  lines = [
+    '## `interventions`',
+    'A label, by default the kind, → its keys; `interventions.LABEL.name` '
+    'chooses the kind. `module.path:Name` names one of yours. Keys of all:',
+    _fields('interventions.LABEL', Intervention),
+  ]
+  common = {f.name for f in dataclasses.fields(Intervention)}
+  for name, cls in known.items():
+    words = described(cls, 'Attributes')
+    rows = [
+      (f'`interventions.LABEL.{f.name}`', _default(f.default), words[f.name])
+      for f in dataclasses.fields(cls)
+      if f.name not in common
+    ]
+    lines += [f'### `{name}`', inspect.getdoc(cls).splitlines()[0]]
+    lines.append(table(['key', 'default', 'what it is'], rows))
+  return lines
+
+
 def configuration() -> str:
   """Every key of a configuration."""
   from emergence_jax.base.types import MeasureSpec
   from emergence_jax.config import groups
+  from emergence_jax.config.arms import ArmsConfig
   from emergence_jax.config.optimizer import OptimizerConfig
+  from emergence_jax.interventions import INTERVENTIONS
   from emergence_jax.measures import MEASURES
   from emergence_jax.models import MODELS
   from emergence_jax.running.releases import ReleaseConfig
@@ -126,6 +151,12 @@ def configuration() -> str:
   ):  # fmt: skip
     first = inspect.getdoc(cls).splitlines()[0]
     lines += [f'## `{group}`', first, _fields(group, cls)]
+  lines += [
+    '## `arms`',
+    inspect.getdoc(ArmsConfig).splitlines()[0],
+    _fields('arms', ArmsConfig),
+    *_interventions(INTERVENTIONS),
+  ]
   words = described(MeasureSpec, 'Attributes')
   defaults = {f.name: f.default for f in dataclasses.fields(MeasureSpec)}
   lines += ['## `measures`', 'Keys that every measure has:', table(

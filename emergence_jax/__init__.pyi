@@ -11,6 +11,7 @@ from .base.types import Field as Field
 from .base.types import Measure as Measure
 from .base.types import Status as Status
 from .base.types import UserError as UserError
+from .interventions.intervention import Intervention as Intervention
 from .models.adapters import from_equinox as from_equinox
 from .models.adapters import from_nnx as from_nnx
 from .models.protocol import Adapted as Adapted

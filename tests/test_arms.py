@@ -15,6 +15,7 @@ from emergence_jax.analysis import runs as runs_lib
 from emergence_jax.base.types import UserError
 from emergence_jax.config import arms as arm_specs
 from emergence_jax.config import schema
+from emergence_jax.config.arms import ArmsConfig
 from emergence_jax.running import loading, loop, merging, rundir
 from emergence_jax.store import arms as store_arms
 from emergence_jax.store import checkpoints, packing, timeseries
@@ -225,15 +226,21 @@ def test_what_is_wrong_is_said(groups, message):
 
 def test_a_number_that_the_model_does_not_have():
   with pytest.raises(UserError, match='no key of this model'):
-    arm_specs.parse({'grid': 'model.init_std=0.1'}, {}, {'optimizer.rate': 1.0})
+    arm_specs.parse(
+      ArmsConfig('model.init_std=0.1'), {}, {'optimizer.rate': 1.0}
+    )
 
 
 def test_the_order_of_a_file_does_not_matter():
   each = {'b': 'optimizer.rate=1', 'a': 'optimizer.rate=2'}
   current = {'optimizer.rate': 3.0}
-  one = arm_specs.parse({'each': each}, {'y': [1.0], 'x': [1.0]}, current)
+  one = arm_specs.parse(
+    ArmsConfig(each=each), {'y': [1.0], 'x': [1.0]}, current
+  )
   other = arm_specs.parse(
-    {'each': dict(sorted(each.items()))}, {'x': [1.0], 'y': [1.0]}, current
+    ArmsConfig(each=dict(sorted(each.items()))),
+    {'x': [1.0], 'y': [1.0]},
+    current,
   )
   assert one == other
 
@@ -263,7 +270,7 @@ def test_a_grid_has_every_point_once(rates, decays):
     f'optimizer.weight_decay={",".join(map(str, decays))}'
   )
   current = {'optimizer.rate': 7.0, 'optimizer.weight_decay': 1.0}
-  arms = arm_specs.parse({'grid': text}, {}, current)
+  arms = arm_specs.parse(ArmsConfig(text), {}, current)
   points = {tuple(arm.numbers.values()) for arm in arms[1:]}
   assert points == {(r, d) for r in rates for d in decays}
   assert len(arms) == 1 + len(rates) * len(decays)

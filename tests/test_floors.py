@@ -9,8 +9,8 @@ ROOT = pathlib.Path(__file__).parents[1]
 PACKAGE = ROOT / 'emergence_jax'
 # A file imports its own room and the rooms before it.
 ROOMS = (
-  'base', 'machine', 'store', 'numerics', 'tasks', 'models', 'measures',
-  'analysis', 'config', 'running', 'report', 'cli',
+  'base', 'machine', 'store', 'numerics', 'tasks', 'models', 'interventions',
+  'measures', 'analysis', 'config', 'running', 'report', 'cli',
 )  # fmt: skip
 # Rooms that read finished runs, also on machines without JAX.
 WITHOUT_JAX = (['store'], ['analysis'], ['report'])

@@ -20,7 +20,7 @@ from emergence_jax.interventions.reset import Reset
 from emergence_jax.interventions.subspace import Subspace
 from emergence_jax.interventions.transplant import Transplant
 from emergence_jax.numerics.spectrum import log_rankme, rankme
-from emergence_jax.running import loop
+from emergence_jax.running import calibrating, loop
 from emergence_jax.store import timeseries
 from tests import small
 
@@ -278,3 +278,24 @@ def test_a_model_without_a_hook_says_so(objective):
   bare = dataclasses.replace(objective, model=Bare())
   with pytest.raises(UserError, match='no argument `edit`'):
     Mean().check('config.interventions.mean', bare, 10)
+
+
+def test_strengths_are_chosen_at_which_learning_goes_on():
+  given = small.modadd_config(steps=40).to_dict()
+  given['optimizer']['rate'] = 1e-2
+  push = dict(name='freeze', strengths='1,0.3', stop=40)
+  given['interventions'] = {'hold': push}
+  lines = []
+  kept = calibrating.calibrate(given, lines.append)
+  # A model that is held does not learn; held by a third it does.
+  strengths = [float(s) for s in kept['hold'].split(',')]
+  assert max(strengths) < 1 and 'by step 40' in lines[0]
+  given['arms'] = dict(calibrate=True, calibrated=kept)
+  named = [arm.name for arm in schema.from_mapping(given).arms]
+  assert f'hold {strengths[0]:+g}' in named
+  push['strengths'] = '100'
+  with pytest.raises(UserError, match='give smaller ones'):
+    calibrating.calibrate(given, lines.append)
+  del given['interventions']
+  with pytest.raises(UserError, match='there are none'):
+    calibrating.calibrate(given, lines.append)

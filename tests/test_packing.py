@@ -8,7 +8,7 @@ from emergence_jax.analysis import runs
 from emergence_jax.base.types import UserError
 from emergence_jax.config import schema
 from emergence_jax.running import loop
-from emergence_jax.store import layout, packing, timeseries
+from emergence_jax.store import history, layout, packing, timeseries
 from tests import apps, small
 
 
@@ -27,7 +27,8 @@ def test_what_is_kept_is_kept_to_the_bit(workdir, tmp_path):
   assert left_out == {
     'correct', 'trained_on', 'item', 'train_loss', 'grad_norm', 'train_step'
   } & set(whole.variables)  # fmt: skip
-  for name in packed.data_vars:
+  assert set(packed.variables) - set(whole.variables) == {history.BETWEEN}
+  for name in packed.drop_vars(history.BETWEEN).data_vars:
     xr.testing.assert_equal(packed[name].load(), whole[name].load())
     assert packed[name].attrs == whole[name].attrs
   assert packed.attrs == {**whole.attrs, 'examples': whole.sizes['item']}
@@ -76,3 +77,22 @@ def test_no_flipped_bit_goes_unnoticed(workdir, tmp_path):
     path.write_bytes(whole[:length])
     with pytest.raises(UserError, match='is damaged'):
       timeseries.load(tmp_path)
+
+
+def test_the_loss_between_rows():
+  loss = np.array([[4.0, 3.0, 2.0, 1.0], [4.0, np.nan, np.nan, np.nan]])
+  data = xr.Dataset(
+    {'train_loss': (('seed', 'train_step'), loss)},
+    {'seed': [0, 1], 'step': [0, 1, 4], 'train_step': np.arange(4)},
+  )
+  between = history.loss_between(data)
+  assert between.dims == ('seed', 'step')
+  assert between.values[0].tolist() == [4.0, 4.0, 2.0]
+  # A seed that diverged has none from there on.
+  assert np.isnan(between.values[1]).tolist() == [False, False, True]
+  # One that began at step 2 from another run.
+  loss[0, :2] = np.nan
+  later = history.loss_between(
+    data.isel(seed=[0]).assign_coords(step=[2, 3, 4])
+  )
+  assert later.values.tolist() == [[2.0, 2.0, 1.0]]

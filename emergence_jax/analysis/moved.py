@@ -16,8 +16,13 @@ import xarray as xr
 
 from emergence_jax.analysis import effects, emergence, series, statistics
 from emergence_jax.analysis.runs import Run, Runs
-from emergence_jax.base.arms import BASELINE, PLACEBO, SHAM, Arm
-from emergence_jax.config.arms import LEAST_LEARNED
+from emergence_jax.base.arms import (
+  BASELINE,
+  LEAST_LEARNED,
+  PLACEBO,
+  SHAM,
+  Arm,
+)
 from emergence_jax.store import history
 
 # A shift within this share of the baseline's step of emergence counts as none,
@@ -128,7 +133,7 @@ def _learned(data: xr.Dataset, arms: Sequence[Arm], ends) -> np.ndarray:
   for i, arm in enumerate(arms):
     end = ends.get(arm.intervention, int(steps[-1]))
     place = int(np.flatnonzero(steps <= end)[-1])
-    start = loss_AC[0, 1] if len(steps) > 1 else np.nan
+    start = loss_AC[0, 0]
     fall = start - loss_AC[0, place]
     shares.append((start - loss_AC[i, place]) / fall if fall > 0 else np.nan)
   return np.array(shares)

@@ -9,6 +9,8 @@ import numpy as np
 
 BASELINE = 'baseline'
 SHAM, PLACEBO = 'sham', 'placebo'
+# An arm that learned a smaller share of what the baseline did has stopped.
+LEAST_LEARNED = 0.8
 # Coordinate of the members of a timeseries, and attribute of the dataset.
 COORDINATE, ATTRIBUTE = 'arm', 'arms'
 

@@ -207,6 +207,21 @@ def _run(config):
   return workdir if processes.leads() else None
 
 
+def _calibrated(given: dict) -> dict[str, str]:
+  """Strengths of interventions that were tried: once, at a run's beginning."""
+  from emergence_jax.base.types import UserError
+  from emergence_jax.running import calibrating, rundir
+
+  if _WORKDIR.value is not None and not _OVERWRITE.value:
+    try:
+      kept = rundir.read_config(apps.path('workdir', _WORKDIR.value))
+    except UserError:  # there is no run yet
+      kept = {}
+    if known := (kept.get('arms') or {}).get('calibrated'):
+      return known
+  return calibrating.calibrate(given, _say)
+
+
 def _prepared(arguments: list[str]):
   """The checked configuration, and devices that are ready."""
   from emergence_jax.config import schema
@@ -215,6 +230,8 @@ def _prepared(arguments: list[str]):
   given = _given(arguments)
   schema.start_devices(given)
   compiling.keep(_COMPILE_CACHE.value)
+  if (given.get('arms') or {}).get('calibrate') and not _DRY_RUN.value:
+    given['arms']['calibrated'] = _calibrated(given)
   config = schema.from_mapping(given)
   for sentence in config.left_out.values():
     _say(f'left out: {sentence}')

@@ -13,7 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from emergence_jax.base import checks, names
-from emergence_jax.base.arms import BASELINE, PLACEBO, SHAM, Arm
+from emergence_jax.base.arms import (
+  BASELINE,
+  LEAST_LEARNED,
+  PLACEBO,
+  SHAM,
+  Arm,
+)
 from emergence_jax.base.types import UserError
 from emergence_jax.config import optimizer as optimizer_lib
 from emergence_jax.config.optimizer import OptimizerConfig
@@ -23,28 +29,38 @@ VARIABLE = (
   'optimizer.rate', 'optimizer.warmup', 'optimizer.weight_decay',
   'optimizer.b1', 'optimizer.b2', 'optimizer.clip_norm', 'model.init_std',
 )  # fmt: skip
-_KEYS = {
-  'grid': str, 'each': dict, 'controls': bool, 'margin': float,
-  'least_learned': float,
-}  # fmt: skip
-# An arm that learned a smaller share of what the baseline did has stopped.
-LEAST_LEARNED = 0.8
 _MOST = 1000
 
 
-def options(given: Mapping[str, Any]) -> dict[str, Any]:
-  """The group `config.arms`, its keys and types checked."""
-  for key, value in given.items():
-    if key not in _KEYS:
-      raise UserError(
-        f'config.arms.{key}={value!r} is an unknown key; '
-        f'{names.closest(key, _KEYS)}'
-      )
-    checks.of_type(f'config.arms.{key}', value, _KEYS[key])
-  checks.in_range('config.arms.margin', given.get('margin', 0), 0)
-  least = given.get('least_learned', LEAST_LEARNED)
-  checks.in_range('config.arms.least_learned', least, 0, 1)
-  return dict(given)
+@dataclasses.dataclass(frozen=True)
+class ArmsConfig:
+  """Variations of the configuration, trained side by side as one population.
+
+  Attributes:
+    grid: `KEY=VALUE,VALUE;KEY=VALUE,VALUE`, an arm for every combination; the
+      keys are those of `optimizer`'s numbers and `model.init_std`.
+    each: name of an arm → `KEY=VALUE, KEY=VALUE`.
+    controls: whether interventions get a sham and placebos.
+    margin: a shift of emergence within ± so many steps counts as none; 0 is a
+      tenth of the baseline's median step.
+    least_learned: an arm whose training loss has made a smaller share of the
+      baseline's fall by the end of its window has stopped learning.
+    calibrate: whether smaller strengths are tried first, on other seeds, and
+      those kept at which learning goes on.
+    calibrated: what that has chosen; written by the run.
+  """
+
+  grid: str = ''
+  each: dict | None = None
+  controls: bool = True
+  margin: float = 0.0
+  least_learned: float = LEAST_LEARNED
+  calibrate: bool = False
+  calibrated: dict | None = None
+
+  def __post_init__(self):
+    checks.in_range('config.arms.margin', self.margin, 0)
+    checks.in_range('config.arms.least_learned', self.least_learned, 0, 1)
 
 
 def _key(path: str, word: str) -> str:
@@ -189,7 +205,7 @@ def parse(
   """The arms of a configuration; none if it asks for none.
 
   Args:
-    given: the group `config.arms`, checked.
+    given: the group `config.arms`.
     interventions: label → strengths.
     current: key that can vary → its value in the configuration.
 
@@ -197,11 +213,11 @@ def parse(
     UserError: for a key that cannot vary, or two arms that are the same.
   """
   made: list[Arm] = []
-  if given.get('grid'):
-    made += _of_grid(given['grid'])
-  made += _named(given.get('each') or {})
+  if given.grid:
+    made += _of_grid(given.grid)
+  made += _named(given.each or {})
   for label, values in sorted(interventions.items()):
-    made += _of_intervention(label, values, given.get('controls', True))
+    made += _of_intervention(label, values, given.controls)
   if not made:
     return ()
   for arm in made:
@@ -214,7 +230,7 @@ def parse(
   baseline = Arm(BASELINE, control=BASELINE)
   # A point of the grid at which nothing changes is the baseline.
   changed = [arm for arm in made if arm.intervention or _differs(arm, current)]
-  for name in given.get('each') or {}:
+  for name in given.each or {}:
     if name not in {arm.name for arm in changed}:
       raise UserError(
         f'config.arms.each.{name} changes nothing, and is the same as the '

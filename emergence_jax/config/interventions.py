@@ -48,9 +48,10 @@ def arms_of(
     interventions: its own.
     numbers: key that can vary → its value.
   """
+  options = build('config.arms', arm_specs.ArmsConfig, raw.get('arms') or {})
+  calibrated = options.calibrated or {}
   strengths = {
-    label: arm_specs.strengths(label, own.strengths)
+    label: arm_specs.strengths(label, calibrated.get(label, own.strengths))
     for label, own in interventions.items()
   }
-  options = arm_specs.options(raw.get('arms') or {})
   return arm_specs.parse(options, strengths, numbers)

@@ -113,7 +113,8 @@ _GROUPS = (
 # What a population depends on.
 _OF_TRAINING = (
   'task', 'model', 'optimizer', 'train.precision', 'seeds.first', 'seeds.count',
-  'arms.grid', 'arms.each', 'arms.controls', 'interventions', 'start',
+  'arms.grid', 'arms.each', 'arms.controls', 'arms.calibrated',
+  'interventions', 'start',
 )  # fmt: skip
 # Keys that may change when a run goes on: they move no number beyond rounding.
 LAYOUT_KEYS = (
@@ -125,7 +126,9 @@ LAYOUT_KEYS = (
   'release.devices',
 )
 # And those that move nothing: what a run is set beside, what becomes of files.
-FREE_KEYS = ('reference.name', 'release.delete')
+FREE_KEYS = (
+  'reference.name', 'release.delete', 'arms.margin', 'arms.least_learned',
+)  # fmt: skip
 
 
 def check_reference(raw: Mapping[str, Any]) -> None:

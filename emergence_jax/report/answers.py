@@ -123,17 +123,25 @@ def _steps(shift: effects.Shift) -> str:
   return f'{abs(shift.estimate):,.0f} steps {side}{span}'
 
 
+def _size(one: effects.Effect, margin: float) -> str:
+  """How far an arm moved it, beyond its placebo where it has one."""
+  if one.beyond is None:
+    return _steps(one.shift)
+  small = ', less than the margin' if one.beyond.is_within(margin) else ''
+  return f'{_steps(one.beyond)} than its placebo{small}'
+
+
 def _moved_in(item: Experiment, event: int) -> str:
   """What moved one capability, and what did not."""
   judged = moved_lib.effects_of(item, event)
   by: dict[str, list[effects.Effect]] = {}
   for one in judged:
     by.setdefault(one.verdict, []).append(one)
+  margin = item.margin[event]
   moves = ', '.join(
-    f'{one.arm} ({_steps(one.shift)})' for one in by.get(effects.MOVES, ())
+    f'{one.arm} ({_size(one, margin)})' for one in by.get(effects.MOVES, ())
   )
   said = [f'{moves} moved it' if moves else 'Nothing is shown to have moved it']
-  margin = item.margin[event]
   for verdict, words in (
     (effects.MOVES_NOT, f'did not, within ±{margin:,.0f} steps'),
     (effects.UNDECIDED, 'not decided'),

@@ -7,7 +7,9 @@ BETWEEN = 'train_loss_between'
 
 
 def loss_between(data: xr.Dataset) -> xr.DataArray | None:
-  """Mean training loss of the updates since the row before, nan at the first.
+  """Mean training loss of the updates since the row before.
+
+  At the first row it is the loss before the first update.
 
   Args:
     data: a timeseries; a packed one has it as a variable.
@@ -17,26 +19,25 @@ def loss_between(data: xr.Dataset) -> xr.DataArray | None:
   """
   if BETWEEN in data:
     return data[BETWEEN]
-  if 'train_loss' not in data:
+  if 'train_loss' not in data or not data.sizes['train_step']:
     return None
   loss = data.train_loss
-  first = int(data.train_step.values[0]) if data.sizes['train_step'] else 0
-  sums = loss.cumsum('train_step').values
-  ends = data.step.values - first
-  axis = loss.get_axis_num('train_step')
-  padded = np.insert(sums, 0, 0, axis)
-  at = np.take(padded, np.clip(ends, 0, padded.shape[axis] - 1), axis)
-  counts = np.diff(ends)
-  means = np.diff(at, axis=axis) / np.expand_dims(
-    counts, tuple(range(1, loss.ndim - axis))
-  )
-  blank = np.full_like(np.take(at, [0], axis), np.nan)
-  dims = ['step' if d == 'train_step' else d for d in loss.dims]
-  return xr.DataArray(
-    np.concatenate([blank, means], axis).astype(np.float32), dims=dims,
+  values = np.moveaxis(loss.values, loss.get_axis_num('train_step'), 0)
+  ends = data.step.values - int(data.train_step.values[0])
+  # Of a run that began from another's there is no history before.
+  values = values[ends[0] :]
+  sums = np.concatenate([np.zeros_like(values[:1]), np.cumsum(values, 0)])
+  at = sums[ends - ends[0]]
+  counts = np.diff(ends).reshape(-1, *[1] * (values.ndim - 1))
+  means = np.concatenate([values[:1], np.diff(at, axis=0) / counts])
+  dims = ['step', *(d for d in loss.dims if d != 'train_step')]
+  between = xr.DataArray(
+    means.astype(np.float32), dims=dims,
     coords={d: data[d] for d in dims if d in data.coords},
     attrs={
-      'long_name': 'mean training loss of the updates since the row before',
+      'long_name': 'mean training loss of the updates since the row before; '
+      'at the first row the loss before the first update',
       'units': 'nat',
     },
   )  # fmt: skip
+  return between.transpose(..., 'step')

@@ -5,6 +5,7 @@ python -m experiments.bench measures
 python -m experiments.bench --seeds=16 analysis
 python -m experiments.bench scaling
 python -m experiments.bench starts
+python -m experiments.bench arms
 python -m experiments.bench --seeds=8 precision
 python -m experiments.bench load
 python -m experiments.bench all
@@ -42,7 +43,7 @@ _BUDGET = flags.DEFINE_float(
   'budget', 480.0, 'Seconds after which `accelerator` begins nothing new.'
 )
 
-_ALL = ('train', 'measures', 'analysis', 'scaling', 'starts')
+_ALL = ('train', 'measures', 'analysis', 'scaling', 'starts', 'arms')
 _TABLES = (*_ALL, 'precision', 'load', 'accelerator')
 _OTHERS = ('calibration', 'damage', 'kills')
 
