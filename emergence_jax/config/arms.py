@@ -199,7 +199,7 @@ def start(text: str) -> tuple[str, int]:
 
 
 def parse(
-  given: Mapping[str, Any], interventions: Mapping[str, Sequence[float]],
+  given: ArmsConfig, interventions: Mapping[str, Sequence[float]],
   current: Mapping[str, float],
 ) -> tuple[Arm, ...]:  # fmt: skip
   """The arms of a configuration; none if it asks for none.
