@@ -60,7 +60,7 @@ def of_type(key: str, value: Any, kind: type | types.UnionType) -> Any:
     (kind,) = (k for k in kind.__args__ if k is not types.NoneType)
   assert isinstance(kind, type)
   is_number = isinstance(value, int | float) and not isinstance(value, bool)
-  if kind is str and isinstance(value, int) and is_number:
+  if kind is str and is_number:  # `20`, or `0.01`, on a command line
     return str(value)
   if kind is float and isinstance(value, int | float) and is_number:
     if not abs(value) <= LARGEST_FLOAT:
