@@ -32,22 +32,34 @@ def objective():
 
 def state(objective, own, seed=0, reference=None, step=0):
   """A step of training, with all that an intervention sees."""
-  task = objective.exams
-  key = prng.key(prng.Stream.DATA, seed, 0)
-  params = objective.init(prng.key(prng.Stream.INIT, seed + 1))
-  batch = task.train_batch(task.prepare(jnp.int32(seed)), key)
-  grads = jax.grad(objective.loss)(params, batch)
-  updates = jax.tree.map(lambda g: -0.1 * g, grads)
-  prepared = own.prepare(objective, jnp.int32(seed), reference)
-  direction = intervention.random_direction(params, jax.random.key(7))
-  return intervention.State(
-    jnp.int32(step), key, params, batch, grads, updates, prepared, direction
+
+  @jax.jit
+  def make():
+    task = objective.exams
+    key = prng.key(prng.Stream.DATA, seed, 0)
+    params = objective.init(prng.key(prng.Stream.INIT, seed + 1))
+    batch = task.train_batch(task.prepare(jnp.int32(seed)), key)
+    grads = jax.grad(objective.loss)(params, batch)
+    updates = jax.tree.map(lambda g: -0.1 * g, grads)
+    prepared = own.prepare(objective, jnp.int32(seed), reference)
+    direction = intervention.random_direction(params, jax.random.key(7))
+    return intervention.State(
+      jnp.int32(step), key, params, batch, grads, updates, prepared, direction
+    )
+
+  return make()
+
+
+def push_of(objective, own, at, strength):
+  """What an intervention adds, compiled."""
+  return jax.jit(lambda *given: own.adds(objective, *given))(
+    at, jnp.float32(strength)
   )
 
 
 def added(objective, own, strength=1.0, **how):
   at = state(objective, own, **how)
-  return at, own.adds(objective, at, jnp.float32(strength))
+  return at, push_of(objective, own, at, strength)
 
 
 def norms(tree):
@@ -74,18 +86,20 @@ def test_the_entropy_of_singular_values_and_its_slope():
 def test_rank_moves_the_rank_and_against_its_sign(objective, sign):
   at, push = added(objective, Rank(), sign)
   moved = jax.tree.map(lambda p, g: p - 1e-3 * g, at.params, push)
-  before, after = (
-    float(log_rankme(objective.query_states(p, at.batch)[-1]))
-    for p in (at.params, moved)
-  )
+
+  @jax.jit
+  def rank(params):
+    return log_rankme(objective.query_states(params, at.batch)[-1])
+
+  before, after = float(rank(at.params)), float(rank(moved))
   assert np.sign(after - before) == -sign
 
 
 def test_query_states_are_the_features_that_are_measured(objective):
   at = state(objective, Rank())
-  for layer, states in enumerate(objective.query_states(at.params, at.batch)):
-    features = objective.query_features(at.params, at.batch)[layer]
-    np.testing.assert_allclose(states, features, rtol=1e-4, atol=1e-6)
+  states = jax.jit(objective.query_states)(at.params, at.batch)
+  features = jax.jit(objective.query_features)(at.params, at.batch)
+  np.testing.assert_allclose(np.stack(states), features, rtol=1e-4, atol=1e-6)
 
 
 def test_mean_is_the_gradient_of_the_centred_model(objective):
@@ -98,7 +112,7 @@ def test_mean_is_the_gradient_of_the_centred_model(objective):
 
     return objective.loss(params, at.batch, edit)
 
-  wanted = jax.grad(centred)(at.params)
+  wanted = jax.jit(jax.grad(centred))(at.params)
   for p, g, w in zip(*map(jax.tree.leaves, (push, at.grads, wanted))):
     np.testing.assert_allclose(p + g, w, atol=1e-5)
 
@@ -145,9 +159,7 @@ def test_a_transplant_is_of_the_reference(objective):
 def test_noise_has_the_size_that_is_said_and_is_new_each_step(objective):
   at, push = added(objective, Noise(), 0.5)
   np.testing.assert_allclose(norms(push), 0.5 * norms(at.grads), rtol=1e-4)
-  later = Noise().adds(
-    objective, at._replace(key=jax.random.key(9)), jnp.float32(0.5)
-  )
+  later = push_of(objective, Noise(), at._replace(key=jax.random.key(9)), 0.5)
   assert not np.allclose(push['embed'], later['embed'])
 
 
@@ -188,12 +200,18 @@ def test_window_sham_and_placebo(objective, own):
   own = dataclasses.replace(own, start=start, stop=stop)
   kind = own.stage
 
+  at = state(objective, own)
+
+  @jax.jit
+  def compiled(mode, step, strength):
+    now = at._replace(step=step)
+    tree = now.grads if kind == intervention.GRADIENT else now.updates
+    by = intervention.Push(strength, mode)
+    after = intervention.push('x', own, objective, by, now, tree)
+    return tree, after, own.adds(objective, now, strength)
+
   def pushed(mode, step, strength=0.7):
-    at = state(objective, own, step=step)
-    tree = at.grads if kind == intervention.GRADIENT else at.updates
-    by = intervention.Push(jnp.float32(strength), jnp.int32(mode))
-    after = intervention.push('x', own, objective, by, at, tree)
-    return tree, after, own.adds(objective, at, jnp.float32(strength))
+    return compiled(jnp.int32(mode), jnp.int32(step), jnp.float32(strength))
 
   for mode, step, strength in (
     (intervention.OFF, 2, 0.7), (intervention.OWN, 1, 0.7),

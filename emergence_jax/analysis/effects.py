@@ -24,7 +24,7 @@ UNDECIDED, STOPPED = 'undecided', 'stopped learning'
 # Of signs: all of them up to 14 seeds.
 DRAWS = 20_000
 # An arm in which a smaller share of the baseline's seeds emerges has stopped.
-_LEAST_SHARE = 0.5
+LEAST_SHARE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,6 +186,7 @@ def effects(
   placebos: Mapping[str, str] | None = None,
   controls: Sequence[str] = (),
   stopped: Sequence[str] = (),
+  least_share: float = LEAST_SHARE,
   draws: int = DRAWS,
 ) -> list[Effect]:
   """What each arm did to the step of emergence, paired by seed.
@@ -201,6 +202,8 @@ def effects(
     controls: arms that are judged for no effect of their own (sham, placebos);
       those of `placebos` are added.
     stopped: arms in which training itself has stopped.
+    least_share: an arm in which a smaller share of the baseline's seeds emerges
+      has stopped, too; 0 where it is known by `stopped` alone.
     draws: of signs.
 
   Returns:
@@ -237,7 +240,7 @@ def effects(
     known_S = ~np.isnan(arm_S) & ~np.isnan(base_S)
     count = int(np.isfinite(arm_S[known_S]).sum())
     wanted = int(np.isfinite(base_S[known_S]).sum())
-    has_stopped = name in stopped or count < _LEAST_SHARE * wanted
+    has_stopped = name in stopped or count < least_share * wanted
     verdict = _verdict(own[name], beyond[name], float(p), margin, has_stopped)
     results.append(
       Effect(

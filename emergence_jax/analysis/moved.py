@@ -177,6 +177,8 @@ def effects_of(item: Experiment, event: int) -> list[effects.Effect]:
     item.emergence_EAS[event], item.names, baseline=BASELINE,
     margin=item.margin[event], placebos=item.placebos, controls=item.controls,
     stopped=item.stopped,
+    # Where the loss says that an arm learns, one that emerges late is late.
+    least_share=effects.LEAST_SHARE if np.isnan(item.learned_A).all() else 0.0,
   )  # fmt: skip
 
 

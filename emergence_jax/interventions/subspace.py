@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from emergence_jax.base import checks, names
 from emergence_jax.base.types import UserError
 from emergence_jax.interventions import intervention
+from emergence_jax.numerics import linalg
 
 UPDATES, STATES = 'updates', 'states'
 _OF = {UPDATES: UPDATES, STATES: STATES}
@@ -64,14 +65,14 @@ class Subspace(intervention.Intervention):
     if self.reference:
       return reference
     size = objective.hidden_size()
-    directions, _ = jnp.linalg.qr(jax.random.normal(key, (size, self.k)))
+    directions, _ = linalg.qr(jax.random.normal(key, (size, self.k)))
     return directions
 
   def _leading(self, matrix):
     """The leading directions [D, k] of a matrix; of other leaves, itself."""
     if matrix.ndim != 2 or self.k >= matrix.shape[0]:
       return matrix
-    _, vectors = jnp.linalg.eigh(matrix @ matrix.T)
+    _, vectors = linalg.eigh(matrix @ matrix.T)
     return vectors[:, -self.k :]
 
   def adds(self, objective, at, strength):
@@ -84,7 +85,7 @@ class Subspace(intervention.Intervention):
     leading_Dk = at.prepared
     if self.reference:
       z_BD = objective.query_states(at.prepared, at.batch)[self.layer - 1]
-      _, vectors_DD = jnp.linalg.eigh(z_BD.T @ z_BD)
+      _, vectors_DD = linalg.eigh(z_BD.T @ z_BD)
       leading_Dk = vectors_DD[:, -self.k :]
 
     def project(x_BxTxD):

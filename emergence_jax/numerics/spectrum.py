@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax.numerics import bidiagonal, leaves
+from emergence_jax.numerics import bidiagonal, leaves, linalg
 
 
 def _shares(weights: jax.Array) -> jax.Array:
@@ -53,7 +53,7 @@ def _entropy_and_slope(features_ND: jax.Array) -> tuple[jax.Array, jax.Array]:
   """log RankMe, and its slope [N, D]."""
   n, d = features_ND.shape
   tall_ND = features_ND if n >= d else features_ND.T
-  square, vectors = jnp.linalg.eigh(tall_ND.T @ tall_ND)
+  square, vectors = linalg.eigh(tall_ND.T @ tall_ND)
   values = jnp.sqrt(jnp.maximum(square, 0))
   values = jnp.where(values > _RESOLVED * values[-1], values, 0)
   total = jnp.maximum(jnp.sum(values), jnp.finfo(values.dtype).tiny)

@@ -16,43 +16,60 @@ _VERDICT_COLOURS = {
   effects.UNDECIDED: '#777777', effects.STOPPED: '#BBBBBB',
 }  # fmt: skip
 # More lines than these cannot be told apart.
-_MOST_ARMS = 8
+_MOST_ARMS = 14
 
 
-def _interval(axis, shift: effects.Shift, row: float, colour, marker) -> None:
-  """An estimate and its interval; an arrow where it is beyond the run."""
-  if not np.isfinite(shift.estimate):
+def _interval(
+  axis, shift: effects.Shift, row: float, colour, marker, reach: float
+) -> None:
+  """An estimate and its interval; what is beyond the run ends at the edge."""
+  if np.isnan(shift.estimate):
     return
-  ends = [e for e in (shift.low, shift.high) if np.isfinite(e)]
-  if len(ends) == 2:
-    axis.plot(ends, [row, row], color=colour, lw=2.2, solid_capstyle='butt')
-  axis.plot(
-    shift.estimate, row, marker, color=colour, ms=6, mfc='white', mew=1.8
-  )  # fmt: skip
+  low, high, at = np.clip(
+    [shift.low, shift.high, shift.estimate], -reach, reach
+  )
+  if np.isfinite([low, high]).all():
+    axis.plot(
+      [low, high], [row, row], color=colour, lw=2.2, solid_capstyle='butt'
+    )
+  for end, arrow in ((high, '>'), (low, '<')):
+    if abs(end) == reach:
+      axis.plot(end, row, arrow, color=colour, ms=6)
+  axis.plot(at, row, marker, color=colour, ms=6, mfc='white', mew=1.8)
 
 
-def _row_of(axis, item: Experiment, event: int, one, row: float) -> None:
+def _reach(item: Experiment, event: int) -> float:
+  """Half the width of the axis: the largest finite number that is drawn."""
+  steps_AS = item.emergence_EAS[event]
+  shifts = [effects.shift(x, steps_AS[0]) for x in steps_AS[1:]]
+  shifts += [one.beyond for one in effects_of(item, event) if one.beyond]
+  ends = np.array([[s.low, s.high, s.estimate] for s in shifts])
+  largest = np.abs(ends[np.isfinite(ends)]).max(initial=0)
+  return 1.15 * max(largest, 1.5 * item.margin[event])
+
+
+def _row_of(axis, item: Experiment, event: int, one, row, reach) -> None:
   """An arm beside the baseline and its placebo, and the placebo beside it."""
   colour = _VERDICT_COLOURS[one.verdict]
-  _interval(axis, one.shift, row - 0.22, colour, 'o')
+  _interval(axis, one.shift, row - 0.22, colour, 'o', reach)
   if one.beyond is not None:
-    _interval(axis, one.beyond, row, colour, 'D')
+    _interval(axis, one.beyond, row, colour, 'D', reach)
     placebo = item.names.index(item.placebos[one.arm])
     steps_AS = item.emergence_EAS[event]
     control = effects.shift(steps_AS[placebo], steps_AS[0])
-    _interval(axis, control, row + 0.22, '#444444', 's')
+    _interval(axis, control, row + 0.22, '#444444', 's', reach)
 
 
 def forest(item: Experiment, event: int):
   """Paired shifts of emergence by arm, with both controls."""
   judged = effects_of(item, event)
   shams = [arm.name for arm in item.arms if arm.control == SHAM]
-  rows = len(judged) + len(shams)
+  rows, reach = len(judged) + len(shams), _reach(item, event)
   figure, (axis, right) = style.subplots(
     1, 2, figsize=(11, 2.2 + 0.5 * rows), sharey=True, width_ratios=(3, 1)
   )
   for i, one in enumerate(judged):
-    _row_of(axis, item, event, one, i)
+    _row_of(axis, item, event, one, i, reach)
     learned = item.learned_A[item.names.index(one.arm)]
     share = '–' if np.isnan(learned) else f'{learned:.0%}'
     right.text(
@@ -62,12 +79,13 @@ def forest(item: Experiment, event: int):
   steps_AS = item.emergence_EAS[event]
   for i, name in enumerate(shams, len(judged)):
     sham = effects.shift(steps_AS[item.names.index(name)], steps_AS[0])
-    _interval(axis, sham, i, '#444444', '^')
+    _interval(axis, sham, i, '#444444', '^', reach)
   margin = item.margin[event]
   axis.axvspan(-margin, margin, color='#56B4E9', alpha=0.15, lw=0)
   axis.axvline(0, color='grey', lw=1, ls=':')
   axis.set_yticks(range(rows), [*(e.arm for e in judged), *shams])
   axis.set_ylim(rows - 0.4, -0.9)
+  axis.set_xlim(-1.05 * reach, 1.05 * reach)
   axis.set_xlabel('← earlier    shift of emergence (steps)    later →')
   right.set_axis_off()
   right.text(
@@ -84,7 +102,8 @@ def forest(item: Experiment, event: int):
   task, level = item.events[event]
   figure.suptitle(
     f'{item.run}, {task}, level {level}: what moved emergence? Paired by seed, '
-    f'95% intervals; shaded: within ±{margin:,.0f} steps', fontsize=10,
+    f'95% intervals; arrows: beyond the run; shaded: within ±{margin:,.0f} '
+    'steps', fontsize=10,
   )  # fmt: skip
   return figure
 
@@ -110,7 +129,7 @@ def curves(item: Experiment, task: str, names: Sequence[str]):
   figure, axes = style.subplots(
     rows, columns, squeeze=False, sharex=True, figsize=(11, 2.4 * rows + 1)
   )
-  colours = style.task_colours(len(names))
+  colours = ['black', *style.arm_colours(len(names) - 1)]
   for axis, panel in zip(axes.flat, panels):
     array = series.usable(of_task, panel)
     if 'level' in array.dims:
@@ -146,8 +165,14 @@ def axes_of(table: pd.DataFrame) -> list[str]:
 
 def grid(table: pd.DataFrame, key: str, other: str, value: str) -> pd.DataFrame:
   """A number over two keys; where arms differ in others, their mean."""
-  return table.pivot_table(
-    index=other, columns=key, values=value, aggfunc='mean', dropna=False
+  on_grid = table.dropna(subset=[key, other])
+  # Not within the run is no number, and has a place in the grid all the same.
+  return on_grid.pivot_table(
+    index=other,
+    columns=key,
+    values=value,
+    dropna=False,
+    aggfunc=lambda x: x.mean(skipna=False),
   ).sort_index(ascending=False)
 
 
@@ -161,14 +186,17 @@ def phase(run: str, table: pd.DataFrame, key: str, other: str):
     other: along the ordinate.
   """
   figure, axes = style.subplots(1, 2, figsize=(10, 4.2), sharey=True)
+  tried = grid(table, key, other, 'emerged')
   for axis, value, words, colours in (
     (axes[0], 'emerged', 'share of seeds that emerged', 'cividis'),
     (axes[1], 'median_step', 'median step of emergence', 'viridis_r'),
   ):
-    cells = grid(table, key, other, value)
+    cells = grid(table, key, other, value).reindex_like(tried)
     limits = dict(vmin=0, vmax=1) if value == 'emerged' else {}
     image = axis.imshow(cells.values, cmap=colours, aspect='auto', **limits)
     for (i, j), number in np.ndenumerate(cells.values):
+      if np.isnan(tried.values[i, j]):
+        continue
       text = '–' if np.isnan(number) else (
         f'{number:.0%}' if value == 'emerged' else f'{number:,.0f}'
       )  # fmt: skip

@@ -94,6 +94,14 @@ def task_colours(count: int) -> list:
   return list(matplotlib.colormaps['viridis'](np.linspace(0, 0.95, count)))
 
 
+def arm_colours(count: int) -> list:
+  """Colours of `count` arms beside a black baseline."""
+  colours = [c for c in task_colours(8) if c != '#000000']
+  if count <= len(colours):
+    return colours[:count]
+  return list(matplotlib.colormaps['turbo'](np.linspace(0.05, 0.95, count)))
+
+
 def curves(
   axis, data: xr.DataArray, colour, label: str, *, seeds: bool = True
 ) -> None:

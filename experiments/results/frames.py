@@ -317,12 +317,66 @@ def numbers(loaded, study) -> pd.DataFrame:
   })  # fmt: skip
 
 
+def _shift(row, name: str) -> str:
+  """A paired shift with its interval; beyond the run where half are."""
+  if np.isinf(row[name]):
+    return 'beyond the run'
+  return _estimate(row[name], row[f'{name}_low'], row[f'{name}_high'])
+
+
+def effects(loaded, study) -> pd.DataFrame:
+  """What each arm did to emergence, and to RankMe at the windows' end."""
+  del loaded
+  table = study.tables['effects']
+  geometry = study.tables['moved_geometry']
+  rank = geometry[geometry.measure == 'RankMe'].set_index('arm')
+  return pd.DataFrame({
+    'arm': table.arm,
+    'RankMe': [_shift(rank.loc[arm], 'shift') for arm in table.arm],
+    'emergence, steps': [_shift(row, 'shift') for _, row in table.iterrows()],
+    'beyond its placebo': [
+      _shift(row, 'beyond_placebo') for _, row in table.iterrows()
+    ],
+    'p, by Holm': table.p_holm,
+    'emerged': table.emerged.map(str) + '/' + table.seeds.map(str),
+    'learned': table.learned.map(lambda x: f'{x:.0%}'),
+    'verdict': table.verdict,
+  })  # fmt: skip
+
+
+def controls(loaded, study) -> pd.DataFrame:
+  """Shams and placebos beside the baseline."""
+  del loaded
+  table = study.tables['effects_of_controls']
+  geometry = study.tables['moved_geometry']
+  rank = geometry[geometry.measure == 'RankMe'].set_index('arm')
+  return pd.DataFrame({
+    'control': table.control,
+    'RankMe': [_shift(rank.loc[arm], 'shift') for arm in table.control],
+    'emergence, steps': [_shift(row, 'shift') for _, row in table.iterrows()],
+    'p': table.p,
+    'emerged': table.emerged.map(str) + '/' + table.seeds.map(str),
+  })  # fmt: skip
+
+
+def trends(loaded, study) -> pd.DataFrame:
+  """Emergence over the strengths of an intervention, and of its placebos."""
+  del loaded
+  return study.tables['trends'].drop(columns=['run', 'task', 'level'])
+
+
+def mediation(loaded, study) -> pd.DataFrame:
+  """Whether a seed whose geometry was moved more emerged later for it."""
+  del loaded
+  return study.tables['mediation'].drop(columns=['run', 'task', 'level'])
+
+
 TABLES: Mapping[str, Callable] = {
   frame_of.__name__: frame_of
   for frame_of in (
     runs, emergence, floors, invariance, variants, top_down, phases, precedence,
     lengths, cadences, precursors, prediction, timing, foretelling, claims,
     decided, numbers, neighbours, same_events, memorisation,
-    correlations,
+    correlations, effects, controls, trends, mediation,
   )
 }  # fmt: skip
