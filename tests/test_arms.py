@@ -16,9 +16,9 @@ from emergence_jax.base.types import UserError
 from emergence_jax.config import arms as arm_specs
 from emergence_jax.config import schema
 from emergence_jax.config.arms import ArmsConfig
-from emergence_jax.running import loading, loop, merging, rundir
+from emergence_jax.running import loading, loop, merging, offline, rundir
 from emergence_jax.store import arms as store_arms
-from emergence_jax.store import checkpoints, packing, timeseries
+from emergence_jax.store import checkpoints, export, packing, timeseries
 from tests import small
 
 # A value of every number that can vary.
@@ -99,7 +99,8 @@ def test_what_reads_a_run_reads_its_arms(armed, tmp_path):
     timeseries.load(f'{armed}@baseline').drop_dims('item').load()
   )
   assert [a.name for a in own.arms] == data.arm.values.tolist()
-  assert len(runs_lib.load([f'{armed}@baseline', f'{armed}@freeze +1'])) == 2
+  two = [f'{armed}@baseline', f'{armed}@freeze +1']
+  assert list(runs_lib.load(two)) == ['baseline', 'freeze +1']
   with pytest.raises(UserError, match='did you mean'):
     timeseries.load(f'{armed}@baselin')
   packing.pack(armed, tmp_path)
@@ -112,6 +113,34 @@ def test_what_reads_a_run_reads_its_arms(armed, tmp_path):
   )
   raw = xr.open_zarr(armed / timeseries.STORE, consolidated=False)
   assert raw.arm.dims == ('seed',)
+
+
+def test_an_arm_is_exported(armed, tmp_path):
+  packing.pack(f'{armed}@freeze +1', tmp_path / 'packed')
+  packed = timeseries.load(tmp_path / 'packed')
+  np.testing.assert_array_equal(
+    packed.rankme, timeseries.load(f'{armed}@freeze +1').rankme
+  )
+  paths = export.to_tensorboard(armed, tmp_path / 'board')
+  assert tmp_path / 'board' / 'freeze_+1_placebo' / 'seed_1' in paths
+  assert all(any(path.iterdir()) for path in paths)
+  (table,) = [
+    p for p in export.to_csv(armed, tmp_path / 'csv')
+    if p.stem == 'by_arm_seed_step_task_layer'
+  ]  # fmt: skip
+  assert table.read_text().startswith('arm,seed,step,')
+
+
+def test_arms_are_measured_later(armed, tmp_path):
+  workdir = tmp_path / 'run'
+  shutil.copytree(armed, workdir)
+  offline.measure(workdir, ['norms'], quiet)
+  data = timeseries.load(workdir)
+  assert data.weight_norm.dims == ('arm', 'seed', 'step')
+  last = data.weight_norm.isel(step=-1)
+  assert np.isfinite(last).all()
+  wide, base = (last.sel(arm=a) for a in ('model init_std', 'baseline'))
+  assert (wide > base).all()
 
 
 def test_parameters_of_an_arm(armed, plain):

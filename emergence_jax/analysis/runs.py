@@ -167,7 +167,8 @@ def _load(workdir: pathlib.Path, taken) -> Run:
       'without which nothing emerges.'
     )
   config = config_of(data)
-  label = _free(_label(config, workdir), workdir, taken)
+  own = data.attrs.get(arms_lib.COORDINATE) or _label(config, workdir)
+  label = _free(own, workdir, taken)
   reference = reference_of(config)
   keep = [n for n, v in data.data_vars.items() if 'item' not in v.dims]
   examples = data.sizes.get('item', data.attrs.get('examples'))
@@ -179,7 +180,7 @@ def _load(workdir: pathlib.Path, taken) -> Run:
   if arms:
     data = arms_of_store.select(data, arms_lib.BASELINE)
   return Run(
-    label, data, config, workdir.expanduser(), reference,
+    label, data, config, arms_of_store.split(workdir)[0], reference,
     tuple(reference.deviations(config)) if reference else (), arms, whole,
   )  # fmt: skip
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from emergence_jax.base.types import Field, UserError
+from emergence_jax.store.arms import as_folder
 
 FOLDER = 'tensorboard'
 
@@ -45,7 +46,7 @@ def _names(layout: Mapping[str, Any]) -> list[str]:
   """`seed_3`, or of a member of an arm `ARM/seed_3`."""
   seeds = [f'seed_{seed}' for seed in layout['seeds'].tolist()]
   arms = layout.get('arms') or [''] * len(seeds)
-  words = (re.sub(r'[^A-Za-z0-9.+-]+', '_', arm) for arm in arms)
+  words = (as_folder(arm) if arm else '' for arm in arms)
   return [f'{arm}/{seed}' if arm else seed for arm, seed in zip(words, seeds)]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import numpy as np
 import xarray as xr
@@ -24,6 +25,15 @@ def split(workdir: str | pathlib.Path) -> tuple[pathlib.Path, str]:
     return path, ''
   folder, _, arm = str(path).partition('@')
   return pathlib.Path(folder), arm
+
+
+def as_folder(arm: str) -> str:
+  """The name of an arm as that of a folder.
+
+  >>> as_folder('rank +0.01 placebo')
+  'rank_+0.01_placebo'
+  """
+  return re.sub(r'[^A-Za-z0-9.+-]+', '_', arm)
 
 
 def unfold(data: xr.Dataset) -> xr.Dataset:

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from emergence_jax.base.types import UserError
-from emergence_jax.store import files, ownership
+from emergence_jax.store import arms, files, ownership
 from emergence_jax.store.timeseries import load
 
 
@@ -88,18 +88,33 @@ def to_tensorboard(
   kept = [
     name
     for name, v in data.data_vars.items()
-    if v.dims[:2] == ('seed', 'step') and 'item' not in v.dims
+    if {'seed', 'step'} <= set(v.dims) and 'item' not in v.dims
   ]
   data = data[kept].load()
-  paths = [folder / f'seed_{seed}' for seed in data.seed.values]
-  ownership.claim(folder, workdir, data, paths)
-  for seed, path in zip(data.seed.values, paths):
+  members = {
+    folder / name: data.sel(where)
+    for name, where in _members(data).items()
+  }  # fmt: skip
+  ownership.claim(folder, workdir, data, members)
+  for path, own in members.items():
     # Events add to those that are there, and would be shown twice.
     shutil.rmtree(path, ignore_errors=True)
     with tensorboardX.SummaryWriter(str(path)) as writer:
-      for name, variable in data.sel(seed=seed).data_vars.items():
-        _add_scalars(writer, name, variable)
-  return paths
+      for name, variable in own.data_vars.items():
+        _add_scalars(writer, name, variable.transpose('step', ...))
+  return list(members)
+
+
+def _members(data: xr.Dataset) -> dict[str, dict]:
+  """Folder of each seed, of each arm → its place."""
+  seeds = {f'seed_{seed}': {'seed': seed} for seed in data.seed.values}
+  if 'arm' not in data.dims:
+    return seeds
+  return {
+    f'{arms.as_folder(str(arm))}/{name}': {'arm': arm, **where}
+    for arm in data.arm.values
+    for name, where in seeds.items()
+  }
 
 
 def _add_scalars(writer, name: str, variable: xr.DataArray) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from emergence_jax.store import files, history, layout, ownership
-from emergence_jax.store.timeseries import load_members
+from emergence_jax.store import arms, files, history, layout, ownership
+from emergence_jax.store.timeseries import load, load_members
 
 # What is copied beside it, for people.
 _BESIDE = ('config.json', 'env.json', 'times.json')
@@ -80,14 +80,15 @@ def pack(
   """Writes the packed timeseries of a run, and its configuration.
 
   Args:
-    workdir: run directory.
+    workdir: run directory, or `RUN@ARM`.
     folder: where to write; made if it is not there.
 
   Returns:
     What was written.
   """
-  workdir = pathlib.Path(workdir).expanduser()
-  data = needed(load_members(workdir)).load()
+  workdir, arm = arms.split(workdir)
+  data = load(f'{workdir}@{arm}') if arm else load_members(workdir)
+  data = needed(data).load()
   encoding = {}
   for name, variable in data.variables.items():
     variable.encoding = {}
@@ -98,14 +99,16 @@ def pack(
       }
   folder = files.check_writable(folder, 'give another --folder')
   path = folder / layout.PACKED
-  beside = [folder / name for name in _BESIDE]
+  # The configuration of an arm is in its timeseries.
+  copied = [n for n in _BESIDE if not (arm and n == 'config.json')]
+  beside = [folder / name for name in copied]
   ownership.claim(folder, workdir, data, [path, *beside])
   with files.replacing(path) as partial:
     with tempfile.TemporaryDirectory() as work:
       data.to_zarr(work, encoding=encoding, consolidated=False, zarr_format=3)
       _archive(pathlib.Path(work), partial)
   written = [path]
-  for name in _BESIDE:
+  for name in copied:
     if (workdir / name).exists() and workdir.resolve() != folder.resolve():
       shutil.copyfile(workdir / name, folder / name)
       env = files.read_json(folder / name) if name == 'env.json' else None
