@@ -16,7 +16,15 @@ from emergence_jax.base.types import UserError
 from emergence_jax.config import arms as arm_specs
 from emergence_jax.config import schema
 from emergence_jax.config.arms import ArmsConfig
-from emergence_jax.running import loading, loop, merging, offline, rundir
+from emergence_jax.running import (
+  dry_run,
+  levers,
+  loading,
+  loop,
+  merging,
+  offline,
+  rundir,
+)
 from emergence_jax.store import arms as store_arms
 from emergence_jax.store import checkpoints, export, packing, timeseries
 from tests import small
@@ -316,3 +324,26 @@ def test_members_are_counted_without_a_backend():
   given = config(arms=dict(grid='optimizer.rate=1,2'))
   assert schema.count_members(given) == 6
   assert jax.tree.leaves(given)  # a plain mapping, of which nothing was made
+
+
+def test_a_sweep_over_numbers_compiles_once():
+  def program(**numbers):
+    given = config()
+    given['optimizer'].update(numbers)
+    made = schema.from_mapping(given)
+    shapes = levers.shapes(made)
+    seed = jax.ShapeDtypeStruct((), np.int32)
+    member = jax.eval_shape(levers.init(made), seed, shapes)
+    return jax.jit(levers.segment(made)).lower(member, shapes, seed).as_text()
+
+  other = dict(rate=0.1, weight_decay=3.0, b1=0.5, b2=0.6, clip_norm=2.0)
+  assert program() == program(**other)
+  assert program() != program(decay='cosine', warmup=2)
+
+
+def test_a_dry_run_names_the_arms():
+  given = config(arms=dict(grid='optimizer.rate=1,2'))
+  lines = list(dry_run.describe(schema.from_mapping(given)))
+  assert any('3 arms of 2 on' in line for line in lines)
+  assert any(line.split() == ['arm', 'rate', '1'] for line in lines)
+  assert any(line.split()[0] == 'training' for line in lines)

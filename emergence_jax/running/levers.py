@@ -122,4 +122,7 @@ def example(config: schema.Config) -> Levers:
   """Levers of one member of the baseline, for timing; references are nought."""
   values = config.numbers
   nought = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes(config))
-  return nought._replace(numbers={k: values[k] for k in nought.numbers})
+  numbers = {
+    k: jnp.asarray(values[k], x.dtype) for k, x in nought.numbers.items()
+  }
+  return nought._replace(numbers=numbers)
