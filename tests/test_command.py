@@ -11,6 +11,7 @@ import pytest
 import emergence_jax
 from emergence_jax.base.types import UserError
 from emergence_jax.cli import command, config_flag
+from emergence_jax.config import schema
 from tests import small
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -92,3 +93,22 @@ def test_a_file_of_ones_own_comes_first(tmp_path, monkeypatch):
   assert config_flag.load('configs/modadd.py') == {'mine': 1}
   with pytest.raises(UserError, match='algorithmic, causes, modadd, pythia'):
     config_flag.load('modad')
+
+
+@pytest.mark.parametrize('argument,key', [
+  ('--seeds=4', 'seeds.count'), ('--lr=1e-3', 'optimizer.rate'),
+  ('--steps', 'train.steps'),
+])  # fmt: skip
+def test_flags_that_people_try_name_the_key(argument, key):
+  with pytest.raises(UserError, match=f'did you mean --config.{key}'):
+    config_flag.overrides([argument])
+  with pytest.raises(UserError, match='unknown argument .--nothing.; see'):
+    config_flag.overrides(['--nothing'])
+
+
+@pytest.mark.parametrize('key,meant', [('lr', 'rate'), ('wd', 'weight_decay')])
+def test_keys_as_other_libraries_call_them(key, meant):
+  given = config_flag.load('modadd')
+  given['optimizer'][key] = 1.0
+  with pytest.raises(UserError, match=f'did you mean {meant!r}'):
+    schema.from_mapping(given)

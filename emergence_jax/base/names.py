@@ -9,11 +9,28 @@ from typing import Any
 
 from emergence_jax.base.types import UserError
 
+# What other libraries call a key → what it is called here.
+_ELSEWHERE = {
+  'lr': 'rate', 'learning_rate': 'rate', 'wd': 'weight_decay',
+  'momentum': 'b1', 'beta1': 'b1', 'beta2': 'b2', 'max_grad_norm': 'clip_norm',
+  'grad_clip': 'clip_norm', 'warmup_steps': 'warmup', 'n_layer': 'num_layers',
+  'n_layers': 'num_layers', 'n_head': 'num_heads', 'n_heads': 'num_heads',
+  'n_embd': 'd_model', 'hidden_size': 'd_model', 'width': 'd_model',
+  'd_mlp': 'd_ff', 'n_ctx': 'num_positions', 'block_size': 'num_positions',
+  'num_seeds': 'count', 'max_steps': 'steps', 'num_steps': 'steps',
+  'dtype': 'precision', 'bs': 'batch_size',
+}  # fmt: skip
+
 
 def closest(word: str, known) -> str:
-  """A sentence that names the nearest of the known words, and all of them."""
+  """A sentence that names the nearest of the known words, and all of them.
+
+  >>> closest('lr', ['b1', 'rate'])
+  "did you mean 'rate'? known: b1, rate."
+  """
   known = sorted(known)
-  near = difflib.get_close_matches(str(word), known, n=1, cutoff=0.4)
+  near = [w for w in [_ELSEWHERE.get(str(word), '')] if w in known]
+  near += difflib.get_close_matches(str(word), known, n=1, cutoff=0.4)
   hint = f'did you mean {near[0]!r}? ' if near else ''
   return f'{hint}known: {", ".join(known)}.'
 

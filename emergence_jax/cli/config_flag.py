@@ -10,6 +10,14 @@ import sys
 from typing import Any
 
 _PREFIX = '--config.'
+# A flag that people try → the key that it means.
+_MEANT = {
+  'steps': 'train.steps', 'max_steps': 'train.steps', 'epochs': 'train.steps',
+  'seeds': 'seeds.count', 'num_seeds': 'seeds.count', 'seed': 'seeds.first',
+  'lr': 'optimizer.rate', 'learning_rate': 'optimizer.rate',
+  'wd': 'optimizer.weight_decay', 'weight_decay': 'optimizer.weight_decay',
+  'batch_size': 'task.batch_size', 'size': 'model.size', 'p': 'task.p',
+}  # fmt: skip
 _INT = re.compile(r'[+-]?[0-9]+')
 _FLOAT = re.compile(r'[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf)')
 
@@ -42,8 +50,10 @@ def overrides(arguments: list[str], prefix: str = _PREFIX) -> dict[str, Any]:
     argument = left.pop(0)
     key, equals, text = argument.partition('=')
     if not key.startswith(prefix) or key == prefix:
+      meant = _MEANT.get(key.lstrip('-'), '')
+      hint = f'did you mean {prefix}{meant}? ' if meant else ''
       raise UserError(
-        f'unknown argument {argument!r}; see --help. Values of the '
+        f'unknown argument {argument!r}; {hint}see --help. Values of the '
         f'configuration are given as {prefix}KEY=VALUE.'
       )
     if not equals:
