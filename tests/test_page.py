@@ -4,6 +4,7 @@ import html
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from emergence_jax.analysis import emergence, study
@@ -20,11 +21,14 @@ def report(tmp_path_factory):
 def test_the_page_says_it_at_first_sight(report):
   found, _, path = report
   content = path.read_text()
-  assert answers.answer(found).startswith('nano: RankMe moved first in 144, ')
+  assert answers.answer(found).startswith(
+    'nano: RankMe changed before accuracy in all 144 cases (a network and a '
+  )
+  assert 'nano: RankMe moved first in 144, ' in answers.answer(found)
   assert 'micro: RankMe moved first' in answers.answer(found)
   assert 'it precedes behaviour' in answers.answer(found)
   for one in answers.answers(found):
-    for words in (one.rank, *(clause.words for clause in one.more)):
+    for words in (one.plain, one.rank, *(clause.words for clause in one.more)):
       assert words in html.unescape(content)
   assert 'was compared; it is not shown to precede' in answers.answer(found)
   sections = re.findall(r'<section id="(\w+)">', content)
@@ -125,3 +129,20 @@ def test_answers_when_there_is_little_to_say():
   still['accuracy'] = still.accuracy * 0
   found = study.study(as_runs(nano=still), draws=20)
   assert 'no capability emerged in 96 events' in answers.answer(found)
+
+
+@pytest.mark.parametrize('verdict,ending', [
+  ('precedes', 'and networks in which it changed early learned early.'),
+  ('not shown', 'but it is not shown that networks in which it changed early'),
+  ('undecided', 'but so few networks cannot show'),
+  ('depends', 'depends on what is called the change.'),
+])  # fmt: skip
+def test_a_plain_sentence(verdict, ending):
+  row = pd.Series({'first': 8, 'events': 8, 'lead': 783.2, 'verdict': verdict})
+  said = answers.plain(row, 1)
+  start = (
+    'RankMe changed before accuracy in all 8 networks, by about 780 steps '
+  )
+  assert said.startswith(start) and ending in said
+  few = pd.Series({**row, 'first': 2, 'lead': 20.0})
+  assert 'in 2 of 8 networks; ' in answers.plain(few, 1)

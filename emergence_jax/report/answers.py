@@ -90,12 +90,50 @@ class Answer(NamedTuple):
   Attributes:
     run: its label; empty if nothing can be said of any.
     rank: on RankMe, which is what the study is about.
+    plain: the same in a sentence without a number that needs explaining; empty
+      where nothing can be said.
     more: on the other measures, and where the two axes disagree.
   """
 
   run: str
   rank: str
   more: tuple[Clause, ...] = ()
+  plain: str = ''
+
+
+# Of the verdict: whether what is early is early together.
+_TOGETHER = {
+  'precedes': 'and networks in which it changed early learned early',
+  'depends': (
+    'and whether networks in which it changed early learned early depends on '
+    'what is called the change'
+  ),
+  'not shown': (
+    'but it is not shown that networks in which it changed early learned early'
+  ),
+  'undecided': 'but so few networks cannot show whether the two go together',
+}  # fmt: skip
+
+
+def plain(row, events_of_a_seed: int) -> str:
+  """What comes first, and whether it matters, in one plain sentence.
+
+  Args:
+    row: of RankMe, of the table `precedence`.
+    events_of_a_seed: tasks × levels that are looked at.
+  """
+  first, count = int(row['first']), int(row.events)
+  many = f'all {count}' if first == count else f'{first} of {count}'
+  what = 'networks' if events_of_a_seed == 1 else (
+    'cases (a network and a task)'
+  )  # fmt: skip
+  lead = ''
+  if np.isfinite(row.lead) and row.lead > 0 and 2 * first > count:
+    lead = f', by about {float(f"{row.lead:.2g}"):,.0f} steps on average'
+  return (
+    f'RankMe changed before accuracy in {many} {what}{lead}; '
+    f'{_TOGETHER[row.verdict]}.'
+  )
 
 
 def answers(results: Study) -> list[Answer]:
@@ -109,7 +147,12 @@ def answers(results: Study) -> list[Answer]:
   said = [_answer_of(results, run) for run in runs]
   if len(said) == 1:
     return said
-  return [a._replace(rank=f'{a.run}: {a.rank}') for a in said]
+  return [
+    a._replace(
+      rank=f'{a.run}: {a.rank}', plain=f'{a.run}: {a.plain}' if a.plain else ''
+    )
+    for a in said
+  ]
 
 
 def _steps(shift: effects.Shift) -> str:
@@ -175,7 +218,13 @@ def answer(results: Study) -> str:
 
 def _precedence(results: Study) -> str:
   return ' '.join(
-    ' '.join([sentence.rank, *(clause.words for clause in sentence.more)])
+    ' '.join(
+      [
+        *filter(None, [sentence.plain]),
+        sentence.rank,
+        *(clause.words for clause in sentence.more),
+      ]
+    )
     for sentence in answers(results)
   )
 
@@ -191,6 +240,11 @@ def _answer_of(results: Study, run: str) -> Answer:
     ))  # fmt: skip
   rows = _tests(results, run=run, tasks='all')
   rank = [sentence(row) for row in rows[rows.measure == 'RankMe'].itertuples()]
+  words = [
+    plain(row, _events_of_a_seed(results, run))
+    for _, row in rows[rows.measure == 'RankMe'].iterrows()
+    if row.events
+  ]
   if not rank:
     few = results.changes.get(run, {}).get('RankMe')
     why = align.too_few({run: {'RankMe': few}}) or ['it was not measured.']
@@ -200,7 +254,14 @@ def _answer_of(results: Study, run: str) -> Answer:
     *_others(rows[rows.measure != 'RankMe']),
     *_axes(results, run), *_cadences(results, run),
   )  # fmt: skip
-  return Answer(run, ' '.join([*_timing(results, run), *rank]), more)
+  said = ' '.join([*rank, *_timing(results, run)])
+  return Answer(run, said, more, ' '.join(words))
+
+
+def _events_of_a_seed(results: Study, run: str) -> int:
+  """Tasks × levels of a run."""
+  table = results.tables['emergence']
+  return len(table[table.run == run][['task', 'level']].drop_duplicates())
 
 
 def _others(rows: pd.DataFrame) -> list[Clause]:
