@@ -113,11 +113,13 @@ def test_the_geometry_is_compared_where_the_windows_have_ended(results):
   assert rank.p['rank -1'] < 0.01
 
 
-def test_trend_and_mediation_leave_out_what_has_stopped(results):
+def test_trend_and_mediation_with_and_without_what_has_stopped(results):
   trends = results.tables['trends'].set_index('arms')
-  assert trends.strengths['own'] == '-1, 1'
+  assert trends.strengths['own'] == '-1, 1, 2'
+  assert trends.strengths['own that learned'] == '-1, 1'
   assert trends.strengths['placebo'] == '-1, 1, 2'
-  assert trends.correlation['own'] > 0.9 and trends.p['own'] < 0.01
+  name = 'own that learned'
+  assert trends.correlation[name] > 0.9 and trends.p[name] < 0.01
   assert results.tables['mediation'].p.between(0, 1).all()
 
 

@@ -267,14 +267,21 @@ def geometry_table(items: Mapping[str, Experiment]) -> pd.DataFrame:
 
 
 def _families(item: Experiment) -> Iterator[tuple[str, str, list[int]]]:
-  """Intervention, kind of its arms, and their places."""
+  """Intervention, which of its arms, and their places.
+
+  All of its own; those that went on learning, where some did not; placebos.
+  """
   for label in dict.fromkeys(a.intervention for a in item.arms):
-    for kind, control in (('own', ''), (PLACEBO, PLACEBO)):
-      places = [
-        i for i, a in enumerate(item.arms)
-        if label and a.intervention == label and a.control == control
-        and a.name not in item.stopped
-      ]  # fmt: skip
+    of_label = [
+      i for i, a in enumerate(item.arms) if label and a.intervention == label
+    ]
+    own = [i for i in of_label if not item.arms[i].control]
+    learned = [i for i in own if item.arms[i].name not in item.stopped]
+    placebos = [i for i in of_label if item.arms[i].control == PLACEBO]
+    kinds = {'own': own, PLACEBO: placebos}
+    if len(learned) < len(own):
+      kinds['own that learned'] = learned
+    for kind, places in kinds.items():
       if len(places) > 1:
         yield label, kind, places
 
