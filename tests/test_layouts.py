@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 
 from emergence_jax.base.types import UserError
-from emergence_jax.config import optimizer as optimizer_lib
 from emergence_jax.config import schema
 from emergence_jax.config.precision import PRECISIONS
 from emergence_jax.machine import mesh
 from emergence_jax.models import released
-from emergence_jax.running import loop, programs, releases, train
+from emergence_jax.running import levers, loop, programs, releases, train
 from emergence_jax.store import timeseries
 from tests import release, small
 
@@ -133,13 +132,13 @@ def test_fewer_bits_keep_parameters_and_gradients_in_float32():
 @pytest.mark.nightly
 def test_a_population_of_fewer_bits_trains_alike():
   given = small.modadd_config(steps=4)
-  optimizer = optimizer_lib.make(schema.from_mapping(given).optimizer, 4)
   histories = []
   for precision in PRECISIONS:
-    objective = schema.from_mapping(given).objective
-    member = train.make_init(objective, optimizer)(0)
-    segment = train.make_segment(objective, optimizer, precision)
-    after, history = jax.jit(segment)(member, 4)
+    given.train.precision = precision
+    config = schema.from_mapping(given)
+    own = levers.example(config)
+    member = levers.init(config)(0, own)
+    after, history = jax.jit(levers.segment(config))(member, own, 4)
     chex.assert_trees_all_equal_dtypes(after, member)
     histories.append(history.loss[:4])
   whole, products, fewer = histories

@@ -10,7 +10,7 @@ from emergence_jax.base.types import UserError
 from emergence_jax.config import optimizer as optimizer_lib
 from emergence_jax.config import schema
 from emergence_jax.config.optimizer import KINDS, OptimizerConfig
-from emergence_jax.running import loop, train
+from emergence_jax.running import levers, loop
 from emergence_jax.store import timeseries
 from tests import small
 
@@ -82,10 +82,9 @@ def test_it_learns(name):
     name=name, rate=rate, warmup=0, decay='constant', weight_decay=0.0
   )
   config = schema.from_mapping(given)
-  optimizer = optimizer_lib.make(config.optimizer, 40)
-  member = train.make_init(config.objective, optimizer)(0)
-  segment = jax.jit(train.make_segment(config.objective, optimizer))
-  _, history = segment(member, 40)
+  own = levers.example(config)
+  member = levers.init(config)(0, own)
+  _, history = jax.jit(levers.segment(config))(member, own, 40)
   assert history.loss[39] < history.loss[0]
 
 
