@@ -75,12 +75,16 @@ def _default(value) -> str:
   return 'automatic' if value is None else f'`{value}`'
 
 
-def _fields(path: str, cls: type) -> str:
-  """Keys of a group that a dataclass describes."""
-  words = described(cls, 'Attributes')
+def _fields(path: str, cls: type, beyond: type | None = None) -> str:
+  """Keys of a group that a dataclass describes, beyond those of its base."""
+  words: dict[str, str] = {}
+  for base in reversed(cls.__mro__):
+    words |= described(base, 'Attributes')
+  known = {f.name for f in dataclasses.fields(beyond)} if beyond else set()
   return table(['key', 'default', 'what it is'], [
     (f'`{path}.{f.name}`', _default(f.default), words.get(f.name, '–'))
     for f in dataclasses.fields(cls)
+    if f.name not in known
   ])  # fmt: skip
 
 
@@ -118,16 +122,9 @@ def _interventions(known: Mapping[str, type]) -> list[str]:
     'chooses the kind. `module.path:Name` names one of yours. Keys of all:',
     _fields('interventions.LABEL', Intervention),
   ]
-  common = {f.name for f in dataclasses.fields(Intervention)}
   for name, cls in known.items():
-    words = described(cls, 'Attributes')
-    rows = [
-      (f'`interventions.LABEL.{f.name}`', _default(f.default), words[f.name])
-      for f in dataclasses.fields(cls)
-      if f.name not in common
-    ]
     lines += [f'### `{name}`', inspect.getdoc(cls).splitlines()[0]]
-    lines.append(table(['key', 'default', 'what it is'], rows))
+    lines.append(_fields('interventions.LABEL', cls, Intervention))
   return lines
 
 

@@ -6,23 +6,13 @@ from emergence_jax.interventions import intervention
 
 
 @dataclasses.dataclass(frozen=True)
-class Freeze(intervention.Intervention):
+class Freeze(intervention.OfPart):
   """The updates of a part are made smaller by strength × themselves.
 
   At 1 the part does not move.
-
-  Attributes:
-    part: regular expression on the paths of the parameters; all if empty.
   """
 
-  part: str = ''
-
   STAGE = intervention.UPDATE
-
-  def check(self, path, objective, steps):
-    """Raises a UserError for what cannot be."""
-    super().check(path, objective, steps)
-    intervention.check_part(path, self.part, objective)
 
   def adds(self, objective, at, strength):
     """The opposite of the updates."""

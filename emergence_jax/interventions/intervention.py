@@ -271,13 +271,65 @@ def in_part(part: str, change: Callable[..., Any], *trees: PyTree) -> PyTree:
   return jax.tree_util.tree_map_with_path(one_leaf, *trees)
 
 
-def check_once(path: str, own: Intervention) -> None:
-  """Raises a UserError for a window, where there is only a step."""
-  if own.stop:
-    raise UserError(
-      f'{path}.stop={own.stop} has no effect, since it acts at the step '
-      '`start` alone; leave it out.'
-    )
+@dataclasses.dataclass(frozen=True)
+class OfPart(Intervention):
+  """Acts on a part of the weights.
+
+  Attributes:
+    part: regular expression on the paths of the parameters; all if empty.
+  """
+
+  part: str = ''
+
+  def check(self, path, objective, steps):
+    """Raises a UserError for what cannot be."""
+    super().check(path, objective, steps)
+    check_part(path, self.part, objective)
+
+
+@dataclasses.dataclass(frozen=True)
+class Towards(OfPart):
+  """Moves a part by strength × the way to `prepared`, at the step `start`.
+
+  What the optimiser remembers is kept.
+  """
+
+  STAGE = UPDATE
+
+  def check(self, path, objective, steps):
+    """Raises a UserError for what cannot be."""
+    super().check(path, objective, steps)
+    if self.stop:
+      raise UserError(
+        f'{path}.stop={self.stop} has no effect, since it acts at the step '
+        '`start` alone; leave it out.'
+      )
+
+  def acts(self, step):
+    """At one step."""
+    return step == self.start
+
+  def adds(self, objective, at, strength):
+    """The way from the updated weights."""
+    del objective
+    return in_part(
+      self.part, lambda p, u, target: strength * (target - (p + u)),
+      at.params, at.updates, at.prepared,
+    )  # fmt: skip
+
+
+def of_edit(
+  objective: Objective,
+  at: State,
+  layer: int,
+  change: Callable[[jax.Array], jax.Array],
+) -> PyTree:
+  """What a change of a layer's states adds to the gradient of the loss."""
+  edit = objective.edit_of_layer(layer, change)
+  changed = jax.grad(objective.loss)(at.params, at.batch, edit)
+  # As it is computed here, so that a difference is none of rounding.
+  plain = jax.grad(objective.loss)(at.params, at.batch)
+  return jax.tree.map(jnp.subtract, changed, plain)
 
 
 def check_layer(path: str, layer: int, objective: Objective) -> None:

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 
 from emergence_jax.interventions import intervention
@@ -40,8 +39,4 @@ class Mean(intervention.Intervention):
       mean_TxD = (x_BxTxD * weight_Bx1x1).sum(0) / total
       return x_BxTxD - strength * weight_Bx1x1 * mean_TxD
 
-    edit = objective.edit_of_layer(self.layer, without_mean)
-    changed = jax.grad(objective.loss)(at.params, at.batch, edit)
-    # As it is computed here, so that a difference is none of rounding.
-    plain = jax.grad(objective.loss)(at.params, at.batch)
-    return jax.tree.map(jnp.subtract, changed, plain)
+    return intervention.of_edit(objective, at, self.layer, without_mean)

@@ -6,19 +6,8 @@ from emergence_jax.interventions import intervention
 
 
 @dataclasses.dataclass(frozen=True)
-class Noise(intervention.Intervention):
-  """Normal noise, new at every step, of strength × the norm of each leaf.
-
-  Attributes:
-    part: regular expression on the paths of the parameters; all if empty.
-  """
-
-  part: str = ''
-
-  def check(self, path, objective, steps):
-    """Raises a UserError for what cannot be."""
-    super().check(path, objective, steps)
-    intervention.check_part(path, self.part, objective)
+class Noise(intervention.OfPart):
+  """Normal noise, new at every step, of strength × the norm of each leaf."""
 
   def adds(self, objective, at, strength):
     """The noise."""

@@ -4,32 +4,21 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from emergence_jax.base import prng
 from emergence_jax.interventions import intervention
 
 
 def _norm_of(part: str, tree) -> jax.Array:
-  inside = intervention.in_part(part, lambda x: x, tree)
-  return jnp.sqrt(sum(jnp.sum(x * x) for x in jax.tree.leaves(inside)))
+  return optax.tree.norm(intervention.in_part(part, lambda x: x, tree))
 
 
 @dataclasses.dataclass(frozen=True)
-class Norm(intervention.Intervention):
-  """The norm of the weights is strength × that of the first weights.
-
-  Attributes:
-    part: regular expression on the paths of the parameters; all if empty.
-  """
-
-  part: str = ''
+class Norm(intervention.OfPart):
+  """The norm of the weights is strength × that of the first weights."""
 
   STAGE = intervention.UPDATE
-
-  def check(self, path, objective, steps):
-    """Raises a UserError for what cannot be."""
-    super().check(path, objective, steps)
-    intervention.check_part(path, self.part, objective)
 
   def prepare(self, objective, seed, reference):
     """The norm of the first weights."""

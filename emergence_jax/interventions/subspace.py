@@ -15,19 +15,18 @@ _OF = {UPDATES: UPDATES, STATES: STATES}
 
 
 @dataclasses.dataclass(frozen=True)
-class Subspace(intervention.Intervention):
+class Subspace(intervention.OfPart):
   """Takes strength × what lies outside a subspace out of states or updates.
 
   The subspace is that of the k leading directions of a reference: of the hidden
   states of its parameters (on the batch of each step), or of each matrix among
   its parameters, from the left. Without a reference it is that of k random
-  directions, drawn once for each seed.
+  directions, drawn once for each seed. A `part` is of updates alone.
 
   Attributes:
     of: `states` of a layer, or `updates` of matrices.
     k: number of directions.
     layer: block whose output it is, from 1; 0 is the last.
-    part: of updates: regular expression on the paths of the parameters.
     reference: `RUN@STEP`, a saved population of a run of the same model that
       has these seeds; random directions if empty.
   """
@@ -35,7 +34,6 @@ class Subspace(intervention.Intervention):
   of: str = STATES
   k: int = 8
   layer: int = 0
-  part: str = ''
   reference: str = ''
 
   def check(self, path, objective, steps):
@@ -44,7 +42,6 @@ class Subspace(intervention.Intervention):
     names.choose(f'{path}.of', self.of, _OF)
     checks.in_range(f'{path}.k', self.k, 1)
     intervention.check_layer(path, self.layer, objective)
-    intervention.check_part(path, self.part, objective)
     if self.of == STATES:
       objective.check_edits(path)
       checks.in_range(f'{path}.k', self.k, 1, objective.hidden_size())
@@ -92,10 +89,7 @@ class Subspace(intervention.Intervention):
       inside = (x_BxTxD @ leading_Dk) @ leading_Dk.T
       return x_BxTxD - strength * (x_BxTxD - inside)
 
-    edit = objective.edit_of_layer(self.layer, project)
-    changed = jax.grad(objective.loss)(at.params, at.batch, edit)
-    plain = jax.grad(objective.loss)(at.params, at.batch)
-    return jax.tree.map(jnp.subtract, changed, plain)
+    return intervention.of_edit(objective, at, self.layer, project)
 
   def _outside(self, update, directions, strength):
     if update.ndim != 2 or self.k >= update.shape[0]:
