@@ -7,6 +7,7 @@ moved more emerged later for it.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from emergence_jax.base.arms import (
   PLACEBO,
   SHAM,
   Arm,
+  share_of_fall,
 )
 from emergence_jax.store import history
 
@@ -70,6 +72,31 @@ class Experiment:
   def placebos(self) -> dict[str, str]:
     """Arm → its placebo."""
     return {arm.name: arm.placebo for arm in self.arms if arm.placebo}
+
+  @functools.cached_property
+  def judged(self) -> list[list[effects.Effect]]:
+    """What each arm that is no control did, of each event."""
+    # Where the loss says that an arm learns, one that emerges late is late.
+    known = not np.isnan(self.learned_A).all()
+    return [
+      effects.effects(
+        steps_AS, self.names, baseline=BASELINE, margin=margin,
+        placebos=self.placebos, controls=self.controls, stopped=self.stopped,
+        least_share=0.0 if known else effects.LEAST_SHARE,
+      )
+      for steps_AS, margin in zip(self.emergence_EAS, self.margin, strict=True)
+    ]  # fmt: skip
+
+  @functools.cached_property
+  def of_controls(self) -> list[dict[str, effects.Shift]]:
+    """Sham or placebo → its shift from the baseline, of each event."""
+    return [
+      {
+        name: effects.shift(steps_AS[self.names.index(name)], steps_AS[0])
+        for name in self.controls
+      }
+      for steps_AS in self.emergence_EAS
+    ]
 
   def value_of(self, key: str) -> float:
     """A number of the configuration, in arms that leave it alone."""
@@ -133,9 +160,9 @@ def _learned(data: xr.Dataset, arms: Sequence[Arm], ends) -> np.ndarray:
   for i, arm in enumerate(arms):
     end = ends.get(arm.intervention, int(steps[-1]))
     place = int(np.flatnonzero(steps <= end)[-1])
-    start = loss_AC[0, 0]
-    fall = start - loss_AC[0, place]
-    shares.append((start - loss_AC[i, place]) / fall if fall > 0 else np.nan)
+    shares.append(
+      share_of_fall(loss_AC[0, 0], loss_AC[i, place], loss_AC[0, place])
+    )
   return np.array(shares)
 
 
@@ -171,17 +198,6 @@ def experiments(runs: Runs) -> dict[str, Experiment]:
   return {name: item for name, item in made.items() if item is not None}
 
 
-def effects_of(item: Experiment, event: int) -> list[effects.Effect]:
-  """What each arm did to an event."""
-  return effects.effects(
-    item.emergence_EAS[event], item.names, baseline=BASELINE,
-    margin=item.margin[event], placebos=item.placebos, controls=item.controls,
-    stopped=item.stopped,
-    # Where the loss says that an arm learns, one that emerges late is late.
-    least_share=effects.LEAST_SHARE if np.isnan(item.learned_A).all() else 0.0,
-  )  # fmt: skip
-
-
 def _shift_columns(name: str, shift: effects.Shift | None) -> dict[str, float]:
   if shift is None:
     return {name: np.nan, f'{name}_low': np.nan, f'{name}_high': np.nan}
@@ -195,7 +211,7 @@ def effects_table(items: Mapping[str, Experiment]) -> pd.DataFrame:
   rows = []
   for label, item in items.items():
     for e, (task, level) in enumerate(item.events):
-      for one in effects_of(item, e):
+      for one in item.judged[e]:
         place = item.names.index(one.arm)
         rows.append({
           'run': label, 'task': task, 'level': level, 'arm': one.arm,
@@ -213,10 +229,9 @@ def controls_table(items: Mapping[str, Experiment]) -> pd.DataFrame:
   rows = []
   for label, item in items.items():
     for e, (task, level) in enumerate(item.events):
-      for name in item.controls:
+      for name, shift in item.of_controls[e].items():
         place = item.names.index(name)
         steps_AS = item.emergence_EAS[e]
-        shift = effects.shift(steps_AS[place], steps_AS[0])
         rows.append({
           'run': label, 'task': task, 'level': level, 'control': name,
           **_shift_columns('shift', shift), 'p': shift.p,

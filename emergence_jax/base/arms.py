@@ -39,6 +39,18 @@ class Arm:
   placebo: str = ''
 
 
+def share_of_fall(start: float, arm: float, baseline: float) -> float:
+  """How much of the baseline's fall in loss an arm has made.
+
+  nan where the baseline's has not fallen.
+
+  >>> share_of_fall(3.0, 1.5, 1.0)
+  0.75
+  """
+  fall = start - baseline
+  return float((start - arm) / fall) if fall > 0 else float('nan')
+
+
 def to_text(arms: Sequence[Arm]) -> str:
   """Arms as JSON, for an attribute of the dataset."""
   return json.dumps([dataclasses.asdict(arm) for arm in arms])

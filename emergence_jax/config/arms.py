@@ -187,12 +187,12 @@ def check_values(arm: Arm, optimizer: OptimizerConfig, steps: int) -> None:
   optimizer_lib.check(dataclasses.replace(optimizer, **own), steps)
 
 
-def start(text: str) -> tuple[str, int]:
-  """Run directory and step of `RUN@STEP`."""
+def start(text: str, path: str = 'config.start') -> tuple[str, int]:
+  """Run directory and step of `RUN@STEP`, which is the value of a key."""
   folder, _, step = text.rpartition('@')
   if not folder or not step.isdecimal():
     raise UserError(
-      f'config.start={text!r} must be RUN@STEP: a run directory, and the step '
+      f'{path}={text!r} must be RUN@STEP: a run directory, and the step '
       'of one of its saved checkpoints.'
     )
   return folder, int(step)

@@ -12,7 +12,6 @@ from emergence_jax.analysis import (
   precedence,
   timing,
 )
-from emergence_jax.analysis import moved as moved_lib
 from emergence_jax.analysis.moved import Experiment
 from emergence_jax.analysis.paper import cadences, peaks
 from emergence_jax.analysis.study import Study
@@ -176,9 +175,8 @@ def _size(one: effects.Effect, margin: float) -> str:
 
 def _moved_in(item: Experiment, event: int) -> str:
   """What moved one capability, and what did not."""
-  judged = moved_lib.effects_of(item, event)
   by: dict[str, list[effects.Effect]] = {}
-  for one in judged:
+  for one in item.judged[event]:
     by.setdefault(one.verdict, []).append(one)
   margin = item.margin[event]
   moves = ', '.join(
@@ -186,15 +184,12 @@ def _moved_in(item: Experiment, event: int) -> str:
   )
   said = [f'{moves} moved it' if moves else 'Nothing is shown to have moved it']
   for verdict, words in (
-    (effects.MOVES_NOT, f'did not, within ±{margin:,.0f} steps'),
-    (effects.UNDECIDED, 'not decided'),
-    (effects.STOPPED, 'slowed or stopped the training itself'),
+    (effects.MOVES_NOT, f'{{}} did not, within ±{margin:,.0f} steps'),
+    (effects.UNDECIDED, 'not decided: {}'),
+    (effects.STOPPED, '{} slowed or stopped the training itself'),
   ):
-    arms = ', '.join(one.arm for one in by.get(verdict, ()))
-    if arms and verdict == effects.UNDECIDED:
-      said.append(f'{words}: {arms}')
-    elif arms:
-      said.append(f'{arms} {words}')
+    if verdict in by:
+      said.append(words.format(', '.join(one.arm for one in by[verdict])))
   seeds = item.data.sizes['seed']
   return f'{"; ".join(said)} ({seeds} paired seeds).'
 
@@ -213,20 +208,10 @@ def moved(results: Study) -> list[str]:
 
 def answer(results: Study) -> str:
   """The answers in one line, for a terminal."""
-  return ' '.join([*moved(results), _precedence(results)])
-
-
-def _precedence(results: Study) -> str:
-  return ' '.join(
-    ' '.join(
-      [
-        *filter(None, [sentence.plain]),
-        sentence.rank,
-        *(clause.words for clause in sentence.more),
-      ]
-    )
-    for sentence in answers(results)
-  )
+  words = moved(results)
+  for one in answers(results):
+    words += [one.plain, one.rank, *(clause.words for clause in one.more)]
+  return ' '.join(filter(None, words))
 
 
 def _answer_of(results: Study, run: str) -> Answer:

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from emergence_jax.analysis import effects, series
-from emergence_jax.analysis.moved import Experiment, effects_of
+from emergence_jax.analysis.moved import Experiment
 from emergence_jax.base.arms import PLACEBO, SHAM
 from emergence_jax.report import style
 
@@ -40,9 +40,10 @@ def _interval(
 
 def _reach(item: Experiment, event: int) -> float:
   """Half the width of the axis: the largest finite number that is drawn."""
-  steps_AS = item.emergence_EAS[event]
-  shifts = [effects.shift(x, steps_AS[0]) for x in steps_AS[1:]]
-  shifts += [one.beyond for one in effects_of(item, event) if one.beyond]
+  judged = item.judged[event]
+  shifts = [one.shift for one in judged]
+  shifts += [one.beyond for one in judged if one.beyond is not None]
+  shifts += item.of_controls[event].values()
   ends = np.array([[s.low, s.high, s.estimate] for s in shifts])
   largest = np.abs(ends[np.isfinite(ends)]).max(initial=0)
   return 1.15 * max(largest, 1.5 * item.margin[event])
@@ -54,15 +55,13 @@ def _row_of(axis, item: Experiment, event: int, one, row, reach) -> None:
   _interval(axis, one.shift, row - 0.22, colour, 'o', reach)
   if one.beyond is not None:
     _interval(axis, one.beyond, row, colour, 'D', reach)
-    placebo = item.names.index(item.placebos[one.arm])
-    steps_AS = item.emergence_EAS[event]
-    control = effects.shift(steps_AS[placebo], steps_AS[0])
+    control = item.of_controls[event][item.placebos[one.arm]]
     _interval(axis, control, row + 0.22, '#444444', 's', reach)
 
 
 def forest(item: Experiment, event: int):
   """Paired shifts of emergence by arm, with both controls."""
-  judged = effects_of(item, event)
+  judged = item.judged[event]
   shams = [arm.name for arm in item.arms if arm.control == SHAM]
   rows, reach = len(judged) + len(shams), _reach(item, event)
   figure, (axis, right) = style.subplots(
@@ -76,9 +75,8 @@ def forest(item: Experiment, event: int):
       0, i, f'{one.emerged[0]}/{one.emerged[1]}  {share:>5}  {one.verdict}',
       family='monospace', fontsize=8, va='center',
     )  # fmt: skip
-  steps_AS = item.emergence_EAS[event]
   for i, name in enumerate(shams, len(judged)):
-    sham = effects.shift(steps_AS[item.names.index(name)], steps_AS[0])
+    sham = item.of_controls[event][name]
     _interval(axis, sham, i, '#444444', '^', reach)
   margin = item.margin[event]
   axis.axvspan(-margin, margin, color='#56B4E9', alpha=0.15, lw=0)

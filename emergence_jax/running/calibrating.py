@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from emergence_jax.base.arms import LEAST_LEARNED
+from emergence_jax.base.arms import LEAST_LEARNED, share_of_fall
 from emergence_jax.base.types import UserError
+from emergence_jax.config import arms as arm_specs
 from emergence_jax.config import schema
 from emergence_jax.running.programs import Programs
 from emergence_jax.running.train import MAX_SEGMENT
@@ -36,7 +37,7 @@ def _trial(raw: Mapping[str, Any], config: schema.Config) -> schema.Config:
   for label, own in config.interventions.items():
     rungs = {
       f'{s * f:g}': None
-      for s in map(float, own.strengths.split(','))
+      for s in arm_specs.strengths(label, own.strengths)
       for f in LADDER
     }
     tried['interventions'][label]['strengths'] = ','.join(rungs)
@@ -83,8 +84,9 @@ def calibrate(
 
   def learned(arm: int, end: int) -> float:
     span = slice(max(end - _LAST, 0), end)
-    fall = loss[0, 0] - loss[0, span].mean()
-    return (loss[0, 0] - loss[arm, span].mean()) / fall if fall > 0 else 0.0
+    return share_of_fall(
+      loss[0, 0], loss[arm, span].mean(), loss[0, span].mean()
+    )
 
   kept = {}
   for label, own in config.interventions.items():
@@ -94,7 +96,7 @@ def calibrate(
       if arm.intervention == label
     }
     chosen = {}
-    for strength in map(float, own.strengths.split(',')):
+    for strength in arm_specs.strengths(label, own.strengths):
       rungs = [float(f'{strength * f:g}') for f in LADDER]
       good = [r for r in rungs if share[r] >= least]
       if good:

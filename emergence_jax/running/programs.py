@@ -1,5 +1,6 @@
 """The compiled programs of a run: one-seed functions over a population."""
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent import futures
@@ -16,6 +17,7 @@ from emergence_jax.config.precision import PRECISIONS
 from emergence_jax.machine import mesh as mesh_lib
 from emergence_jax.running import levers as levers_lib
 from emergence_jax.running import references
+from emergence_jax.running.train import Levers
 
 
 def peak_of(program) -> int | None:
@@ -75,12 +77,19 @@ class Programs:
     self._segment = self._map(
       levers_lib.segment(config, self._spread), per_seed=(True, True, False)
     )
-    self._levers = references.levers(config, self._sharded)
+    # References are read from the disk where members are made or trained, and
+    # not where a run is measured or loaded.
+    self._abstract_levers = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(
+        (config.members, *x.shape), x.dtype, sharding=self._sharded
+      ),
+      levers_lib.shapes(config),
+    )
     self.abstract_population: Population = jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(
         x.shape, x.dtype, sharding=mesh_lib.placed(self.mesh, x)
       ),
-      jax.eval_shape(self._init, self._seeds(), self._levers),
+      jax.eval_shape(self._init, self._seeds(), self._abstract_levers),
     )
     self._compiled: dict[str, Any] = {}
     self.measures: dict[str, Callable[[Population, PyTree], dict]] = {}
@@ -91,6 +100,10 @@ class Programs:
       lambda tree: jax.tree.map(jnp.copy, tree),
       out_shardings=self._where.params,
     )
+
+  @functools.cached_property
+  def _levers(self) -> Levers:
+    return references.levers(self._config, self._sharded)
 
   @property
   def layout(self) -> str:
@@ -133,7 +146,7 @@ class Programs:
     )
     with jax.default_matmul_precision(products):
       return jitted.lower(
-        self.abstract_population, self._levers, step
+        self.abstract_population, self._abstract_levers, step
       ).compile()
 
   def _inputs(self, measure: Measure) -> PyTree:
@@ -194,6 +207,7 @@ class Programs:
   def compile(self) -> float:
     """Compiles everything, side by side; returns the seconds it took."""
     began = time.monotonic()
+    _ = self._levers  # what they refer to may not be there
     with _compilers() as pool:
       segment = pool.submit(self._compile_segment)
       begun = self._begin_measures(pool, self._config.measures)

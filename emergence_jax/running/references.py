@@ -17,7 +17,7 @@ from emergence_jax.store import checkpoints as checkpoints_lib
 
 def _config_of(path: str, text: str) -> tuple[pathlib.Path, schema.Config]:
   """Directory and configuration of the run that a reference names."""
-  folder = pathlib.Path(arm_specs.start(text)[0]).expanduser()
+  folder = pathlib.Path(arm_specs.start(text, path)[0]).expanduser()
   try:
     return folder, schema.from_mapping(rundir.read_config(folder))
   except UserError as error:
@@ -56,7 +56,7 @@ def _population(
   """The whole population of a reference, and the place of our first seed."""
   folder, other = _config_of(path, text)
   _check_same(path, config, other, keys)
-  step = arm_specs.start(text)[1]
+  step = arm_specs.start(text, path)[1]
   member = jax.eval_shape(
     levers_lib.init(other), jax.ShapeDtypeStruct((), np.int32),
     levers_lib.shapes(other),

@@ -9,7 +9,6 @@ import xarray as xr
 
 from emergence_jax.base import arms as arms_lib
 from emergence_jax.base import names
-from emergence_jax.base.types import UserError
 
 ARM = arms_lib.COORDINATE
 
@@ -85,13 +84,3 @@ def select(data: xr.Dataset, arm: str) -> xr.Dataset:
   }
   data.attrs.pop(arms_lib.ATTRIBUTE, None)
   return data
-
-
-def check_has_none(workdir: pathlib.Path, data: xr.Dataset, what: str) -> None:
-  """Raises a UserError for a dataset with arms, which something cannot take."""
-  if ARM in data.coords:
-    names_ = [a.name for a in arms_lib.from_attributes(data.attrs)]
-    raise UserError(
-      f'{workdir} has {len(names_)} arms, and {what}; give one of them as '
-      f'{workdir}@ARM (for example {workdir}@{names_[0]}).'
-    )
