@@ -2,9 +2,9 @@
 
 import html
 import re
+import types
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from emergence_jax.analysis import emergence, study
@@ -138,11 +138,11 @@ def test_answers_when_there_is_little_to_say():
   ('depends', 'depends on what is called the change.'),
 ])  # fmt: skip
 def test_a_plain_sentence(verdict, ending):
-  row = pd.Series({'first': 8, 'events': 8, 'lead': 783.2, 'verdict': verdict})
+  row = types.SimpleNamespace(first=8, events=8, lead=783.2, verdict=verdict)
   said = answers.plain(row, 1)
   start = (
     'RankMe changed before accuracy in all 8 networks, by about 780 steps '
   )
   assert said.startswith(start) and ending in said
-  few = pd.Series({**row, 'first': 2, 'lead': 20.0})
+  few = types.SimpleNamespace(**{**vars(row), 'first': 2, 'lead': 20.0})
   assert 'in 2 of 8 networks; ' in answers.plain(few, 1)

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -61,6 +62,16 @@ def find(key: str, word: str, known: Mapping[str, Any]) -> Any:
       f'{key}={word!r} could not be imported ({type(error).__name__}: '
       f'{error}); write module.path:Name, as it is imported from the current '
       'folder.'
+    ) from error
+
+
+def pattern(key: str, text: str) -> re.Pattern[str]:
+  """A regular expression of the user's; an error that names its key."""
+  try:
+    return re.compile(text)
+  except re.error as error:
+    raise UserError(
+      f'{key}={text!r} is no regular expression ({error}).'
     ) from error
 
 

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from emergence_jax.base import checks, prng
+from emergence_jax.base import checks, names, prng
 from emergence_jax.base.types import Batch, PyTree, UserError
 from emergence_jax.models.objective import Objective
 
@@ -245,12 +245,7 @@ def paths(params: PyTree) -> list[str]:
 
 def check_part(path: str, part: str, objective: Objective) -> None:
   """Raises a UserError if no parameter's path matches."""
-  try:
-    pattern = re.compile(part)
-  except re.error as error:
-    raise UserError(
-      f'{path}.part={part!r} is no regular expression ({error}).'
-    ) from error
+  pattern = names.pattern(f'{path}.part', part)
   known = paths(jax.eval_shape(objective.init, jax.random.key(0)))
   if not any(pattern.search(name) for name in known):
     raise UserError(

@@ -121,7 +121,7 @@ def plain(row, events_of_a_seed: int) -> str:
     row: of RankMe, of the table `precedence`.
     events_of_a_seed: tasks × levels that are looked at.
   """
-  first, count = int(row['first']), int(row.events)
+  first, count = int(row.first), int(row.events)
   many = f'all {count}' if first == count else f'{first} of {count}'
   what = 'networks' if events_of_a_seed == 1 else (
     'cases (a network and a task)'
@@ -224,12 +224,10 @@ def _answer_of(results: Study, run: str) -> Answer:
       f'{len(lead)} events.'
     ))  # fmt: skip
   rows = _tests(results, run=run, tasks='all')
-  rank = [sentence(row) for row in rows[rows.measure == 'RankMe'].itertuples()]
-  words = [
-    plain(row, _events_of_a_seed(results, run))
-    for _, row in rows[rows.measure == 'RankMe'].iterrows()
-    if row.events
-  ]
+  of_rank = list(rows[rows.measure == 'RankMe'].itertuples())
+  rank = [sentence(row) for row in of_rank]
+  events = _events_of_a_seed(results, run)
+  words = [plain(row, events) for row in of_rank if row.events]
   if not rank:
     few = results.changes.get(run, {}).get('RankMe')
     why = align.too_few({run: {'RankMe': few}}) or ['it was not measured.']

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from emergence_jax.base.types import Field, UserError
-from emergence_jax.store.arms import as_folder
+from emergence_jax.store.arms import member_folder
 
 FOLDER = 'tensorboard'
 
@@ -44,10 +44,9 @@ def scalars(
 
 def _names(layout: Mapping[str, Any]) -> list[str]:
   """`seed_3`, or of a member of an arm `ARM/seed_3`."""
-  seeds = [f'seed_{seed}' for seed in layout['seeds'].tolist()]
+  seeds = layout['seeds'].tolist()
   arms = layout.get('arms') or [''] * len(seeds)
-  words = (as_folder(arm) if arm else '' for arm in arms)
-  return [f'{arm}/{seed}' if arm else seed for arm, seed in zip(words, seeds)]
+  return list(map(member_folder, seeds, arms))
 
 
 class Nothing:

@@ -26,13 +26,14 @@ def split(workdir: str | pathlib.Path) -> tuple[pathlib.Path, str]:
   return pathlib.Path(folder), arm
 
 
-def as_folder(arm: str) -> str:
-  """The name of an arm as that of a folder.
+def member_folder(seed: int, arm: str = '') -> str:
+  """The folder of a seed, within that of its arm if it has one.
 
-  >>> as_folder('rank +0.01 placebo')
-  'rank_+0.01_placebo'
+  >>> member_folder(3), member_folder(3, 'rank +0.01 placebo')
+  ('seed_3', 'rank_+0.01_placebo/seed_3')
   """
-  return re.sub(r'[^A-Za-z0-9.+-]+', '_', arm)
+  own = f'seed_{seed}'
+  return f'{re.sub(r"[^A-Za-z0-9.+-]+", "_", arm)}/{own}' if arm else own
 
 
 def unfold(data: xr.Dataset) -> xr.Dataset:

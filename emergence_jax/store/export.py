@@ -107,13 +107,13 @@ def to_tensorboard(
 
 def _members(data: xr.Dataset) -> dict[str, dict]:
   """Folder of each seed, of each arm → its place."""
-  seeds = {f'seed_{seed}': {'seed': seed} for seed in data.seed.values}
-  if 'arm' not in data.dims:
-    return seeds
+  seeds = data.seed.values
+  if arms.ARM not in data.dims:
+    return {arms.member_folder(seed): {'seed': seed} for seed in seeds}
   return {
-    f'{arms.as_folder(str(arm))}/{name}': {'arm': arm, **where}
-    for arm in data.arm.values
-    for name, where in seeds.items()
+    arms.member_folder(seed, str(arm)): {arms.ARM: arm, 'seed': seed}
+    for arm in data[arms.ARM].values
+    for seed in seeds
   }
 
 

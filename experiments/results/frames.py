@@ -324,19 +324,26 @@ def _shift(row, name: str) -> str:
   return _estimate(row[name], row[f'{name}_low'], row[f'{name}_high'])
 
 
+def _rank_shifts(study, arms) -> list[str]:
+  """How far arms moved RankMe by the end of the windows."""
+  geometry = study.tables['moved_geometry']
+  rank = geometry[geometry.measure == 'RankMe'].set_index('arm')
+  return [_shift(rank.loc[arm], 'shift') for arm in arms]
+
+
+def _shifts(table: pd.DataFrame, name: str) -> list[str]:
+  return [_shift(row, name) for _, row in table.iterrows()]
+
+
 def effects(loaded, study) -> pd.DataFrame:
   """What each arm did to emergence, and to RankMe at the windows' end."""
   del loaded
   table = study.tables['effects']
-  geometry = study.tables['moved_geometry']
-  rank = geometry[geometry.measure == 'RankMe'].set_index('arm')
   return pd.DataFrame({
     'arm': table.arm,
-    'RankMe': [_shift(rank.loc[arm], 'shift') for arm in table.arm],
-    'emergence, steps': [_shift(row, 'shift') for _, row in table.iterrows()],
-    'beyond its placebo': [
-      _shift(row, 'beyond_placebo') for _, row in table.iterrows()
-    ],
+    'RankMe': _rank_shifts(study, table.arm),
+    'emergence, steps': _shifts(table, 'shift'),
+    'beyond its placebo': _shifts(table, 'beyond_placebo'),
     'p, by Holm': table.p_holm,
     'emerged': table.emerged.map(str) + '/' + table.seeds.map(str),
     'learned': table.learned.map(lambda x: f'{x:.0%}'),
@@ -348,12 +355,10 @@ def controls(loaded, study) -> pd.DataFrame:
   """Shams and placebos beside the baseline."""
   del loaded
   table = study.tables['effects_of_controls']
-  geometry = study.tables['moved_geometry']
-  rank = geometry[geometry.measure == 'RankMe'].set_index('arm')
   return pd.DataFrame({
     'control': table.control,
-    'RankMe': [_shift(rank.loc[arm], 'shift') for arm in table.control],
-    'emergence, steps': [_shift(row, 'shift') for _, row in table.iterrows()],
+    'RankMe': _rank_shifts(study, table.control),
+    'emergence, steps': _shifts(table, 'shift'),
     'p': table.p,
     'emerged': table.emerged.map(str) + '/' + table.seeds.map(str),
   })  # fmt: skip

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from emergence_jax.base import names
 from emergence_jax.base.types import UserError
 
 _TIMES = {'': 1, 'k': 10**3, 'm': 10**6, 'b': 10**9, 't': 10**12}
@@ -61,12 +62,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
   Raises:
     UserError: if it is none, or has no group that says a place.
   """
-  try:
-    made = re.compile(pattern)
-  except re.error as error:
-    raise UserError(
-      f'config.release.pattern={pattern!r} is no regular expression ({error}).'
-    ) from error
+  made = names.pattern('config.release.pattern', pattern)
   strange = set(made.groupindex) - set(_GROUPS)
   if strange or not {'step', 'tokens'} & set(made.groupindex):
     raise UserError(
