@@ -9,7 +9,7 @@ import xarray as xr
 from emergence_jax.base.types import UserError
 from emergence_jax.config import schema
 from emergence_jax.running import loop, merging, offline
-from emergence_jax.store import timeseries
+from emergence_jax.store import history, packing, timeseries
 from tests import apps, small
 
 
@@ -66,6 +66,31 @@ def test_other_lengths_and_measures_are_named(parts, tmp_path):
   short = timeseries.load(tmp_path / 'short').load()
   assert short.step.values.tolist() == [0, 2]
   assert np.isfinite(short.train_loss).all() and short.sizes['train_step'] == 2
+
+
+@pytest.mark.nightly
+def test_a_packed_run_and_a_whole_one(parts, tmp_path):
+  packing.pack(parts[1], tmp_path / 'packed')
+  lines = []
+  out = tmp_path / 'both'
+  assert merging.merge([tmp_path / 'packed', parts[0]], out, lines.append)
+  assert 'packed: packed, without flags of examples' in lines[0]
+  both = timeseries.load(out).load()
+  merging.merge(parts, tmp_path / 'whole', quiet)
+  whole = timeseries.load(tmp_path / 'whole').load()
+  for name in set(both) - {history.BETWEEN}:
+    xr.testing.assert_equal(both[name], whole[name])
+  assert {'train_loss', 'grad_norm'} == {
+    n for n in set(whole) - set(both) if 'item' not in whole[n].dims
+  }
+  np.testing.assert_array_equal(
+    history.loss_between(both), history.loss_between(whole)
+  )
+  assert both.attrs['examples'] == whole.sizes['item']
+  # What is joined is packed and joined again.
+  packing.pack(out, tmp_path / 'again')
+  more = [tmp_path / 'again', make(tmp_path / 'c', 4, 1)]
+  assert merging.merge(more, tmp_path / 'more', quiet) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.nightly

@@ -14,7 +14,7 @@ import xarray as xr
 from emergence_jax.analysis.reference import Reference
 from emergence_jax.analysis.studies import reference_of
 from emergence_jax.base import arms as arms_lib
-from emergence_jax.base import names
+from emergence_jax.base import labels, names
 from emergence_jax.base.arms import Arm
 from emergence_jax.base.types import UserError
 from emergence_jax.store import arms as arms_of_store
@@ -146,18 +146,38 @@ def _short_name(workdir: pathlib.Path) -> str:
   return name if len(name) <= _LONGEST else f'{name[: _LONGEST - 1]}…'
 
 
-def _free(label: str, workdir: pathlib.Path, taken) -> str:
-  """A label that no other run has, by the folder's name or a number."""
-  if label not in taken:
-    return label
-  label = f'{label} ({_short_name(workdir)})'
-  again = (f'{label} {i}' for i in itertools.count(2))
-  return (
-    label if label not in taken else next(x for x in again if x not in taken)
-  )
+def _labelled(runs: Sequence[Run]) -> list[Run]:
+  """Runs with labels of their own.
+
+  Where some have the same, the keys in which these differ tell them apart;
+  where all have, those keys alone. The last resort is the folder's name, and
+  a number.
+  """
+  own = [run.label for run in runs]
+  labels_of = list(own)
+  for shared in sorted({name for name in own if own.count(name) > 1}):
+    at = [i for i, name in enumerate(own) if name == shared]
+    words = labels.label([runs[i].config for i in at])
+    alone = len(at) == len(runs)
+    for i, said in zip(at, words):
+      if said:
+        labels_of[i] = said if alone else f'{shared}, {said}'
+  for i, name in enumerate(labels_of):
+    if labels_of.count(name) > 1:
+      labels_of[i] = f'{name} ({_short_name(runs[i].workdir)})'
+  taken: set[str] = set()
+  for i, name in enumerate(labels_of):
+    numbered = (f'{name} {k}' for k in itertools.count(2))
+    labels_of[i] = next(
+      x for x in itertools.chain([name], numbered) if x not in taken
+    )
+    taken.add(labels_of[i])
+  return [
+    dataclasses.replace(run, label=name) for run, name in zip(runs, labels_of)
+  ]
 
 
-def _load(workdir: pathlib.Path, taken) -> Run:
+def _load(workdir: pathlib.Path) -> Run:
   data = timeseries.load(workdir)
   if not data.sizes['step']:
     raise UserError(f'{workdir} has no whole checkpoint yet.')
@@ -167,8 +187,7 @@ def _load(workdir: pathlib.Path, taken) -> Run:
       'without which nothing emerges.'
     )
   config = config_of(data)
-  own = data.attrs.get(arms_lib.COORDINATE) or _label(config, workdir)
-  label = _free(own, workdir, taken)
+  label = data.attrs.get(arms_lib.COORDINATE) or _label(config, workdir)
   reference = reference_of(config)
   keep = [n for n, v in data.data_vars.items() if 'item' not in v.dims]
   examples = data.sizes.get('item', data.attrs.get('examples'))
@@ -196,14 +215,8 @@ def load(workdirs: Sequence[str | pathlib.Path]) -> dict[str, Run]:
   """
   if not workdirs:
     raise UserError('give at least one --workdir.')
-  runs: dict[str, Run] = {}
   # A folder that is given twice is one run.
   folders = {pathlib.Path(w).expanduser().resolve(): w for w in workdirs}
-  for workdir in map(pathlib.Path, folders.values()):
-    run = _load(workdir, runs)
-    runs[run.label] = run
-  return dict(
-    sorted(
-      runs.items(), key=lambda item: item[1].data.attrs.get('parameters', 0)
-    )
-  )
+  loaded = [_load(pathlib.Path(workdir)) for workdir in folders.values()]
+  loaded.sort(key=lambda run: run.data.attrs.get('parameters', 0))
+  return {run.label: run for run in _labelled(loaded)}

@@ -3,7 +3,8 @@
   python -m experiments.merge --workdir=runs/a --workdir=runs/b --out=runs/both
 
 The runs have to be of one configuration, all but `config.seeds.first` and
-`count`. What is joined is analysed and reported as one run.
+`count`. What is joined is analysed and reported as one run. A folder that
+`export --format=packed` has written is taken as a run is.
 """
 
 from absl import flags
@@ -11,7 +12,10 @@ from absl import flags
 from emergence_jax.cli import apps
 
 _WORKDIR = flags.DEFINE_multi_string(
-  'workdir', None, 'Run directory; give the flag for each.', required=True
+  'workdir',
+  None,
+  'Run directory, or folder of a packed run; give the flag for each.',
+  required=True,
 )
 _OUT = flags.DEFINE_string(
   'out', None, 'A new folder for the joined one.', required=True

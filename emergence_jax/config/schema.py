@@ -12,6 +12,7 @@ from emergence_jax.analysis.studies import REFERENCES
 from emergence_jax.base import arms as arms_lib
 from emergence_jax.base import checks, names
 from emergence_jax.base.arms import Arm
+from emergence_jax.base.labels import flatten
 from emergence_jax.base.types import Measure, MeasureSpec, UserError
 from emergence_jax.config import arms as arm_specs
 from emergence_jax.config import interventions as intervention_specs
@@ -320,21 +321,6 @@ def on_this_machine(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     devices = ('devices', 'devices_per_seed')
     return {**raw, 'seeds': {k: given[k] for k in given if k not in devices}}
   return raw
-
-
-def flatten(raw: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
-  """Nested mapping → {'seeds.count': 8, …}; an empty group is a value too.
-
-  >>> flatten({'measures': {'rank': {}, 'llc': {'every': 2}}})
-  {'measures.rank': {}, 'measures.llc.every': 2}
-  """
-  flat: dict[str, Any] = {}
-  for key, value in raw.items():
-    if isinstance(value, Mapping) and value:
-      flat |= flatten(value, f'{prefix}{key}.')
-    else:
-      flat[prefix + key] = value
-  return flat
 
 
 def digest(raw: Mapping[str, Any]) -> int:

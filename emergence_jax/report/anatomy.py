@@ -10,10 +10,16 @@ import xarray as xr
 
 from emergence_jax.analysis import emergence, series, statistics
 from emergence_jax.report import style
+from emergence_jax.store import history
 
 RANK = 'RankMe (dimensions)'
+TRAINING_LOSS = 'training loss (nat)'
 # Drawn by level or by layer, and so not by their one series.
-_BY_PART = ('accuracy', 'rankme')
+_BY_LEVEL = {
+  'accuracy': 'accuracy', 'train_accuracy': 'training accuracy',
+  'log_prob': 'log-probability (nat)',
+}  # fmt: skip
+_BY_PART = (*_BY_LEVEL, 'rankme')
 
 
 class Flagged(NamedTuple):
@@ -103,14 +109,15 @@ def curves(data: xr.Dataset, task: str) -> dict[str, list[Curve]]:
   """
   of_task = data.sel(task=task)
   panels: dict[str, list[Curve]] = {}
-  for variable, label in (
-    ('accuracy', 'accuracy'), ('log_prob', 'log-probability (nat)'),
-  ):  # fmt: skip
+  for variable, label in _BY_LEVEL.items():
     panels[label] = [
       _curve(f'level {level}', of_task[variable].sel(level=level))
       for level in data.level.values
       if variable in data
     ]
+  loss = history.loss_between(data)
+  if loss is not None:
+    panels[TRAINING_LOSS] = [_curve('since the checkpoint before', loss)]
   if 'rankme' in data:
     panels[RANK] = [
       _curve(f'layer {layer}', of_task.rankme.sel(layer=layer))
@@ -133,8 +140,11 @@ def curves(data: xr.Dataset, task: str) -> dict[str, list[Curve]]:
 def scales(data: xr.Dataset) -> dict[str, str]:
   """Panel → scale of its values, one of `types.SCALES`; the others linear."""
   return {
-    style.label(item.field, data.sizes): item.field.scale
-    for item in series.of(data).values()
+    TRAINING_LOSS: 'log',
+    **{
+      style.label(item.field, data.sizes): item.field.scale
+      for item in series.of(data).values()
+    },
   }
 
 

@@ -10,8 +10,12 @@ const bytes = Uint8Array.from(atob(packed), c => c.charCodeAt(0));
 const inSteps = await new Response(new Blob([bytes]).stream().pipeThrough(
   new DecompressionStream('gzip'))).json();
 const runs = Object.keys(inSteps);
-const hasTokens = runs.every(run => inSteps[run].tokens);
-let data = inSteps, tokenData = null;
+const FIRST_SHOWN = 10;  // of many runs
+const axes = Object.keys(AXES).filter(
+  axis => axis === 'step' || runs.every(run => inSteps[run].axes[axis]));
+const byAxis = {step: inSteps};
+const off = new Set();  // lines that the legend has switched off
+let data = inSteps;
 const zooms = [];  // the ranges before this one, [from, to] in steps
 let shown = [], range = null, steps = null, scale = null, manager = null;
 let zoom = null, at = null, section = '', isBack = false, drawing = 0;
@@ -23,18 +27,23 @@ const viewOf = () => {
     panel: chosen.get('panel'), seeds: chosen.get('seeds'),
     band: chosen.has('band'), steps: chosen.get('steps'),
     values: chosen.get('values'), axis: chosen.get('axis'),
+    curves: chosen.get('curves'), group: chosen.get('group') ?? '',
+    find: chosen.get('find') ?? '', only: chosen.get('only') ?? '', smooth: Number(chosen.get('smooth')), off,
   };
 };
 
 /** Writes what is chosen into the address, where it survives a reload. */
 function keep() {
-  const words = new URLSearchParams(new FormData(form));
+  const words = new URLSearchParams(
+    [...new FormData(form)].filter(([, value]) => value !== ''));
+  for (const name of off) words.append('off', name);
   if (!words.has('band')) words.set('band', 'off');
   ['from', 'to'].forEach((name, i) => {
     if (zoom) words.set(name, Number(zoom[i].toPrecision(5)));
   });
   if (section) words.set('section', section);
-  history.replaceState(null, '', `#${words}`);
+  // A page within another's `srcdoc` has no address of its own.
+  try { history.replaceState(null, '', `#${words}`); } catch { /* none */ }
 }
 
 /** Options of a select; what was chosen stays so if it is still there. */
@@ -52,7 +61,11 @@ function fillChoices() {
   const seeds = [...new Set(some.flatMap(r => data[r].seeds))];
   fill(form.seeds, ['none', 'all', ...seeds.map(String)],
     n => ({none: 'none', all: 'all'})[n] ?? `seed ${n}`);
-  fill(form.panel, ['all', ...panelsOf(data, viewOf()).map(p => p.label)]);
+  const panels = some.flatMap(
+    r => Object.entries(data[r].tasks[form.task.value]?.panels ?? {}));
+  fill(form.panel, ['all', ...new Set(panels.map(([label]) => label))]);
+  fill(form.curves, ['all', ...new Set(panels.flatMap(
+    ([, panel]) => panel.curves.length > 1 ? panel.curves.map(c => c.name) : []))]);
 }
 
 /** Takes what is chosen from the address. */
@@ -63,7 +76,12 @@ function restore() {
   for (const box of form.querySelectorAll('[name=run]'))
     box.checked = wanted.length ? wanted.includes(box.value) : box.checked;
   form.band.checked = words.get('band') !== 'off';
-  for (const name of ['axis', 'task', 'seeds', 'steps', 'values', 'panel']) {
+  for (const name of ['find', 'only']) form[name].value = words.get(name) ?? '';
+  form.smooth.value = words.get('smooth') ?? 0;
+  off.clear();
+  for (const name of words.getAll('off')) off.add(name);
+  for (const name of ['axis', 'task', 'seeds', 'steps', 'values', 'panel',
+    'curves', 'group']) {
     fillChoices();
     const options = [...form[name].options].map(o => o.value);
     if (options.includes(words.get(name))) form[name].value = words.get(name);
@@ -84,73 +102,6 @@ function show(id) {
   target.querySelector('h2')?.focus({preventScroll: true});
 }
 
-/** The index of the checkpoint of a curve that is nearest to a step. */
-function nearest(curve, step) {
-  const distance = curve.step.map(s => Math.abs(scale.to(s) - scale.to(step)));
-  return distance.indexOf(extent(distance)[0]);
-}
-
-/** What is drawn of a line at one of its checkpoints, in words. */
-function valueAt({curve, seeds}, j, drawn, isBand) {
-  const {mid, low, high} = curve, said = [];
-  const band = ` [${words(low[j])}, ${words(high[j])}]`;
-  if (isBand || !drawn.length)
-    said.push(words(mid[j]) + (curve.seeds.length > 1 ? band : ''));
-  const values = drawn.map(i => curve.seeds[i][j]);
-  if (drawn.length === 1)
-    said.push(`seed ${seeds[drawn[0]]}: ${words(values[0])}`);
-  else if (drawn.length && !isBand) {
-    const [least, most] = extent(values.filter(v => v !== null));
-    said.push(`${words(least)} to ${words(most)}`);
-  }
-  return said.join(', ');
-}
-
-/** Marks a step in all panels and writes the values there. */
-function mark(step) {
-  at = step;
-  pick('at').textContent = step === null
-    ? 'Point at a panel, or press an arrow key on it, to read values.'
-    : `${form.axis.value} ${words(step, 9)}`;
-  const view = viewOf();
-  for (const panel of shown) {
-    panel.cross.setv({visible: step !== null, location: scale.to(step ?? 0)});
-    panel.lines.forEach((line, i) => {
-      const j = step === null ? -1 : nearest(line.curve, step);
-      const drawn = seedsOf(line, view);
-      panel.values[i].textContent = j < 0
-        ? '' : ` ${valueAt(line, j, drawn, view.band)}`;
-    });
-  }
-}
-
-/** All checkpoints of what is shown, in order. */
-const checkpoints = () => [...new Set(
-  shown.flatMap(p => p.lines.flatMap(l => l.curve.step)))].sort((a, b) => a - b);
-
-/** The checkpoint that is nearest to a place on the axis of steps. */
-function snap(place) {
-  const distance = step => Math.abs(scale.to(step) - place);
-  return checkpoints().reduce(
-    (best, s) => distance(s) < distance(best) ? s : best, Infinity);
-}
-
-/** Steps the mark by one checkpoint. */
-function move(by) {
-  const [from, to] = zoom ?? [0, Infinity];
-  const steps = checkpoints().filter(s => s >= from && s <= to);
-  const old = at === null ? (by > 0 ? -1 : steps.length) : steps.indexOf(at);
-  mark(steps[Math.min(Math.max(old + by, 0), steps.length - 1)] ?? null);
-}
-
-/** Words of a panel for those who do not see it. */
-const described = panel => `${panel.label}: ` + panel.lines.map(l => {
-  const j = l.curve.mid.length - 1;
-  const [first, last] = [0, j].map(i =>
-    `${words(l.curve.mid[i])} at ${form.axis.value} ${words(l.curve.step[i], 9)}`);
-  return `${l.name}, median from ${first} to ${last}`;
-}).join('; ');
-
 /** The elements around a figure: its title, which enlarges it, and legend. */
 function frame(panel, isLarge) {
   const title = element('button', {type: 'button', 'aria-pressed': isLarge,
@@ -161,9 +112,15 @@ function frame(panel, isLarge) {
   };
   panel.values = panel.lines.map(() => element('span'));
   const legend = element('ul', {}, ...panel.lines.map((line, i) => {
-    const swatch = element('i', {});
+    const swatch = element('i', {}), isOff = off.has(line.name);
     Object.assign(swatch.style, {background: line.colour, opacity: line.opacity});
-    return element('li', {}, swatch, line.name, panel.values[i]);
+    const name = element('button', {type: 'button', 'aria-pressed': !isOff,
+      title: isOff ? 'Show this line' : 'Hide this line'}, swatch, line.name);
+    name.onclick = () => {
+      if (!off.delete(line.name)) off.add(line.name);
+      change();
+    };
+    return element('li', {}, name, panel.values[i]);
   }));
   if (panel.usable < panel.of) legend.append(element('li', {class: 'hollow'},
     `○ ${words(panel.usable, 9)} of ${words(panel.of, 9)} usable`));
@@ -205,18 +162,21 @@ function width() {
 async function draw() {
   const own = ++drawing;
   const view = viewOf();
-  data = inSteps;
-  if (view.axis === 'tokens' && hasTokens)
-    data = tokenData ??= inTokens(inSteps);
-  const every = panelsOf(data, view);
+  const axis = axes.includes(view.axis) ? view.axis : 'step';
+  data = byAxis[axis] ??= onAxis(inSteps, axis);
+  followRuns(inSteps, view);
+  const drawable = panelsOf(data, view);
+  const every = drawable.filter(p => !isZero(p));
   const isLarge = view.panel !== 'all' && every.some(p => p.label === view.panel);
-  const wanted = isLarge ? every.filter(p => p.label === view.panel) : every;
+  const wanted = isLarge ? every.filter(p => p.label === view.panel)
+    : every.filter(p => isAsked(p.label, view.only));
   const all = every.flatMap(p => p.lines.flatMap(l => l.curve.step));
   const [first] = extent(all.filter(s => s > 0));
   const last = Math.max(extent(all)[1], 1);
   steps = [Math.min(extent(all)[0], last), last];
-  scale = view.steps === 'log' && Number.isFinite(first)
-    ? symmetric(powerBelow(first)) : linear;
+  const log = Number.isFinite(first) ? symmetric(powerBelow(first)) : linear;
+  scale = {log, linear}[view.steps] ?? clearest(
+    every[0]?.lines.map(l => l.curve) ?? [], [log, linear], steps);
   if (zoom && zoom[0] >= last) zoom = null;
   const [from, to] = zoom ?? steps;
   range = new Bokeh.Range1d({start: scale.to(from), end: scale.to(to)});
@@ -227,6 +187,8 @@ async function draw() {
   const frames = shown.map(p => frame(p, isLarge));
   plots.replaceChildren(...frames.map(f => f.whole));
   if (!shown.length) plots.append('Nothing is chosen that was measured.');
+  pick('zero').textContent = drawable.length === every.length ? '' : 'Left out, '
+    + `being nothing but 0: ${drawable.filter(isZero).map(p => p.label).join(', ')}.`;
   const whole = new Bokeh.Document();
   for (const panel of shown) whole.add_root(panel.figure);
   const views = await Bokeh.embed.add_document_standalone(
@@ -243,9 +205,12 @@ async function draw() {
   shown.forEach((panel, i) => {
     const place = frames[i].place, view_ = views.get(panel.figure);
     place.onpointermove = place.onpointerdown = event => {
-      const left = place.getBoundingClientRect().left;
+      const {left, top} = place.getBoundingClientRect();
       const x = view_.frame.x_scale.invert(event.clientX - left);
-      if (x >= range.start && x <= range.end) mark(snap(x));
+      const y = view_.frame.y_scale.invert(event.clientY - top);
+      if (x < range.start || x > range.end) return;
+      mark(snap(x));
+      pointAt(shown[i], at, y);
     };
     place.ondblclick = () => zoomTo(null);
   });
@@ -264,8 +229,8 @@ function change() {
 function rows() {
   const view = viewOf(), [from, to] = zoom ?? [-Infinity, Infinity];
   const rows = [['run', 'task', 'panel', 'curve', 'what', view.axis, 'value']];
-  for (const panel of shown) for (const line of panel.lines) {
-    const {curve, run, seeds} = line;
+  for (const panel of shown) for (const line of onOf(panel, view)) {
+    const {curve, run, called} = line;
     const head = [run, view.task, panel.label, curve.name];
     const add = (what, step, value) => {
       if (value !== null && step >= from && step <= to)
@@ -274,11 +239,11 @@ function rows() {
     const sets = view.band ? [['median', curve.mid],
       ['low end of the band', curve.low], ['high end of the band', curve.high]] : [];
     for (const i of seedsOf(line, view))
-      sets.push([`seed ${seeds[i]}`, curve.seeds[i]]);
+      sets.push([called[i], curve.seeds[i]]);
     for (const [what, values] of sets)
       values.forEach((value, j) => add(what, curve.step[j], value));
     for (const [i, step, value] of flaggedOf(line, view))
-      add(`seed ${seeds[i]}, not ok`, step, value);
+      add(`${called[i]}, not ok`, step, value);
   }
   return rows;
 }
@@ -292,16 +257,12 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
-pick('runs').append(...runs.map((run, i) => {
-  const box = element('input', {type: 'checkbox', name: 'run', value: run});
-  box.checked = i === 0;
-  return element('label', {}, box, ` ${run}`);
-}));
-pick('runs').hidden = runs.length === 1;
+fillRuns(inSteps, () => change());
+form.axis.replaceChildren(...axes.map(axis => new Option(AXES[axis], axis)));
 fillChoices();
 restore();
 fillChoices();
-pick('axis').hidden = !hasTokens;
+pick('axis').hidden = axes.length === 1;
 form.onchange = event => {
   if (event.target === form.axis) {
     zoom = at = null;
@@ -309,6 +270,7 @@ form.onchange = event => {
   }
   return change();
 };
+form.find.oninput = () => followRuns(inSteps, viewOf());
 form.onsubmit = event => event.preventDefault();
 pick('csv').onclick = download;
 pick('back').onclick = () => {
@@ -322,7 +284,10 @@ plots.onkeydown = event => {
   else return;
   event.preventDefault();
 };
-plots.onpointerleave = () => mark(null);
+plots.onpointerleave = () => {
+  mark(null);
+  for (const panel of shown) panel.highlight(null);
+};
 for (const link of document.querySelectorAll('a[href^="#"]'))
   link.onclick = event => {
     event.preventDefault();

@@ -17,13 +17,15 @@ from emergence_jax.report import answers, payload, run_tables, style, text
 from emergence_jax.report.study_figures import Picture
 
 _HERE = pathlib.Path(__file__).parent
-_SCRIPTS = 'scales.js', 'panels.js', 'page.js'
+_SCRIPTS = 'scales.js', 'panels.js', 'runs.js', 'reading.js', 'page.js'
 # Sections in their order; those of the first row are left out if they have no
 # figure, the others if they have no table.
 _WITH_FIGURES = 'moved', 'leads', 'emergence', 'depth', 'floors', 'prediction'
+# More answers are folded.
+_MOST_ANSWERS = 3
 _SECTIONS = {
   'moved': 'What moves it', 'leads': 'Precedence', 'emergence': 'Emergence',
-  'anatomy': 'Anatomy', 'depth': 'Depth', 'floors': 'Floors',
+  'anatomy': 'Curves', 'depth': 'Depth', 'floors': 'Floors',
   'prediction': 'Prediction', 'claims': 'Claims', 'what': 'Runs',
   'problems': 'Problems',
 }  # fmt: skip
@@ -84,6 +86,12 @@ def _told(timing: pd.DataFrame) -> str:
   return '; '.join(said)
 
 
+def _order(shown: set[str], panels_first: bool) -> list[tuple[str, str]]:
+  """Sections that are there, with their names, in their order."""
+  ids = sorted(_SECTIONS, key=lambda i: not (panels_first and i == 'anatomy'))
+  return [(id_, _SECTIONS[id_]) for id_ in ids if id_ in shown]
+
+
 def build(
   results: Study,
   runs: Runs,
@@ -104,6 +112,7 @@ def build(
   problems = run_tables.problems(runs)
   shown = {figure['section'] for figure in figures} & set(_WITH_FIGURES)
   shown |= {'anatomy', 'what'}
+  panels_first = len(runs) > 1
   shown |= {'claims'} if len(claims) else set()
   shown |= {'problems'} if len(problems) else set()
   environment = jinja2.Environment(
@@ -117,7 +126,9 @@ def build(
       figure['run']: figure['id'] for figure in figures
       if figure['section'] == 'leads' and figure['run']
     },
-    sections=[(id_, name) for id_, name in _SECTIONS.items() if id_ in shown],
+    sections=_order(shown, panels_first),
+    panels_first=panels_first,
+    most_answers=_MOST_ANSWERS,
     shown=shown,
     figures=figures,
     rule=emergence.WORDS[emergence.RULE_OF_EVENTS],

@@ -2,11 +2,11 @@
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const coarse = matchMedia('(pointer: coarse)');
-// Runs over one another have these colours; one run has those of its curves.
-const RUN_COLOURS = document.getElementById('data').dataset.colours.split(' ');
-const onDark = colour => dark.matches && colour === '#000000' ? '#ffffff' : colour;
 const ink = () => dark.matches ? '#d0d0d0' : '#333333';
 const faint = () => dark.matches ? '#3a3a3a' : '#e2e2e2';
+
+const AXES = {
+  step: 'training step', tokens: 'tokens', hours: 'hours of computing'};
 
 /** An element with attributes, properties and children. */
 function element(tag, attributes = {}, ...children) {
@@ -21,26 +21,44 @@ function element(tag, attributes = {}, ...children) {
 const chosenRuns = (data, view) =>
   view.runs.filter(run => view.task in data[run].tasks);
 
+/** Whether nothing but zeros would be drawn. */
+const isZero = panel => panel.lines.every(({curve}) =>
+  !curve.flagged.length && curve.seeds.every(s => s.every(v => !v)));
+
+/** A line for each curve of a run's panel that is asked for. */
+function linesOf(data, view, run, panel, several) {
+  const places = placesOf(data, view.group);
+  const named = panel.curves.some(c => c.name === view.curves);
+  const called = calledBy(data, run, view.group);
+  return panel.curves.flatMap((curve, i) => named && curve.name !== view.curves
+    ? [] : [{
+      curve, run, seeds: data[run].seeds,
+      called: data[run].seeds.map(
+        seed => several ? `${run}, seed ${seed}` : `seed ${seed}`),
+      name: !several ? curve.name
+        : panel.curves.length > 1 ? `${called}, ${curve.name}` : called,
+      colour: several ? colourOf(places[run]) : onDark(curve.colour),
+      opacity: several && !named ? (i + 1) / panel.curves.length : 1,
+    }]);
+}
+
 /** Panel → what is drawn in it: curves with their run, colour and opacity. */
 function panelsOf(data, view) {
   const byLabel = new Map(), chosen = chosenRuns(data, view);
-  chosen.forEach((run, r) => {
-    const task = data[run].tasks[view.task];
-    for (const [label, panel] of Object.entries(task.panels)) {
+  for (const run of chosen)
+    for (const [label, panel] of Object.entries(data[run].tasks[view.task].panels)) {
       const shown = byLabel.get(label) ?? {
         label, scale: panel.scale, usable: 0, of: 0, lines: []};
       byLabel.set(label, shown);
       shown.usable += panel.usable;
       shown.of += panel.of;
-      panel.curves.forEach((curve, i) => shown.lines.push({
-        curve, run, seeds: data[run].seeds,
-        name: chosen.length > 1 ? `${run}, ${curve.name}` : curve.name,
-        colour: onDark(chosen.length > 1 ? RUN_COLOURS[r % 8] : curve.colour),
-        opacity: chosen.length > 1 ? (i + 1) / panel.curves.length : 1,
-      }));
+      shown.lines.push(...linesOf(data, view, run, panel, chosen.length > 1));
     }
+  return [...byLabel.values()].map(panel => {
+    const lines = view.group ? pooled(panel.lines) : panel.lines;
+    return {...panel, lines: lines.map(
+      l => ({...l, curve: smoothCurve(l.curve, view.smooth)}))};
   });
-  return [...byLabel.values()];
 }
 
 /** Which seeds of a line are drawn: indices. */
@@ -52,10 +70,14 @@ const seedsOf = (line, view) => line.seeds.map((seed, i) => [seed, i])
 const flaggedOf = (line, view) => line.curve.flagged.filter(
   ([i]) => view.band || seedsOf(line, view).includes(i));
 
+/** The lines of a panel that the legend has not switched off. */
+const onOf = (panel, view) =>
+  panel.lines.filter(line => !view.off.has(line.name));
+
 /** The values that a panel shows between two steps. */
 function shownValues(panel, view, from, to) {
-  const values = [];
-  for (const line of panel.lines) {
+  const values = [], lines = onOf(panel, view);
+  for (const line of lines) {
     const sets = view.band
       ? [line.curve.low, line.curve.high, line.curve.mid] : [];
     for (const i of seedsOf(line, view)) sets.push(line.curve.seeds[i]);
@@ -65,7 +87,7 @@ function shownValues(panel, view, from, to) {
     });
   }
   if (values.length) return values;
-  return panel.lines.flatMap(l => l.curve.flagged.map(f => f[2]));
+  return lines.flatMap(l => l.curve.flagged.map(f => f[2]));
 }
 
 /** Puts round ticks on an axis, and lines of the grid there. */
@@ -107,8 +129,9 @@ function drawMarks(figure, data, view, x) {
   const mark = (step, look) => step === null || figure.add_layout(new Bokeh.Span({
     location: x.to(step), dimension: 'height', line_width: 1, ...look}));
   const chosen = chosenRuns(data, view);
-  chosen.forEach((run, r) => {
-    const task = data[run].tasks[view.task], own = onDark(RUN_COLOURS[r % 8]);
+  const places = placesOf(data, view.group);
+  chosen.forEach(run => {
+    const task = data[run].tasks[view.task], own = colourOf(places[run]);
     task.emergence.forEach((step, i) => mark(step, {
       line_dash: 'dashed', line_alpha: 0.8,
       line_color: chosen.length > 1 ? own : onDark(task.colours[i])}));
@@ -135,7 +158,7 @@ function makeFigure(range, x, y, isLarge, axis) {
     major_label_text_font_size: '11px', axis_label_text_font_size: '11px',
     axis_label_text_font_style: 'normal', minor_tick_line_color: null,
   });
-  figure.below[0].axis_label = axis === 'tokens' ? 'tokens' : 'training step';
+  figure.below[0].axis_label = AXES[axis];
   // An axis says the values of its places.
   for (const [axis, scale] of [[figure.below[0], x], [figure.left[0], y]])
     axis.formatter.doFormat = places => places.map(p => words(scale.from(p), 6));
@@ -150,7 +173,8 @@ function makePanel(panel, data, view, x, range, isLarge, width) {
   const y = scaleOf(view.values === 'own' ? panel.scale : view.values, every);
   const figure = makeFigure(range, x, y, isLarge, view.axis);
   const [acrossX, acrossY] = figure.center;
-  for (const line of panel.lines) drawLine(figure, line, view, x, y);
+  for (const line of onOf(panel, view)) drawLine(figure, line, view, x, y);
+  const chosenSeed = figure.line([], [], {line_width: 3});
   drawMarks(figure, data, view, x);
   const cross = new Bokeh.Span({
     location: 0, dimension: 'height', line_color: ink(), line_width: 1,
@@ -167,6 +191,14 @@ function makePanel(panel, data, view, x, range, isLarge, width) {
       isLarge ? 14 : 6);
     setTicks(figure.below[0], acrossX, x, from, to, (width() - 66) / 48);
   };
+  /** Draws one seed thickly; none without a line. */
+  const highlight = (line, i) => {
+    const at = (line?.curve.step ?? []).filter(
+      (_, j) => line.curve.seeds[i][j] !== null);
+    chosenSeed.glyph.line_color = line?.colour ?? null;
+    chosenSeed.data_source.data = {x: at.map(x.to), y: at.map(
+      step => y.to(line.curve.seeds[i][line.curve.step.indexOf(step)]))};
+  };
   follow();
-  return {...panel, figure, cross, follow};
+  return {...panel, figure, cross, follow, highlight, y};
 }

@@ -9,7 +9,10 @@ import xarray as xr
 from matplotlib import colors
 
 from emergence_jax.analysis.runs import Run, Runs
+from emergence_jax.base import labels
+from emergence_jax.base.arms import PLACEBO, SHAM, Arm
 from emergence_jax.report import anatomy, style
+from emergence_jax.store import files
 
 
 def _numbers(values: np.ndarray) -> list:
@@ -68,6 +71,25 @@ def _tokens(data: xr.Dataset) -> list | None:
   return [steps.tolist(), tokens.tolist()]
 
 
+def _hours(run: Run) -> list | None:
+  """Steps and the hours of computing until then; None if they are not known.
+
+  At the ends of each session of a run, whose times lie beside its rows.
+  """
+  times = files.read_json(run.workdir / 'times.json') or {}
+  steps, hours, spent = [], [], 0.0
+  try:
+    for session in times.get('sessions', ()):
+      first, last = session['first_checkpoint'], session['last_checkpoint']
+      ends = [first, last] if not steps else [last]
+      at = [spent, spent + session['seconds'] / 3600][-len(ends) :]
+      steps, hours, spent = [*steps, *ends], [*hours, *at], at[-1]
+  except (TypeError, KeyError):  # of an older version, or damaged
+    return None
+  rises = len(steps) > 1 and all(np.diff(steps) > 0) and all(np.diff(hours) > 0)
+  return [steps, hours] if rises else None
+
+
 def _all_runs(runs: Runs) -> dict[str, Run]:
   """Runs, those with arms arm by arm."""
   every: dict[str, Run] = {}
@@ -78,14 +100,48 @@ def _all_runs(runs: Runs) -> dict[str, Run]:
   return every
 
 
+def _config_of_arm(run: Run, arm: Arm) -> dict:
+  """A run's configuration with what an arm changes."""
+  flat = labels.flatten(run.config)
+  flat |= arm.numbers
+  if arm.intervention:
+    flat[f'interventions.{arm.intervention}.strength'] = arm.strength
+  if arm.control in (SHAM, PLACEBO):
+    flat['arms.control'] = arm.control
+  return flat
+
+
+def _configs(runs: Runs) -> list[dict]:
+  """Of each of `_all_runs`, with dotted keys."""
+  configs = []
+  for run in runs.values():
+    if run.arms:
+      configs += [_config_of_arm(run, arm) for arm in run.arms]
+    else:
+      configs.append(labels.flatten(run.config))
+  return configs
+
+
+def keys(runs: Runs) -> list[dict[str, str]]:
+  """Of each of `_all_runs`: key → value, of those keys that differ."""
+  rows = labels.differing(_configs(runs))
+  words = labels.short(list(rows))
+  return [
+    {words[key]: row[i] for key, row in rows.items()}
+    for i in range(len(_all_runs(runs)))
+  ]
+
+
 def of(runs: Runs) -> dict:
   """Run → its seeds, and task → what is drawn of it."""
   payload = {}
-  for name, run in _all_runs(runs).items():
+  for (name, run), own in zip(_all_runs(runs).items(), keys(runs)):
     scales = anatomy.scales(run.data)
+    axes = {'tokens': _tokens(run.data), 'hours': _hours(run)}
     payload[name] = {
       'seeds': [int(s) for s in run.data.seed.values],
-      'tokens': _tokens(run.data),
+      'keys': own,
+      'axes': {axis: at for axis, at in axes.items() if at},
       'tasks': {task: _task(run.data, task, scales) for task in run.tasks},
     }
   return payload

@@ -81,20 +81,20 @@ function words(v, digits = 4) {
   return v.toLocaleString('en', {maximumSignificantDigits: digits});
 }
 
-/** A step in tokens, straight between those of which they are known. */
-function tokensAt([steps, tokens], step) {
+/** A step on another axis, straight between those of which it is known. */
+function placeAt([steps, values], step) {
   if (step === null) return null;
   const behind = steps.findIndex(s => s >= step);
   const i = Math.min(Math.max(behind < 0 ? steps.length - 1 : behind, 1),
     steps.length - 1);
   const share = (step - steps[i - 1]) / (steps[i] - steps[i - 1]);
-  return tokens[i - 1] + share * (tokens[i] - tokens[i - 1]);
+  return values[i - 1] + share * (values[i] - values[i - 1]);
 }
 
-/** The data with tokens in the place of steps. */
-const inTokens = data => Object.fromEntries(
+/** The data with the places of another axis for steps. */
+const onAxis = (data, axis) => Object.fromEntries(
   Object.entries(data).map(([name, run]) => {
-    const at = step => tokensAt(run.tokens, step);
+    const at = step => placeAt(run.axes[axis], step);
     const curve = c => ({...c, step: c.step.map(at),
       flagged: c.flagged.map(([i, step, value]) => [i, at(step), value])});
     const panel = p => ({...p, curves: p.curves.map(curve)});
@@ -104,3 +104,23 @@ const inTokens = data => Object.fromEntries(
       emergence: t.emergence.map(at), rank: t.rank.map(at)});
     return [name, {...run, tasks: mapped(run.tasks, task)}];
   }));
+
+/** The share of an axis over which a curve makes 10 to 90% of its change. */
+function shareOfChange(curve, scale, [from, to]) {
+  const known = curve.step.map((_, j) => j).filter(j => curve.mid[j] !== null);
+  const [low, high] = extent(known.map(j => curve.mid[j]));
+  if (!(high > low)) return 0;
+  const rising = curve.mid[known.at(-1)] >= curve.mid[known[0]];
+  const reached = share => known.find(j => rising
+    ? curve.mid[j] >= low + share * (high - low)
+    : curve.mid[j] <= high - share * (high - low));
+  const [a, b] = [0.1, 0.9].map(s => scale.to(curve.step[reached(s)]));
+  return Math.max(b - a, 0) / (scale.to(to) - scale.to(from));
+}
+
+/** Of two scales the one on which the changes of curves are wider. */
+function clearest(curves, scales, ends) {
+  const sums = scales.map(scale => curves.reduce(
+    (sum, curve) => sum + shareOfChange(curve, scale, ends), 0));
+  return scales[sums[1] > sums[0] ? 1 : 0];
+}

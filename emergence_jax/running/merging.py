@@ -1,7 +1,9 @@
 """Merges runs of different seeds into one timeseries.
 
 What the runs depend on, all but the seeds, has to be the same; seeds that two
-of them have are refused, since they would be counted twice.
+of them have are refused, since they would be counted twice. Where one of them
+is packed, all are joined as packed ones are: without flags of examples, and
+with mean losses between rows for the history.
 """
 
 import json
@@ -21,7 +23,7 @@ from emergence_jax.base.arms import COORDINATE as ARM
 from emergence_jax.base.types import UserError
 from emergence_jax.config import schema
 from emergence_jax.running import rundir
-from emergence_jax.store import files, layout, rows, timeseries
+from emergence_jax.store import files, layout, packing, rows, timeseries
 
 Log = Callable[[str], None]
 # Keys that may differ: they move no number beyond rounding, or are the seeds.
@@ -31,7 +33,7 @@ _FREE = (
 
 
 # Attributes that the joined timeseries has of the first.
-_CARRIED = ('title', 'parameters', ATTRIBUTE)
+_CARRIED = ('title', 'parameters', 'examples', ATTRIBUTE)
 # Where the store is made.
 _ASIDE = 'merging.partial'
 
@@ -43,12 +45,29 @@ class _Part(NamedTuple):
   raw: Mapping[str, Any]
   data: xr.Dataset
 
+  @property
+  def packed(self) -> bool:
+    """Whether its timeseries is one file."""
+    return not (self.workdir / layout.NAME).exists()
+
 
 def _read(workdir: pathlib.Path, log: Log) -> _Part:
   data = timeseries.load_members(workdir, log)
   if not data.sizes['step']:
     raise UserError(f'{workdir} has no whole checkpoint yet.')
   return _Part(workdir, rundir.read_config(workdir, log), data)
+
+
+def _alike(parts: Sequence[_Part], log: Log) -> Sequence[_Part]:
+  """All as packed ones, where one of them is."""
+  packed = [str(part.workdir) for part in parts if part.packed]
+  if not packed:
+    return parts
+  log(
+    f'{", ".join(packed)}: packed, without flags of examples and the history '
+    'of every update; so is what is joined.'
+  )
+  return [part._replace(data=packing.needed(part.data)) for part in parts]
 
 
 def _check(parts: Sequence[_Part]) -> None:
@@ -120,7 +139,7 @@ def merge(
   Rows go as far as the shortest has come.
 
   Args:
-    workdirs: run directories, at least two.
+    workdirs: run directories or folders of packed runs, at least two.
     out: a new folder for the joined one.
     log: takes lines of text for the user.
 
@@ -138,6 +157,7 @@ def merge(
   _check(parts)
   if (out / layout.NAME).exists():
     raise UserError(f'{out} holds a timeseries; give a new folder by --out.')
+  parts = _alike(parts, log)
   names = _shared(parts, log)
   members = _members(parts)
   ends = [int(part.data.step.values[-1]) for part in parts]
@@ -200,6 +220,13 @@ def _members(parts: Sequence[_Part]) -> _Members:
   return _Members([of[i] for i in order], np.array(order))
 
 
+def _steps(part: _Part) -> np.ndarray:
+  """Steps of the schedule; the dataset leaves out what is still to come."""
+  if part.packed:
+    return part.data.step.values
+  return zarr.open_array(part.workdir / layout.NAME / 'step', mode='r')[:]
+
+
 def _create(out, parts, names, members: _Members, raw) -> None:
   """An empty store for all of them."""
   first = parts[0].data
@@ -210,9 +237,8 @@ def _create(out, parts, names, members: _Members, raw) -> None:
     chance_KxL=first.chance.values,
     seeds=np.array([seed for seed, _ in members.of]),
     arms=[arm for _, arm in members.of if arm],
-    # All that were to come, which the dataset leaves out.
-    steps=zarr.open_array(parts[0].workdir / layout.NAME / 'step', mode='r')[:],
-    train_steps=raw['train']['steps'],
+    steps=max(map(_steps, parts), key=len),
+    train_steps=raw['train']['steps'] if 'train_step' in first.sizes else 0,
     attributes={
       **{k: v for k, v in first.attrs.items() if k in _CARRIED},
       'config': json.dumps(raw, sort_keys=True),
@@ -224,7 +250,7 @@ def _create(out, parts, names, members: _Members, raw) -> None:
 def _fill(out, parts, names, order: np.ndarray, end: int) -> None:
   """Writes the history and every row up to a step."""
   writer = rows.Writer(out)
-  for name in layout.HISTORY:
+  for name in layout.HISTORY if 'train_step' in parts[0].data.sizes else ():
     values = [
       part.data[name].sel(train_step=slice(0, end - 1)) for part in parts
     ]

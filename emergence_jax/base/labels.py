@@ -1,0 +1,111 @@
+"""What tells configurations from one another: the keys in which they differ."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Groups of keys that change what is looked at, and not what is trained.
+_OF_LOOKING = ('measures', 'checkpoints', 'reference', 'release')
+_SEEDS = 'seeds'
+# More keys than this tell no more, and make a label that nobody reads.
+_MOST = 3
+
+
+def flatten(raw: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  """Nested mapping → {'seeds.count': 8, …}; an empty group is a value too.
+
+  >>> flatten({'measures': {'rank': {}, 'llc': {'every': 2}}})
+  {'measures.rank': {}, 'measures.llc.every': 2}
+  """
+  flat: dict[str, Any] = {}
+  for key, value in raw.items():
+    if isinstance(value, Mapping) and value:
+      flat |= flatten(value, f'{prefix}{key}.')
+    else:
+      flat[prefix + key] = value
+  return flat
+
+
+def written(value: Any) -> str:
+  """A value as a label has it.
+
+  >>> [written(v) for v in (2e-3, 0.5, 64, True, None, (1, 2))]
+  ['2e-3', '0.5', '64', 'True', '–', '1, 2']
+  """
+  if value is None:
+    return '–'
+  if isinstance(value, (tuple, list)):
+    return ', '.join(map(written, value))
+  if isinstance(value, float):
+    text = f'{value:.4g}'
+    if value and (abs(value) < 0.01 or 'e' in text):
+      digits, exponent = f'{value:.3e}'.split('e')
+      text = f'{float(digits):g}e{int(exponent)}'
+    return text
+  return str(value)
+
+
+def differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+  """Key → its value in each configuration, of those that are not all alike.
+
+  Keys that change what is trained; where none differs, those that change what
+  is looked at. The numbers of the seeds are left out.
+
+  >>> differing([{'optimizer': {'rate': 1e-3}}, {'optimizer': {'rate': 0.02}}])
+  {'optimizer.rate': ['1e-3', '0.02']}
+  """
+  flat = [flatten(config) for config in configs]
+  keys = sorted({key for one_flat in flat for key in one_flat})
+  rows = {key: [written(f.get(key)) for f in flat] for key in keys}
+  rows = {key: row for key, row in rows.items() if len(set(row)) > 1}
+
+  def group(key: str) -> str:
+    return key.partition('.')[0]
+
+  trained = {
+    key: row
+    for key, row in rows.items()
+    if group(key) not in (*_OF_LOOKING, _SEEDS)
+  }
+  looked = {key: row for key, row in rows.items() if group(key) in _OF_LOOKING}
+  return trained or looked
+
+
+def short(keys: Sequence[str]) -> dict[str, str]:
+  """Key → its last part in words, where no two are the same; else the key.
+
+  >>> short(['optimizer.weight_decay', 'task.name', 'model.name']).values()
+  dict_values(['weight decay', 'task.name', 'model.name'])
+  """
+  last = [key.rpartition('.')[2] for key in keys]
+  return {
+    key: word.replace('_', ' ') if last.count(word) == 1 else key
+    for key, word in zip(keys, last)
+  }
+
+
+def label(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+  """Of each configuration what tells it from the others; may be empty.
+
+  >>> label([{'optimizer': {'rate': r, 'b1': 0.9}} for r in (1e-3, 2e-3)])
+  ['rate 1e-3', 'rate 2e-3']
+  """
+  rows = differing(configs)
+  chosen = list(rows)[:_MOST]
+  if not chosen:
+    return [_seeds(config) for config in configs]
+  words = short(chosen)
+  return [
+    ', '.join(f'{words[key]} {rows[key][i]}' for key in chosen)
+    for i in range(len(configs))
+  ]
+
+
+def _seeds(config: Mapping[str, Any]) -> str:
+  """The numbers of the seeds in words; empty where they are not known."""
+  seeds = config.get(_SEEDS)
+  if not isinstance(seeds, Mapping) or 'count' not in seeds:
+    return ''
+  first, count = seeds.get('first', 0), seeds['count']
+  return (
+    f'seed {first}' if count == 1 else f'seeds {first} to {first + count - 1}'
+  )
