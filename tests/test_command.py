@@ -10,7 +10,7 @@ import pytest
 
 import emergence_jax
 from emergence_jax.base.types import UserError
-from emergence_jax.cli import command, config_flag
+from emergence_jax.cli import command, config_flag, words
 from emergence_jax.config import schema
 from tests import small
 
@@ -112,3 +112,48 @@ def test_keys_as_other_libraries_call_them(key, meant):
   given['optimizer'][key] = 1.0
   with pytest.raises(UserError, match=f'did you mean {meant!r}'):
     schema.from_mapping(given)
+
+
+@pytest.mark.parametrize('app,given,wanted', [
+  ('run', ['modadd:31', '--dry_run'], ['--config=modadd:31', '--dry_run']),
+  ('run', ['--config.seeds.count', '4', 'modadd'],
+   ['--config.seeds.count', '4', '--config=modadd']),
+  ('run', ['.'], ['--workdir=.']),
+  ('run', ['--dry_run', 'modadd'], ['--dry_run', '--config=modadd']),
+  ('report', ['a', '--out', 'b', 'c'],
+   ['--workdir=a', '--out', 'b', '--workdir=c']),
+  ('list', ['runs'], ['--folder=runs']),
+  ('audit', ['EleutherAI/x'], ['EleutherAI/x']),
+])  # fmt: skip
+def test_words_without_a_flag(app, given, wanted):
+  assert words.as_flags(app, given, ['out', 'config', 'workdir']) == wanted
+
+
+def test_a_configuration_in_a_folder_with_colons(tmp_path):
+  folder = tmp_path / '2026-11-29T10:30'
+  folder.mkdir()
+  (folder / 'mine.py').write_text('def get_config(x=""):\n  return {"x": x}\n')
+  assert config_flag.load(f'{folder}/mine.py:a:b') == {'x': 'a:b'}
+  assert config_flag.load(f'{folder}/mine.py') == {'x': ''}
+
+
+def test_without_a_home_and_without_locks(tmp_path):
+  """A numeric user in a container; Windows, which has no fcntl."""
+  code = """
+import os, pathlib, sys
+sys.modules['fcntl'] = None
+def nobody(): raise RuntimeError('Could not determine home directory.')
+pathlib.Path.home = nobody
+os.environ.pop('XDG_CACHE_HOME', None)
+from emergence_jax.machine import compiling
+from emergence_jax.store import files, timeseries
+from emergence_jax.report import write
+compiling.default_folder()
+with files.Lock(pathlib.Path('.')):
+  assert not files.is_locked('.')
+"""
+  done = subprocess.run(
+    [sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True,
+    check=False,
+  )  # fmt: skip
+  assert done.returncode == 0, done.stderr

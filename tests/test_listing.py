@@ -52,6 +52,21 @@ def test_the_app(folder):
   assert all(len(line) <= 80 for line in done.stdout.splitlines())
 
 
+def test_what_tells_runs_apart_is_listed(folder, tmp_path):
+  for i, rate in enumerate((1e-3, 2e-3)):
+    raw = small.modadd_config()
+    raw['optimizer']['rate'] = rate
+    loop.run(schema.from_mapping(raw), tmp_path / f'r{i}', lambda line: None)
+  # A folder that no run can be read from does not end the list.
+  (tmp_path / 'odd' / 'timeseries.zarr' / 'status' / 'c').mkdir(parents=True)
+  done = apps.call('list', str(tmp_path))
+  assert done.returncode == 0, done.stderr
+  words = done.stdout.split()
+  assert words.count('rate') == 2 and {'1e-3', '2e-3'} <= set(words)
+  assert 'damaged' in words
+  assert all(len(line) <= 80 for line in done.stdout.splitlines())
+
+
 def test_the_latest_run_has_a_name(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   first = rundir.new_workdir('a')

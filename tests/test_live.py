@@ -58,6 +58,16 @@ def test_a_library_that_lacks_is_named_before_anything_is_begun(
   assert not (tmp_path / 'run').exists()
 
 
+def test_nobody_is_logged_in(tmp_path, monkeypatch):
+  for name in ('WANDB_MODE', 'WANDB_API_KEY'):
+    monkeypatch.delenv(name, raising=False)
+  monkeypatch.setattr(wandb, 'login', lambda prompt: False)
+  config = schema.from_mapping(small.modadd_config())
+  with pytest.raises(UserError, match='nobody is logged in.*WANDB_MODE=off'):
+    loop.run(config, tmp_path / 'run', lambda line: None, tracker='wandb')
+  assert not (tmp_path / 'run').exists()
+
+
 def test_a_run_for_each_seed_with_the_numbers_of_the_timeseries(
   tmp_path, monkeypatch
 ):
@@ -71,7 +81,13 @@ def test_a_run_for_each_seed_with_the_numbers_of_the_timeseries(
     (path,) = (tmp_path / 'wandb').glob(f'offline-run-*-seed-{seed}/*.wandb')
     found = history(path)
     assert found.keys() == set(data.step.values.tolist())
+    assert {'train_accuracy/MODADD', 'loss/MODADD'} <= found[0].keys()
     for step, items in found.items():
       at = data.sel(seed=seed, task='MODADD', step=step)
       assert items['rankme/MODADD'] == pytest.approx(at.rankme.values[-1])
       assert items['accuracy/MODADD'] == pytest.approx(at.accuracy.values[-1])
+      if step:
+        since = data.train_loss.sel(
+          seed=seed, train_step=slice(step - 2, step - 1)
+        )
+        assert items['train_loss'] == pytest.approx(float(since.mean()))

@@ -224,7 +224,9 @@ def test_scalars_are_seen_while_the_run_goes_on(finished, tmp_path):
   # The first row has no barrier, and nothing is written without a label.
   assert ('loss_barrier', 0) not in found and ('loss_barrier', 2) in found
   assert {tag for tag, _ in found} == {
-    'accuracy/MODADD', 'rankme/MODADD', 'loss_barrier',
+    'accuracy/MODADD', 'rankme/MODADD', 'loss_barrier', 'loss/MODADD',
+    'train_accuracy/MODADD', 'log_prob/MODADD', 'train_loss', 'grad_norm',
+    'config/text_summary',
   }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from emergence_jax.base import arms as arms_lib
 from emergence_jax.base import fields
 from emergence_jax.base.arms import Arm
 from emergence_jax.base.types import Field, Status
-from emergence_jax.report import answers, arms, page, study_figures, text
+from emergence_jax.report import answers, arms, moved, page, study_figures, text
 from emergence_jax.store import arms as store_arms
 
 STEPS = np.arange(0, 2001, 25)
@@ -124,7 +124,7 @@ def test_trend_and_mediation_with_and_without_what_has_stopped(results):
 
 
 def test_the_first_sentence_says_it(results):
-  (words,) = answers.moved(results)
+  (words,) = moved.sentences(results)
   assert words.startswith('decay (') and 'steps earlier' in words
   assert 'rank -1, rank +1 did not, within ±60 steps' in words
   assert 'rank +2 slowed or stopped the training itself' in words
@@ -137,7 +137,9 @@ def test_nothing_is_said_to_move_where_nothing_does():
   still = {name: (0, 0, 1.0) for name in PLANTED}
   said = study.study({'a': made_up(still, seed=3)}, draws=100)
   assert effects.MOVES not in set(said.tables['effects'].verdict)
-  assert answers.moved(said)[0].startswith('Nothing is shown to have moved it')
+  assert moved.sentences(said)[0].startswith(
+    'Nothing is shown to have moved it'
+  )
 
 
 def test_the_page_and_its_figures(results, tmp_path):
@@ -187,4 +189,4 @@ def test_one_arm_and_few_seeds_say_nothing():
             arms_data=few)  # fmt: skip
   results = study.study({'few': run}, draws=50)
   assert results.tables['effects'].verdict.tolist() == [effects.UNDECIDED]
-  assert 'not decided: decay' in answers.moved(results)[0]
+  assert 'not decided: decay' in moved.sentences(results)[0]

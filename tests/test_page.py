@@ -146,3 +146,18 @@ def test_a_plain_sentence(verdict, ending):
   assert said.startswith(start) and ending in said
   few = types.SimpleNamespace(**{**vars(row), 'first': 2, 'lead': 20.0})
   assert 'in 2 of 8 networks; ' in answers.plain(few, 1)
+  single = types.SimpleNamespace(**{**vars(row), 'first': 1, 'events': 1})
+  assert 'accuracy in the only network, by' in answers.plain(single, 1)
+  assert 'in the only case (a network and' in answers.plain(single, 2)
+
+
+def test_runs_that_have_nothing_to_say_are_named():
+  still = made_up()
+  still['accuracy'] = still.accuracy * 0
+  bare = made_up()[['accuracy', 'chance', 'status']]
+  runs = as_runs(nano=made_up(), micro=still, small=still, medium=bare)
+  said = answers.answer(study.study(runs, draws=20)).split('\n')
+  assert said[0].startswith('nano: RankMe changed before accuracy in all')
+  assert said[1].startswith('micro; small: Whether geometry moved first cannot')
+  assert said[2].startswith('medium: Whether geometry moved first cannot')
+  assert len(said) == 3

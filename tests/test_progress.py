@@ -1,5 +1,6 @@
 """What a person sees of something that takes long."""
 
+import concurrent.futures
 import io
 import math
 import re
@@ -148,6 +149,37 @@ def test_a_machine_that_was_busy_is_forgotten(clock):
   )
   rate = float(out.getvalue().splitlines()[-1].split()[3])
   assert rate == pytest.approx(2 * 100 / 60, rel=0.1)
+
+
+def test_waiting_says_what_is_left(monkeypatch):
+  """A line at every look, until all is done."""
+  work = {name: concurrent.futures.Future() for name in ('training', 'llc')}
+  looks = []
+
+  def wait(left, timeout):
+    assert timeout <= 10
+    looks.append(len(left))
+    if len(looks) == 2:
+      work['training'].set_result(None)
+    if len(looks) == 3:
+      work['llc'].set_result(None)
+    done = {future for future in left if future.done()}
+    return done, set(left) - done
+
+  monkeypatch.setattr(progress.concurrent.futures, 'wait', wait)
+  said = []
+  progress.watch(work, 'compiling', said.append)
+  assert said == [
+    'compiling: 0 of 2 done; at training, llc.',
+    'compiling: 1 of 2 done; at llc.',
+  ]
+
+
+def test_no_bar_into_a_file(monkeypatch, capsys):
+  monkeypatch.setenv('FORCE_COLOR', '1')
+  with progress.Stages('drawing', 2) as stages:
+    stages('one')
+  assert '\x1b' not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -162,8 +162,9 @@ def _labelled(runs: Sequence[Run]) -> list[Run]:
     for i, said in zip(at, words):
       if said:
         labels_of[i] = said if alone else f'{shared}, {said}'
-  for i, name in enumerate(labels_of):
-    if labels_of.count(name) > 1:
+  told = list(labels_of)
+  for i, name in enumerate(told):
+    if told.count(name) > 1:
       labels_of[i] = f'{name} ({_short_name(runs[i].workdir)})'
   taken: set[str] = set()
   for i, name in enumerate(labels_of):

@@ -92,7 +92,8 @@ def label(configs: Sequence[Mapping[str, Any]]) -> list[str]:
   rows = differing(configs)
   chosen = list(rows)[:_MOST]
   if not chosen:
-    return [_seeds(config) for config in configs]
+    seeds = [_seeds(config) for config in configs]
+    return seeds if len(set(seeds)) > 1 else [''] * len(seeds)
   words = short(chosen)
   return [
     ', '.join(f'{words[key]} {rows[key][i]}' for key in chosen)

@@ -1,6 +1,8 @@
 """Progress of a run: a bar on a terminal, plain lines elsewhere."""
 
+import concurrent.futures
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 
@@ -29,6 +31,27 @@ def size(num_bytes: float) -> str:
   return humanize.naturalsize(num_bytes, binary=True)
 
 
+def watch(
+  futures: Mapping[str, concurrent.futures.Future],
+  doing: str,
+  log: Callable[[str], None],
+) -> None:
+  """Waits for all of some work, and says every few seconds what is left.
+
+  Args:
+    futures: name → its work.
+    doing: what is done, as the line begins.
+    log: takes a line.
+  """
+  left = set(futures.values())
+  while left:
+    _, left = concurrent.futures.wait(left, timeout=_LINE_SECONDS)
+    if left:
+      names = ', '.join(name for name, f in futures.items() if f in left)
+      done = len(futures) - len(left)
+      log(f'{doing}: {done} of {len(futures)} done; at {names}.')
+
+
 class _Shown:
   """A bar on a terminal, lines now and then elsewhere; a context manager."""
 
@@ -40,10 +63,13 @@ class _Shown:
     completed: int = 0,
     **options,
   ):
+    # A bar into a file, as FORCE_COLOR would have it, is a line a refresh.
+    moves = console is not None or sys.stdout.isatty()
     self._console = console or rich_console.Console()
     self._began = self._printed = time.monotonic()
     self._bar = None
-    if self._console.is_terminal:
+    dumb = self._console.is_dumb_terminal
+    if self._console.is_terminal and moves and not dumb:
       self._bar = rich_progress.Progress(
         rich_progress.TextColumn(title),
         rich_progress.BarColumn(),

@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
+from emergence_jax.cli import words
 from emergence_jax.machine import stopping
 
 # How people call an app, for messages that say what to do next; the thin apps
 # of a checkout set their own.
 CALLED = 'emergence '
+# Name of the app that is called; empty where one is called otherwise.
+NAME = ''
 # Apps whose work the same command goes on with.
 _GO_ON = {'run', 'measure'}
 
@@ -148,14 +151,16 @@ def run(
     try:
       return flags.FLAGS(arguments, known_only=known_only)
     except flags.Error as error:
-      words = ' '.join(str(error).split())
-      print(f'error: {words} See --help.', file=sys.stderr)
+      said = ' '.join(str(error).split())
+      print(f'error: {said} See --help.', file=sys.stderr)
       sys.exit(1)
     except BrokenPipeError:
       _end_of_pipe()
 
   checked = main if known_only else _at_most(arguments, main)
-  sys.argv[1:] = ['--help' if word == '-h' else word for word in sys.argv[1:]]
+  given = ['--help' if word == '-h' else word for word in sys.argv[1:]]
+  takes_value = [name for name in flags.FLAGS if not flags.FLAGS[name].boolean]
+  sys.argv[1:] = words.as_flags(NAME, given, takes_value)
   try:
     app.run(checked, flags_parser=parse)
   except SystemExit as end:

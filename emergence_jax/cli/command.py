@@ -14,6 +14,7 @@ import sys
 APPS = {
   'run': 'train a population of seeds and measure it at every checkpoint',
   'measure': 'measure saved checkpoints, of a run or of a released model',
+  'watch': 'a page of a run that goes on, which updates itself',
   'list': 'the runs in a folder, with their steps and states',
   'analyze': 'tables of one or several runs',
   'report': 'one HTML page of one or several runs',
@@ -35,6 +36,9 @@ def usage() -> str:
 
 def _call(app: str) -> None:
   """Runs the module of an app as the main program."""
+  from emergence_jax.cli import apps
+
+  apps.NAME = app
   runpy.run_module(
     f'emergence_jax.cli.{app}', run_name='__main__', alter_sys=True
   )

@@ -109,6 +109,17 @@ def _module(path: pathlib.Path):
   return module
 
 
+def _parts(flag: str) -> tuple[str, str, str]:
+  """File, colon and argument; a folder's name may have colons.
+
+  >>> _parts('2026-11-29T10:30/mine.py:nano'), _parts('modadd')
+  (('2026-11-29T10:30/mine.py', ':', 'nano'), ('modadd', '', ''))
+  """
+  if match := re.match(r'(.*/[^/:]*|[^/:]*\.py)(:|$)(.*)', flag, re.DOTALL):
+    return match[1], match[2], match[3]
+  return flag.partition(':')
+
+
 def load(flag: str) -> dict[str, Any]:
   """The mapping of `FILE` or `FILE:ARGUMENT`.
 
@@ -117,7 +128,7 @@ def load(flag: str) -> dict[str, Any]:
   """
   from emergence_jax.base.types import UserError
 
-  file, colon, argument = flag.partition(':')
+  file, colon, argument = _parts(flag)
   try:
     path = _located(file)
     path.exists()

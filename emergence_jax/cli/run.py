@@ -1,6 +1,7 @@
 """Trains a population of seeds and measures it at every checkpoint.
 
   python -m experiments.run --config=configs/modadd.py
+  python -m experiments.run modadd:31 --config.seeds.count=4
   python -m experiments.run --config=configs/algorithmic.py:nano --dry_run
   python -m experiments.run --sweep=modadd:31 --sweep=modadd:113 \\
     --workdir=runs/moduli
@@ -144,9 +145,8 @@ def _finish(config, workdir: pathlib.Path) -> None:
     f'{config.objective.num_params():,} parameters each, '
     f'{config.train.steps:,} steps, {data.sizes["step"]} checkpoints'
   )
-  text = summary.text(data, headline)
+  apps.say(summary.text(data, headline))
   paths = run_figures.draw(data, workdir / 'figures')
-  apps.say(text)
   if 'accuracy' in data:  # without behaviour nothing can emerge
     report = write.report([workdir], workdir / 'report')
     apps.say(report.answer)
@@ -157,6 +157,7 @@ def _finish(config, workdir: pathlib.Path) -> None:
     )
   else:
     following = f'{apps.CALLED}export --workdir={workdir}'
+  text = summary.text(data, headline, each=True)
   files.write_text(workdir / 'summary.txt', text)
   paths.insert(0, workdir / 'summary.txt')
   # Last, and at once: where it is, everything else is too.
@@ -175,6 +176,7 @@ def _say(line: str) -> None:
 
 def _run(config):
   """Runs to the end or a stop; returns the folder if it is to be shown."""
+  from emergence_jax.cli import previews
   from emergence_jax.config import schema
   from emergence_jax.machine import compiling, processes, stopping
   from emergence_jax.running import loop, rundir
@@ -186,11 +188,15 @@ def _run(config):
     schema.check_devices(config)
     workdir = processes.agreed(lambda: rundir.new_workdir(_name(config)))
   _say(f'run directory: {workdir}')
+  _say(f'{apps.CALLED}watch --workdir={workdir} shows it as it goes on.')
   compiles = compiling.Compiles()
+  pages = previews.Previews(workdir, config.steps.tolist())
   outcome = loop.run(
     config, workdir, apps.say, overwrite=_OVERWRITE.value,
     profile=_PROFILE.value, tracker=_LOG.value,
+    on_row=pages if processes.leads() else lambda step: None,
   )  # fmt: skip
+  pages.close()
   if compiles.count:
     _say(compiles.text())
   if outcome is loop.Outcome.STOPPED:

@@ -1,6 +1,6 @@
 """Runs as a table on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def _age(seconds: float) -> str:
@@ -11,21 +11,38 @@ def _age(seconds: float) -> str:
   return f'{seconds:.0f} s'
 
 
+def _told(groups: Sequence, runs: Sequence, label: Callable) -> list[str]:
+  """What tells each run from the others of its group, in words."""
+  told = [''] * len(runs)
+  for group in set(groups):
+    at = [i for i, own in enumerate(groups) if own == group]
+    if len(at) > 1:
+      for i, words in zip(at, label([runs[i].config for i in at])):
+        told[i] = words
+  return told
+
+
 def show(runs: Sequence) -> None:
   """Prints a line for each `listing.RunStatus`."""
   from rich import box, console, markup, table
 
+  from emergence_jax.base import labels
+
   shown = table.Table(box=box.SIMPLE_HEAD)
-  for name in ('run', 'task', 'size', 'seeds', 'step', 'state', 'age'):
+  told = _told([(run.task, run.size) for run in runs], runs, labels.label)
+  heads = ['run', 'task', 'size', 'seeds', 'step', 'state', 'age']
+  for name in [*heads, 'differs in'] if any(told) else heads:
     right = name in ('seeds', 'step', 'age')
     shown.add_column(
       name, justify='right' if right else 'left', overflow='fold'
     )
-  for run in runs:
+  for run, differs in zip(runs, told):
     step = '–' if run.step is None else f'{run.step:,}'
     if run.step != run.steps and run.steps:
       step = f'{step} of {run.steps:,}'
-    cells = (run.path.name, run.task, run.size, str(run.seeds), step,
-             run.state, _age(run.age))  # fmt: skip
-    shown.add_row(*map(markup.escape, cells))
+    cells = [
+      run.path.name, run.task, run.size, str(run.seeds), step, run.state,
+      _age(run.age), differs,
+    ]  # fmt: skip
+    shown.add_row(*map(markup.escape, cells[: len(shown.columns)]))
   console.Console().print(shown)

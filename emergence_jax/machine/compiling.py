@@ -3,6 +3,7 @@
 import os
 import pathlib
 import platform
+import tempfile
 import warnings
 import zlib
 from typing import Any
@@ -35,7 +36,12 @@ def _machine() -> str:
 
 def default_folder() -> pathlib.Path:
   """Where compiled programs are kept, in the user's cache folder."""
-  root = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  root = os.environ.get('XDG_CACHE_HOME')
+  if not root:
+    try:
+      root = str(pathlib.Path.home() / '.cache')
+    except RuntimeError:  # a user of a container who has no home
+      root = tempfile.gettempdir()
   return pathlib.Path(root) / 'emergence_jax' / 'compiled' / _machine()
 
 

@@ -10,8 +10,13 @@ import threading
 # Exit code of a process that is to be started again (EX_TEMPFAIL of
 # sysexits.h), as of a run that a signal stopped.
 TRY_AGAIN = 75
-# A batch system's, a person's, and that of a terminal that was closed.
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# A batch system's two, a person's, and that of a terminal that was closed;
+# those that the operating system has.
+SIGNALS = tuple(
+  getattr(signal, name)
+  for name in ('SIGTERM', 'SIGUSR1', 'SIGINT', 'SIGHUP')
+  if hasattr(signal, name)
+)
 
 
 def leave(number: int, code: int = TRY_AGAIN, why: str = '') -> None:

@@ -5,16 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from emergence_jax.analysis import (
-  align,
-  effects,
-  lengths,
-  precedence,
-  timing,
-)
-from emergence_jax.analysis.moved import Experiment
+from emergence_jax.analysis import align, lengths, precedence, timing
 from emergence_jax.analysis.paper import cadences, peaks
 from emergence_jax.analysis.study import Study
+from emergence_jax.report import moved
 
 
 def _tests(results: Study, **where) -> pd.DataFrame:
@@ -100,6 +94,11 @@ class Answer(NamedTuple):
   plain: str = ''
 
 
+_CANNOT = 'Whether geometry moved first cannot be said:'
+# Runs that are named where many have nothing to say.
+_MOST_NAMED = 3
+# More runs than this get one plain sentence each on a terminal.
+_MOST_RUNS = 3
 # Of the verdict: whether what is early is early together.
 _TOGETHER = {
   'precedes': 'and networks in which it changed early learned early',
@@ -123,9 +122,11 @@ def plain(row, events_of_a_seed: int) -> str:
   """
   first, count = int(row.first), int(row.events)
   many = f'all {count}' if first == count else f'{first} of {count}'
-  what = 'networks' if events_of_a_seed == 1 else (
-    'cases (a network and a task)'
-  )  # fmt: skip
+  of_network = events_of_a_seed == 1
+  what = 'networks' if of_network else 'cases (a network and a task)'
+  if first == count == 1:
+    many = 'the only'
+    what = 'network' if of_network else 'case (a network and a task)'
   lead = ''
   if np.isfinite(row.lead) and row.lead > 0 and 2 * first > count:
     lead = f', by about {float(f"{row.lead:.2g}"):,.0f} steps on average'
@@ -142,87 +143,65 @@ def answers(results: Study) -> list[Answer]:
   if not len(runs):
     why = ' '.join(align.too_few(results.changes))
     why = why or 'nothing but behaviour was measured.'
-    return [Answer('', f'Whether geometry moved first cannot be said: {why}')]
-  said = [_answer_of(results, run) for run in runs]
+    return [Answer('', f'{_CANNOT} {why}')]
+  # Those that have no lead at all are named as well.
+  every = dict.fromkeys([*results.tables['emergence'].run, *runs])
+  said = [_answer_of(results, run) for run in every]
   if len(said) == 1:
     return said
   return [
-    a._replace(
-      rank=f'{a.run}: {a.rank}', plain=f'{a.run}: {a.plain}' if a.plain else ''
-    )
-    for a in said
+    *(
+      one._replace(
+        rank=f'{one.run}: {one.rank}',
+        plain=f'{one.run}: {one.plain}' if one.plain else '',
+      )
+      for one in said
+      if not one.rank.startswith(_CANNOT)
+    ),
+    *_without(said),
   ]
 
 
-def _steps(shift: effects.Shift) -> str:
-  """A shift in words: `310 steps earlier [250, 380]`."""
-  if np.isinf(shift.estimate):
-    return 'beyond the run' if shift.estimate > 0 else 'from beyond the run'
-  side = 'later' if shift.estimate > 0 else 'earlier'
-  ends = sorted(abs(e) for e in (shift.low, shift.high))
-  one_side = shift.low * shift.high > 0 and np.isfinite(ends).all()
-  span = f' [{ends[0]:,.0f}, {ends[1]:,.0f}]' if one_side else ''
-  return f'{abs(shift.estimate):,.0f} steps {side}{span}'
-
-
-def _size(one: effects.Effect, margin: float) -> str:
-  """How far an arm moved it, beyond its placebo where it has one."""
-  if one.beyond is None:
-    return _steps(one.shift)
-  small = ', less than the margin' if one.beyond.is_within(margin) else ''
-  return f'{_steps(one.beyond)} than its placebo{small}'
-
-
-def _moved_in(item: Experiment, event: int) -> str:
-  """What moved one capability, and what did not."""
-  by: dict[str, list[effects.Effect]] = {}
-  for one in item.judged[event]:
-    by.setdefault(one.verdict, []).append(one)
-  margin = item.margin[event]
-  moves = ', '.join(
-    f'{one.arm} ({_size(one, margin)})' for one in by.get(effects.MOVES, ())
-  )
-  said = [f'{moves} moved it' if moves else 'Nothing is shown to have moved it']
-  for verdict, words in (
-    (effects.MOVES_NOT, f'{{}} did not, within ±{margin:,.0f} steps'),
-    (effects.UNDECIDED, 'not decided: {}'),
-    (effects.STOPPED, '{} slowed or stopped the training itself'),
-  ):
-    if verdict in by:
-      said.append(words.format(', '.join(one.arm for one in by[verdict])))
-  seeds = item.data.sizes['seed']
-  return f'{"; ".join(said)} ({seeds} paired seeds).'
-
-
-def moved(results: Study) -> list[str]:
-  """What moved the capabilities of runs with arms: a sentence for each."""
-  said = []
-  for label, item in results.experiments.items():
-    for e, (task, level) in enumerate(item.events):
-      words = _moved_in(item, e)
-      several = len(item.events) > 1 or len(results.experiments) > 1
-      place = f'{label}, {task}, level {level}: ' if several else ''
-      said.append(f'{place}{words}')
-  return said
+def _without(said: list[Answer]) -> list[Answer]:
+  """Runs of which nothing can be said, those with one reason together."""
+  by_reason: dict[str, list[str]] = {}
+  for one in said:
+    if one.rank.startswith(_CANNOT):
+      by_reason.setdefault(one.rank, []).append(one.run)
+  together = []
+  for reason, runs in by_reason.items():
+    named = '; '.join(runs[:_MOST_NAMED])
+    left = len(runs) - _MOST_NAMED
+    named += f'; and {left} more' if left > 0 else ''
+    run = runs[0] if len(runs) == 1 else ''
+    together.append(Answer(run, f'{named}: {reason}'))
+  return together
 
 
 def answer(results: Study) -> str:
-  """The answers in one line, for a terminal."""
-  words = moved(results)
-  for one in answers(results):
-    words += [one.plain, one.rank, *(clause.words for clause in one.more)]
-  return ' '.join(filter(None, words))
+  """The answers for a terminal: a line for each run."""
+  every = answers(results)
+  lines = [' '.join(moved.sentences(results))]
+  for one in every:
+    words = [one.plain, one.rank, *(clause.words for clause in one.more)]
+    if len(every) > _MOST_RUNS:
+      words = [one.plain or one.rank]
+    lines.append(' '.join(filter(None, words)))
+  return '\n'.join(filter(None, lines))
 
 
 def _answer_of(results: Study, run: str) -> Answer:
   leads = results.tables['leads']
-  leads = leads[(leads.run == run)]
+  leads = leads[(leads.run == run)] if len(leads) else leads
+  if not len(leads):
+    why = ' '.join(align.too_few({run: results.changes.get(run, {})}))
+    return Answer(
+      run, f'{_CANNOT} {why or "nothing but behaviour was measured."}'
+    )
   lead = leads[leads.measure == leads.measure.iloc[0]]
   if not lead.emerged.any():
-    return Answer(run, (
-      'Whether geometry moved first cannot be said: no capability emerged in '
-      f'{len(lead)} events.'
-    ))  # fmt: skip
+    why = f'no capability emerged in {len(lead)} events.'
+    return Answer(run, f'{_CANNOT} {why}')
   rows = _tests(results, run=run, tasks='all')
   of_rank = list(rows[rows.measure == 'RankMe'].itertuples())
   rank = [sentence(row) for row in of_rank]
@@ -230,8 +209,9 @@ def _answer_of(results: Study, run: str) -> Answer:
   words = [plain(row, events) for row in of_rank if row.events]
   if not rank:
     few = results.changes.get(run, {}).get('RankMe')
-    why = align.too_few({run: {'RankMe': few}}) or ['it was not measured.']
-    rank = [f'Whether RankMe moved first cannot be said: {why[0]}']
+    reasons = align.too_few({run: {'RankMe': few}})
+    why = reasons[0] if reasons else 'it was not measured.'
+    rank = [f'Whether RankMe moved first cannot be said: {why}']
   more = (
     *_memorisation(results, run), *_lengths(results, run),
     *_others(rows[rows.measure != 'RankMe']),

@@ -5,15 +5,20 @@ const form = pick('view'), plots = pick('plots');
 if (!('DecompressionStream' in window))
   plots.textContent = 'This browser is too old for the panels (it has no '
     + 'DecompressionStream); the same figures are in figures/anatomy_….';
-const packed = pick('data').textContent;
-const bytes = Uint8Array.from(atob(packed), c => c.charCodeAt(0));
-const inSteps = await new Response(new Blob([bytes]).stream().pipeThrough(
-  new DecompressionStream('gzip'))).json();
+
+/** The data of the panels, from their text. */
+function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(
+    new DecompressionStream('gzip'))).json();
+}
+
+let inSteps = await unpacked(pick('data').textContent);
 const runs = Object.keys(inSteps);
 const FIRST_SHOWN = 10;  // of many runs
 const axes = Object.keys(AXES).filter(
   axis => axis === 'step' || runs.every(run => inSteps[run].axes[axis]));
-const byAxis = {step: inSteps};
+let byAxis = {step: inSteps};
 const off = new Set();  // lines that the legend has switched off
 let data = inSteps;
 const zooms = [];  // the ranges before this one, [from, to] in steps
@@ -305,3 +310,25 @@ onbeforeprint = () => {
 };
 onafterprint = () => { for (const fold of opened) fold.open = false; };
 await draw();
+
+/** Asks for newer data, of a run that goes on, and draws them. */
+async function ask(address) {
+  const answer = await fetch(address).catch(() => null);
+  if (!answer?.ok) {
+    pick('state').textContent = 'Nobody answers any more: emergence watch has '
+      + 'ended. What is shown is the last that came.';
+    return;
+  }
+  const {state, data: text} = await answer.json();
+  pick('state').textContent = state;
+  if (text !== pick('data').textContent) {
+    pick('data').textContent = text;
+    inSteps = await unpacked(text);
+    byAxis = {step: inSteps};
+    fillChoices();
+    await draw();
+  }
+  setTimeout(() => ask(address), 3000);
+}
+const {watched} = document.body.dataset;
+if (watched) setTimeout(() => ask(watched), 3000);

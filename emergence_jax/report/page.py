@@ -13,7 +13,14 @@ from emergence_jax.analysis import emergence
 from emergence_jax.analysis.runs import Runs
 from emergence_jax.analysis.study import Study
 from emergence_jax.analysis.timing import ADDS, BASELINE, MEASURE
-from emergence_jax.report import answers, payload, run_tables, style, text
+from emergence_jax.report import (
+  answers,
+  moved,
+  payload,
+  run_tables,
+  style,
+  text,
+)
 from emergence_jax.report.study_figures import Picture
 
 _HERE = pathlib.Path(__file__).parent
@@ -86,6 +93,56 @@ def _told(timing: pd.DataFrame) -> str:
   return '; '.join(said)
 
 
+def _template(name: str) -> jinja2.Template:
+  """A template of this folder, in which every value is escaped."""
+  environment = jinja2.Environment(
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    loader=jinja2.FileSystemLoader(_HERE),
+  )
+  environment.filters['table'] = _table
+  return environment.get_template(name)
+
+
+def _parts(runs: Runs) -> dict:
+  """What the panels take: data, look and scripts."""
+  return {
+    'data': payload.packed(runs),
+    'rule': emergence.WORDS[emergence.RULE_OF_EVENTS],
+    'colours': style.task_colours(8),
+    'css': _read('page.css'),
+    'library': _library(),
+    'script': Markup('\n').join(_read(name) for name in _SCRIPTS),
+  }
+
+
+def live(runs: Runs, *, watched: bool = False) -> str:
+  """The page of runs that go on: their curves, and no tests of them.
+
+  Args:
+    runs: label → run, from `analysis.runs.load`.
+    watched: whether it asks the server that it comes from for newer data.
+  """
+  return _template('live.html').render(
+    **_parts(runs), title='emergence_jax run', state=state(runs),
+    watched=watched,
+  )  # fmt: skip
+
+
+def state(runs: Runs) -> str:
+  """How far runs have come, in a sentence."""
+  said = []
+  for name, run in runs.items():
+    step = int(run.data.step.values[-1])
+    of = f' of {run.train_steps:,}' if run.is_unfinished else ''
+    said.append(f'{name}: {run.data.sizes["seed"]} seeds at step {step:,}{of}')
+  goes_on = any(run.is_unfinished for run in runs.values())
+  end = 'What moved first is tested at the end' if goes_on else (
+    'All is there; the report tests what moved first'
+  )  # fmt: skip
+  return f'{"; ".join(said)}. {end}.'
+
+
 def _order(shown: set[str], panels_first: bool) -> list[tuple[str, str]]:
   """Sections that are there, with their names, in their order."""
   ids = sorted(_SECTIONS, key=lambda i: not (panels_first and i == 'anatomy'))
@@ -115,12 +172,8 @@ def build(
   panels_first = len(runs) > 1
   shown |= {'claims'} if len(claims) else set()
   shown |= {'problems'} if len(problems) else set()
-  environment = jinja2.Environment(
-    autoescape=True, undefined=jinja2.StrictUndefined
-  )
-  environment.filters['table'] = _table
-  template = environment.from_string(_read('page.html'))
-  return template.render(
+  return _template('page.html').render(
+    **_parts(runs),
     answers=answers.answers(results),
     leads={
       figure['run']: figure['id'] for figure in figures
@@ -131,9 +184,8 @@ def build(
     most_answers=_MOST_ANSWERS,
     shown=shown,
     figures=figures,
-    rule=emergence.WORDS[emergence.RULE_OF_EVENTS],
     tables=tables,
-    moved=answers.moved(results),
+    moved=moved.sentences(results),
     precedence=text.precedence_summary(results),
     cadences=text.cadences_summary(results),
     precursors=text.precursors_summary(results),
@@ -147,9 +199,4 @@ def build(
     notes=results.notes,
     problems=problems,
     problem_kinds=run_tables.problem_kinds(problems),
-    data=payload.packed(runs),
-    colours=style.task_colours(8),
-    css=_read('page.css'),
-    library=_library(),
-    script=Markup('\n').join(_read(name) for name in _SCRIPTS),
   )  # fmt: skip

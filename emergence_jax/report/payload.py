@@ -77,7 +77,9 @@ def _hours(run: Run) -> list | None:
   At the ends of each session of a run, whose times lie beside its rows.
   """
   times = files.read_json(run.workdir / 'times.json') or {}
-  steps, hours, spent = [], [], 0.0
+  steps: list[int] = []
+  hours: list[float] = []
+  spent = 0.0
   try:
     for session in times.get('sessions', ()):
       first, last = session['first_checkpoint'], session['last_checkpoint']

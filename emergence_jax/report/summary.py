@@ -19,8 +19,10 @@ def _step(value: float) -> str:
   return f'{int(value):,}' if np.isfinite(value) else '–'
 
 
-def _row(label: str, threshold: str, steps_S: np.ndarray) -> list[str]:
-  """Cells of one row: each seed, or the range where there are many."""
+def _row(
+  label: str, threshold: str, steps_S: np.ndarray, each: bool
+) -> list[str]:
+  """Cells of one row: each seed, or the range of them."""
   emerged = steps_S[np.isfinite(steps_S)]
   # A seed that never emerges is later than all that do.
   middle = float(statistics.lower_median(steps_S))
@@ -30,25 +32,33 @@ def _row(label: str, threshold: str, steps_S: np.ndarray) -> list[str]:
     f'{emerged.size}/{steps_S.size}',
     _step(middle),
   ]
-  if steps_S.size <= _MAX_SEED_COLUMNS:
+  if each:
     return cells + [_step(s) for s in steps_S]
   if not emerged.size:
     return [*cells, '–']
-  return [*cells, f'{_step(emerged.min())} … {_step(emerged.max())}']
+  return [*cells, f'{_step(emerged.min())}…{_step(emerged.max())}']
 
 
-def emergence_table(data: xr.Dataset) -> rich_table.Table:
-  """Rows: task × level (and the training table); columns: seeds."""
+def emergence_table(data: xr.Dataset, each: bool = False) -> rich_table.Table:
+  """Rows: task × level (and the training table).
+
+  Args:
+    data: a run's timeseries.
+    each: whether there is a column for each seed, rather than their range.
+  """
+  each = each and data.sizes['seed'] <= _MAX_SEED_COLUMNS
   table = rich_table.Table(
     title=f'First step above a threshold for {emergence.PERSISTENCE} '
     'checkpoints in a row',
     box=box.SIMPLE_HEAD,
+    pad_edge=False,
+    show_edge=False,
     title_justify='left',
     caption='lower median over seeds; – not within the run',
     caption_justify='left',
   )
   heads = ['task · level', 'accuracy', 'seeds', 'median']
-  if data.sizes['seed'] <= _MAX_SEED_COLUMNS:
+  if each:
     heads += [f'seed {s}' for s in data.seed.values]
   else:
     heads.append('range')
@@ -62,27 +72,34 @@ def emergence_table(data: xr.Dataset) -> rich_table.Table:
         steps = emergence.emergence_step(
           data.train_accuracy.isel(place), np.nextafter(1.0, 0.0)
         )
-        table.add_row(*_row(f'{name} (training)', '= 1', steps.values))
+        table.add_row(*_row(f'{name} (training)', '= 1', steps.values, each))
       for rule in _RULES:
         steps = emergence.by_rule(data.isel(task=[k], level=[j]), rule)
         words = emergence.WORDS[rule]
-        table.add_row(*_row(name, words, steps.values.ravel()))
+        table.add_row(*_row(name, words, steps.values.ravel(), each))
       if 'train_accuracy' in data:
         steps = emergence.emergence_step(data.accuracy.isel(place), 0.95)
-        table.add_row(*_row(name, 'above 0.95', steps.values))
+        table.add_row(*_row(name, 'above 0.95', steps.values, each))
   return table
 
 
-def text(data: xr.Dataset, headline: str) -> str:
-  """The summary of a run as plain text."""
+def text(data: xr.Dataset, headline: str, *, each: bool = False) -> str:
+  """The summary of a run as plain text.
+
+  Args:
+    data: its timeseries.
+    headline: what it is.
+    each: whether every seed has a column, for a file; else it fits a terminal
+      of 80 columns, if the names of tasks do.
+  """
   out = io.StringIO()
-  console = rich_console.Console(file=out, width=160)
+  console = rich_console.Console(file=out, width=160 if each else 100)
   console.print(headline, highlight=False, markup=False)
   if 'accuracy' not in data:
     console.print('No behaviour was measured (config.measures.behaviour).')
     return out.getvalue()
   console.print()
-  console.print(emergence_table(data))
+  console.print(emergence_table(data, each))
   for state in BAD_ROWS:
     bad = data.status == state
     for seed in data.seed.values[bad.any('step').values]:

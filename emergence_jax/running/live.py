@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import pathlib
 import re
 import zlib
@@ -10,10 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from emergence_jax.base.labels import flatten
 from emergence_jax.base.types import Field, UserError
 from emergence_jax.store.arms import member_folder
 
 FOLDER = 'tensorboard'
+# Of behaviour, what has no label since nothing is tested on it.
+_ALSO = ('train_accuracy', 'log_prob', 'loss')
+_WITHOUT_SENDING = ('offline', 'disabled', 'dryrun')
 
 
 def scalars(
@@ -21,7 +26,7 @@ def scalars(
   fields: Mapping[str, Field],
   coords: Mapping[str, Sequence[Any]],
 ) -> dict[str, np.ndarray]:
-  """Tag → [S], of every variable with a label.
+  """Tag → [S], of every variable with a label, and of all of behaviour.
 
   Args:
     values: variable → [S, ...], of one row.
@@ -30,9 +35,10 @@ def scalars(
   """
   numbers = {}
   for name, field in fields.items():
-    if not field.label or name not in values:
+    if name not in values or not (field.label or name in _ALSO):
       continue
-    at = tuple(field.pick.get(dim, slice(None)) for dim in field.dims)
+    pick = field.pick or ({'level': -1} if 'level' in field.dims else {})
+    at = tuple(pick.get(dim, slice(None)) for dim in field.dims)
     series = values[name][(slice(None), *at)]
     if series.ndim == 1:
       numbers[name] = series
@@ -49,11 +55,23 @@ def _names(layout: Mapping[str, Any]) -> list[str]:
   return list(map(member_folder, seeds, arms))
 
 
+def _as_table(layout: Mapping[str, Any]) -> str:
+  """The configuration as a table of Markdown."""
+  flat = flatten(json.loads(layout['attributes']['config']))
+  rows = [f'| {key} | {value} |' for key, value in flat.items()]
+  return '\n'.join(['| key | value |', '|---|---|', *rows])
+
+
 class Nothing:
   """Sends nothing."""
 
-  def row(self, step: int, values: Mapping[str, np.ndarray]) -> None:
-    """Takes the values of a row."""
+  def row(
+    self,
+    step: int,
+    values: Mapping[str, np.ndarray],
+    means: Mapping[str, np.ndarray] | None = None,
+  ) -> None:
+    """Takes the values of a row, and means of the updates before it."""
 
   def close(self) -> None:
     """Ends."""
@@ -78,10 +96,14 @@ class TensorBoard(Nothing):
       tensorboardX.SummaryWriter(str(folder / name), purge_step=step)
       for name in _names(layout)
     ]
+    if not step:
+      for writer in self._writers:
+        writer.add_text('config', _as_table(layout), 0)
 
-  def row(self, step, values):
+  def row(self, step, values, means=None):
     """Writes every scalar of a row that is a number."""
-    for tag, value_S in scalars(values, self._fields, self._coords).items():
+    numbers = scalars(values, self._fields, self._coords) | dict(means or {})
+    for tag, value_S in numbers.items():
       for writer, value in zip(self._writers, value_S):
         if np.isfinite(value):
           writer.add_scalar(tag, float(value), step)
@@ -97,8 +119,10 @@ class TensorBoard(Nothing):
 class WandB(Nothing):
   """Sends to Weights & Biases: a run a seed, in a group by the run's folder.
 
-  Scalars are all that is sent. By WANDB_MODE=offline they are kept in `wandb/`
-  in the run directory, to be sent by `wandb sync` later on.
+  Scalars and the configuration are all that is sent. WANDB_PROJECT and
+  WANDB_RUN_GROUP say where; else it is `emergence_jax`, by the folder. By
+  WANDB_MODE=offline they are kept in `wandb/` in the run directory, to be sent
+  by `wandb sync` later on.
 
   Args:
     workdir: run directory.
@@ -111,7 +135,8 @@ class WandB(Nothing):
     import wandb
 
     self._fields, self._coords = layout['fields'], layout['coords']
-    group, name = workdir.resolve().name, str(workdir.resolve())
+    folder, name = workdir.resolve().name, str(workdir.resolve())
+    group = os.environ.get('WANDB_RUN_GROUP') or folder
     word = f'{zlib.crc32(name.encode()):08x}'
     config = json.loads(layout['attributes']['config'])
     settings = wandb.Settings(
@@ -120,8 +145,8 @@ class WandB(Nothing):
     )  # fmt: skip
     self._runs = [
       wandb.init(
-        project='emergence_jax', group=group,
-        name=f'{group} {name.replace("_", " ")}',
+        project=os.environ.get('WANDB_PROJECT') or 'emergence_jax',
+        group=group, name=f'{folder} {name.replace("_", " ")}',
         id=re.sub('[_/]', '-', f'{word}-{name}'), resume='allow', dir=workdir,
         config=config,
         reinit='create_new', settings=settings,
@@ -129,9 +154,9 @@ class WandB(Nothing):
       for name in _names(layout)
     ]  # fmt: skip
 
-  def row(self, step, values):
+  def row(self, step, values, means=None):
     """Sends every scalar of a row that is a number."""
-    numbers = scalars(values, self._fields, self._coords)
+    numbers = scalars(values, self._fields, self._coords) | dict(means or {})
     for place, run in enumerate(self._runs):
       own = {tag: float(value_S[place]) for tag, value_S in numbers.items()}
       finite = {t: v for t, v in own.items() if np.isfinite(v)}
@@ -151,8 +176,20 @@ KINDS = {'tensorboard': _tensorboard, 'wandb': WandB}
 _LIBRARIES = {'tensorboard': 'tensorboardX', 'wandb': 'wandb'}
 
 
+def _is_logged_in() -> bool:
+  """Whether there is a key for Weights & Biases; asks nobody for it."""
+  if os.environ.get('WANDB_API_KEY'):
+    return True
+  import wandb
+
+  try:
+    return bool(wandb.login(prompt=False))
+  except TypeError:  # of versions before that argument
+    return bool(wandb.api.api_key)
+
+
 def check(kind: str) -> None:
-  """Raises a UserError for an unknown kind, or a missing library.
+  """Raises a UserError for an unknown kind, a missing library or login.
 
   To be asked before anything is begun.
   """
@@ -164,6 +201,12 @@ def check(kind: str) -> None:
     raise UserError(
       f'--log={kind} needs {_LIBRARIES[kind]}: pip install '
       f"'emergence_jax[{kind}]'."
+    )
+  sends = os.environ.get('WANDB_MODE') not in _WITHOUT_SENDING
+  if kind == 'wandb' and sends and not _is_logged_in():
+    raise UserError(
+      '--log=wandb: nobody is logged in; call `wandb login`, set '
+      'WANDB_API_KEY, or keep what is logged by WANDB_MODE=offline.'
     )
 
 

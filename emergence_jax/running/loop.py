@@ -183,10 +183,11 @@ def remeasure_damaged_rows(
 
 
 class _Watched(NamedTuple):
-  """Attributes: a profile of some steps, and where scalars are sent."""
+  """Attributes: a profile of some steps, where scalars go, who is told."""
 
   profile: profiling.Profile
   tracker: str
+  on_row: Callable[[int], None]
 
 
 def _lacks_last(config: schema.Config, saved: list[int]) -> bool:
@@ -210,7 +211,8 @@ def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
     return Outcome.FINISHED if again else Outcome.ALREADY_FINISHED
   clock = processes.lead(lambda: rundir.Clock(workdir))
   programs = programs_lib.Programs(config)
-  seconds = programs.compile()
+  with stopping.at_once(_resume_hint(workdir)):
+    seconds = programs.compile(log)
   log(
     f'{_population_of(config)} on {programs.layout}; compiled in '
     f'{progress_lib.duration(seconds)}.'
@@ -243,7 +245,8 @@ def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
 
     def write(step: int, row: measuring.Row) -> None:
       writer.write_row(step, row.values, row.status)
-      shown.row(step, row.values)
+      shown.row(step, row.values, source.means)
+      watched.on_row(step)
       for name, seconds in row.seconds.items():
         forecast.done(name, seconds)
 
@@ -323,6 +326,7 @@ def run(
   overwrite: bool = False,
   profile: str = '',
   tracker: str = '',
+  on_row: Callable[[int], None] = lambda step: None,
 ) -> Outcome:
   """Runs a configuration in a directory to its end, resuming what exists.
 
@@ -334,6 +338,7 @@ def run(
     profile: `START:STOP`, steps of which a trace is written to `profile/`.
     tracker: where scalars are sent while the run goes on, of `live.KINDS`;
       nowhere if empty.
+    on_row: called behind every row, with its step.
 
   Raises:
     UserError: if the run cannot go on; what was computed is kept.
@@ -362,7 +367,7 @@ def run(
           run=schema.digest(config.raw),
         ) as checkpoints,
       ):
-        watched = _Watched(traced, tracker)
+        watched = _Watched(traced, tracker, on_row)
         return _run(config, workdir, checkpoints, stop, lock, log, watched)
     except Exception as error:
       explained = _explained(error, workdir, lock)

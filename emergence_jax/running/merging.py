@@ -157,7 +157,7 @@ def merge(
   _check(parts)
   if (out / layout.NAME).exists():
     raise UserError(f'{out} holds a timeseries; give a new folder by --out.')
-  parts = _alike(parts, log)
+  parts = list(_alike(parts, log))
   names = _shared(parts, log)
   members = _members(parts)
   ends = [int(part.data.step.values[-1]) for part in parts]
@@ -224,7 +224,8 @@ def _steps(part: _Part) -> np.ndarray:
   """Steps of the schedule; the dataset leaves out what is still to come."""
   if part.packed:
     return part.data.step.values
-  return zarr.open_array(part.workdir / layout.NAME / 'step', mode='r')[:]
+  steps = zarr.open_array(part.workdir / layout.NAME / 'step', mode='r')
+  return np.asarray(steps[:])
 
 
 def _create(out, parts, names, members: _Members, raw) -> None:

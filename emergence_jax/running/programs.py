@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from emergence_jax.base import prng
+from emergence_jax.base import progress as progress_lib
 from emergence_jax.base.types import Measure, Population, PyTree
 from emergence_jax.config import schema
 from emergence_jax.config.precision import PRECISIONS
@@ -204,13 +205,20 @@ class Programs:
     with _compilers() as pool:
       self._end_measures(self._begin_measures(pool, names))
 
-  def compile(self) -> float:
-    """Compiles everything, side by side; returns the seconds it took."""
+  def compile(self, log: Callable[[str], None] = lambda line: None) -> float:
+    """Compiles everything, side by side; returns the seconds it took.
+
+    Args:
+      log: takes a line every few seconds, on what is being compiled.
+    """
     began = time.monotonic()
     _ = self._levers  # what they refer to may not be there
     with _compilers() as pool:
       segment = pool.submit(self._compile_segment)
       begun = self._begin_measures(pool, self._config.measures)
+      begun_as = {'training': segment}
+      begun_as |= {name: future for name, (future, _) in begun.items()}
+      progress_lib.watch(begun_as, 'compiling', log)
       self._compiled['segment'] = segment.result()
       self._end_measures(begun)
     return time.monotonic() - began

@@ -6,7 +6,6 @@ All text is UTF-8, whatever the locale.
 import concurrent.futures
 import contextlib
 import datetime
-import fcntl
 import json
 import os
 import pathlib
@@ -21,6 +20,11 @@ import google_crc32c
 
 from emergence_jax.base.types import UserError
 
+try:
+  import fcntl
+except ImportError:  # Windows has no such locks
+  fcntl = None  # type: ignore[assignment]
+
 Path = str | pathlib.Path
 LOCK = '.lock'
 _CHECKSUM = 'checksum'
@@ -33,7 +37,25 @@ def _partial(pid: int) -> str:
   return f'.partial-{socket.gethostname()}-{pid}'
 
 
+def _lock(number: int, kind: str) -> None:
+  """Locks an open file, as `fcntl.flock` does.
+
+  Raises:
+    OSError: where that cannot be.
+  """
+  if fcntl is None:
+    raise OSError('this system has no locks of files')
+  kinds = {
+    'shared': fcntl.LOCK_SH | fcntl.LOCK_NB,
+    'own': fcntl.LOCK_EX | fcntl.LOCK_NB,
+    'wait': fcntl.LOCK_EX,
+  }
+  fcntl.flock(number, kinds[kind])
+
+
 def _is_alive(pid: int) -> bool:
+  if os.name == 'nt':  # where signal 0 is one that ends
+    return True
   try:
     os.kill(pid, 0)
   except ProcessLookupError:
@@ -193,7 +215,7 @@ def is_locked(folder: Path) -> bool:
   """Whether a process holds the `Lock` of a folder."""
   try:
     with open(pathlib.Path(folder) / LOCK, encoding='utf-8') as file:
-      fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+      _lock(file.fileno(), 'shared')
   except BlockingIOError:
     return True
   except OSError:  # no lock, or a file system without
@@ -231,7 +253,7 @@ class Lock:
     assert self._file
     number = self._file.fileno()
     try:
-      fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      _lock(number, 'own')
       return
     except BlockingIOError:
       line = f'{self._path.parent} is in use by {self._holder()}'
@@ -240,7 +262,7 @@ class Lock:
     if self._wait is None:
       raise UserError(f'{line}; wait for its end, or stop it.')
     self._wait(f'{line}; waiting for its end.')
-    fcntl.flock(number, fcntl.LOCK_EX)
+    _lock(number, 'wait')
 
   def __enter__(self):
     try:

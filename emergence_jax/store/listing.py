@@ -3,7 +3,8 @@
 import json
 import pathlib
 import time
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
@@ -25,6 +26,7 @@ class RunStatus(NamedTuple):
     steps: of the last row to come.
     state: `running`, `finished`, `stopped` or `damaged`.
     age: seconds since its timeseries was last written to.
+    config: its configuration; empty if it cannot be read.
   """
 
   path: pathlib.Path
@@ -35,6 +37,7 @@ class RunStatus(NamedTuple):
   steps: int
   state: str
   age: float
+  config: Mapping[str, Any] = {}
 
 
 def look(workdir: pathlib.Path, now: float | None = None) -> RunStatus | None:
@@ -48,7 +51,7 @@ def look(workdir: pathlib.Path, now: float | None = None) -> RunStatus | None:
     seeds = zarr.open_array(path / 'seed', mode='r').shape[0]
     steps = zarr.open_array(path / 'step', mode='r')[:]
     status = zarr.open_array(path / 'status', mode='r')[:]
-  except (UserError, ValueError, OSError, KeyError):
+  except Exception:  # whatever a foreign or broken file raises
     return RunStatus(workdir, '–', '', 0, None, 0, 'damaged', _age(path, now))
   whole = np.flatnonzero((status != Status.NOT_REACHED).all(0))
   step = int(steps[whole[-1]]) if whole.size else None
@@ -58,7 +61,7 @@ def look(workdir: pathlib.Path, now: float | None = None) -> RunStatus | None:
   task = str(config.get('task', {}).get('name', '–'))
   return RunStatus(
     workdir, task, names.variant(config), seeds, step, int(steps[-1]), state,
-    _age(path, now),
+    _age(path, now), config,
   )  # fmt: skip
 
 

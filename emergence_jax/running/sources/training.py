@@ -60,6 +60,7 @@ class Training:
     step: its step.
     profile: traces some steps.
     stopped_by: the signal by which all processes stop; None if none came.
+    means: name → [members], of the updates since the row before.
   """
 
   config: schema.Config
@@ -77,6 +78,7 @@ class Training:
     default_factory=profiling.NoProfile
   )
   stopped_by: str | None = None
+  means: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
   _pacer: Pacer = dataclasses.field(default_factory=Pacer)
 
   def __post_init__(self):
@@ -159,6 +161,7 @@ class Training:
     if losses:
       loss, norm = np.concatenate(losses, 1), np.concatenate(norms, 1)
       self._finite = np.isfinite(loss).all(1)
+      self.means = {'train_loss': loss.mean(1), 'grad_norm': norm.mean(1)}
       self.writer.write_history(start, {'train_loss': loss, 'grad_norm': norm})
 
   def at(self, step, names):

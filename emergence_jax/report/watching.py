@@ -1,0 +1,115 @@
+"""A page of runs that go on, served to this machine."""
+
+import contextlib
+import http.server
+import json
+import pathlib
+import secrets
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from emergence_jax.analysis import runs as runs_lib
+from emergence_jax.base.types import UserError
+from emergence_jax.report import page, payload
+from emergence_jax.store import damage, timeseries
+
+_WAITING = (
+  '<!doctype html><meta http-equiv="refresh" content="3"><title>waiting</title>'
+  '<p>No run has two checkpoints yet; this page looks again.'
+)
+
+
+class Watched:
+  """The newest data of runs, read again when rows were added.
+
+  Args:
+    workdirs: run directories.
+  """
+
+  def __init__(self, workdirs: Sequence[pathlib.Path]):
+    self._workdirs = list(workdirs)
+    self._lock = threading.Lock()
+    self._at: list[list[int]] = []
+    self._runs: runs_lib.Runs = {}
+    self._data = ''
+
+  def _look(self) -> bool:
+    """Reads what is new; whether there is anything to show."""
+    with self._lock:
+      for workdir in self._workdirs:
+        damage.root(workdir)  # raises where a run is gone
+      at = [timeseries.reached(w) for w in self._workdirs]
+      if at != self._at:
+        begun = [w for w, rows in zip(self._workdirs, at) if len(rows) > 1]
+        if not begun:
+          return False
+        self._runs = runs_lib.load(begun)
+        self._data = payload.packed(self._runs)
+        self._at = at
+      return bool(self._runs)
+
+  def page(self) -> str:
+    """The page, or that of waiting."""
+    return page.live(self._runs, watched=True) if self._look() else _WAITING
+
+  def data(self) -> str:
+    """State and data, as the page's script takes them."""
+    self._look()
+    return json.dumps({'state': page.state(self._runs), 'data': self._data})
+
+
+def _handler(watched: Watched, secret: str) -> type:
+  """Answers two addresses below the secret, and no other."""
+  answers: dict[str, tuple[Callable[[], str], str]] = {
+    f'/{secret}/': (watched.page, 'text/html; charset=utf-8'),
+    f'/{secret}/data': (watched.data, 'application/json'),
+  }
+
+  class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+      if self.path not in answers:
+        self.send_error(404)
+        return
+      make, kind = answers[self.path]
+      try:
+        content = make().encode()
+      except (UserError, OSError) as error:  # moved, damaged, deleted
+        self.send_error(503, explain=str(error))
+        return
+      self.send_response(200)
+      self.send_header('Content-Type', kind)
+      self.send_header('Content-Length', str(len(content)))
+      self.send_header('Cache-Control', 'no-store')
+      self.end_headers()
+      self.wfile.write(content)
+
+    def log_message(self, *arguments):
+      """Says nothing of every request."""
+
+  return Handler
+
+
+@contextlib.contextmanager
+def server(
+  workdirs: Sequence[pathlib.Path], port: int = 0
+) -> Iterator[tuple[str, Callable[[], None]]]:
+  """A server at 127.0.0.1; gives its address, and what serves until it is shut.
+
+  Args:
+    workdirs: run directories.
+    port: one that is free if 0.
+
+  Raises:
+    UserError: where the port is taken.
+  """
+  secret = secrets.token_urlsafe(12)
+  handler = _handler(Watched(workdirs), secret)
+  try:
+    made = http.server.ThreadingHTTPServer(('127.0.0.1', port), handler)
+  except OSError as error:
+    raise UserError(
+      f'--port={port}: {error.strerror}; give another, or none.'
+    ) from error
+  with made:
+    address = f'http://127.0.0.1:{made.server_address[1]}/{secret}/'
+    yield address, made.serve_forever
