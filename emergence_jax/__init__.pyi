@@ -11,9 +11,11 @@ from .base.types import Field as Field
 from .base.types import Measure as Measure
 from .base.types import Status as Status
 from .base.types import UserError as UserError
+from .cli.session import run as run
 from .interventions.intervention import Intervention as Intervention
 from .models.adapters import from_equinox as from_equinox
 from .models.adapters import from_nnx as from_nnx
+from .models.network import Network as Network
 from .models.protocol import Adapted as Adapted
 from .models.protocol import ModelShape as ModelShape
 from .models.protocol import Output as Output
@@ -39,6 +41,7 @@ from .running.recording import measures_of as measures_of
 from .store import timeseries as timeseries
 from .store.recorder import Recorder as Recorder
 from .tasks.modular import ModularAddition as ModularAddition
+from .tasks.supervised import Supervised as Supervised
 from .tasks.task import Task as Task
 
 __all__: list[str]

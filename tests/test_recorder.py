@@ -135,3 +135,44 @@ def test_no_jax_is_needed(tmp_path):
     [sys.executable, '-c', code], capture_output=True, text=True
   )
   assert done.stdout.strip() == 'False', done.stderr
+
+
+def test_measured_on_the_spot(tmp_path):
+  """Numbers of the package's measures, with their labels and units."""
+  import jax
+  import jax.numpy as jnp
+
+  rng = np.random.default_rng(0)
+  table = ej.Supervised(rng.random((30, 3)), np.arange(30) % 2, num_train=20)
+  model = ej.Network(
+    table, lambda key: {'w': jax.random.normal(key, (3, 2))},
+    lambda p, x: (x @ p['w'], [x, x @ p['w']]),
+  )  # fmt: skip
+  hessian = {'k': 2, 'num_matvecs': 6, 'trace_matvecs': 4}
+  chosen = {'behaviour': {}, 'rank': {}, 'norms': {}, 'hessian': hessian}
+  measures = ej.measures_of(model, table, chosen)
+  params = {s: model.init(jax.random.key(s)) for s in (0, 1)}
+  with ej.Recorder(tmp_path, seeds=(0, 1), measures=measures) as made:
+    for step in (0, 10):
+      for seed in (0, 1):
+        made.measure(step, params[seed], seed=seed, own=step + seed)
+    with pytest.raises(UserError, match='own='):
+      made.measure(20, params[0], seed=0, own='x')
+  data = timeseries.load(tmp_path).load()
+  wanted = measures(params[1], 10, 1)
+  at = data.sel(seed=1, step=10)
+  np.testing.assert_allclose(at.rankme.values[0], wanted['rankme'][0])
+  np.testing.assert_allclose(at.accuracy.values[0, 0], wanted['accuracy'][0, 0])
+  np.testing.assert_allclose(at.weight_norm, wanted['weight_norm'])
+  assert at.own == 11 and data.weight_norm.attrs['long_name'] == (
+    measures.fields['weight_norm'].description
+  )
+  # What says that it is not ok is no number.
+  assert wanted['hessian_status'] == Status.OK
+  np.testing.assert_allclose(
+    at.hessian_eigenvalues, wanted['hessian_eigenvalues'][0]
+  )
+  bad = {**wanted, 'hessian_status': np.int8(Status.NOT_CONVERGED)}
+  assert 'hessian_eigenvalues' not in made._scalars(bad, measures.fields)
+  with pytest.raises(UserError, match='measures=emergence_jax.measures_of'):
+    ej.Recorder(tmp_path / 'other').measure(0, jnp.ones(1))

@@ -65,6 +65,8 @@ class _Shown:
   ):
     # A bar into a file, as FORCE_COLOR would have it, is a line a refresh.
     moves = console is not None or sys.stdout.isatty()
+    # Nor is every line an output of its own in a notebook.
+    self._plain = not moves
     self._console = console or rich_console.Console()
     self._began = self._printed = time.monotonic()
     self._bar = None
@@ -101,6 +103,9 @@ class _Shown:
 
   def log(self, line: str) -> None:
     """Prints a line above the bar."""
+    if self._plain and not self._console.quiet:
+      print(line, flush=True)
+      return
     self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

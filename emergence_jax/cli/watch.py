@@ -24,12 +24,13 @@ def main(argv):
   """Serves until it is interrupted."""
   del argv
   with apps.errors():
+    from emergence_jax.base.types import UserError
     from emergence_jax.report import watching
-    from emergence_jax.store import damage
 
     workdirs = [apps.path('workdir', w) for w in _WORKDIR.value]
     for workdir in workdirs:
-      damage.root(workdir)  # raises if there is no run
+      if not workdir.is_dir():
+        raise UserError(f'{workdir} is not there; give the folder of a run.')
     with watching.server(workdirs, _PORT.value) as (address, serve):
       apps.say(f'{address} shows the run as it goes on; Ctrl-C ends this.')
       serve()

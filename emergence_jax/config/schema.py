@@ -93,7 +93,7 @@ class Config:
   @functools.cached_property
   def objective(self) -> Objective:
     """The model under the task."""
-    return Objective(self.model.build(self.task.vocab_size), self.task)
+    return Objective(self.model.build_for(self.task), self.task)
 
   @functools.cached_property
   def steps(self) -> np.ndarray:
@@ -284,7 +284,7 @@ def check_devices(config: Config) -> None:
   seeds, model, members = config.seeds, config.model, config.members
   mesh.seed_mesh(members, seeds.devices, seeds.devices_per_seed)
   # Parameters and the optimiser's two moments, in float32.
-  weights = model.num_weights(config.task.vocab_size)
+  weights = model.num_weights_for(config.task)
   arm_bytes = 3 * 4 * weights * seeds.count
   if config.arms:
     memory.check(

@@ -12,6 +12,7 @@ import optax
 
 from emergence_jax.base.types import Batch, PyTree, UserError
 from emergence_jax.models.protocol import Edit, Model, Output
+from emergence_jax.tasks.supervised import Table
 from emergence_jax.tasks.task import Exams
 
 # Logits of more bytes are never in memory at once, where the model can make
@@ -110,6 +111,9 @@ class Objective:
     output = self.apply(params, batch.tokens, self.exams.num_scored, edit)
     places = slice(-output.final.shape[1], None)
     target = batch.tokens[:, places]
+    if isinstance(self.exams, Table):
+      nats, right = self.exams.losses(output.logits, batch)
+      return nats, right, batch.scored[:, places]
     unembed = getattr(self.model, 'unembed', None)
     row_bytes = self.model.vocab_size * output.final.dtype.itemsize
     if unembed is None or target.size * row_bytes <= LOGITS_BYTES:

@@ -79,6 +79,12 @@ class Model(Protocol):
     ...
 
 
+def count_params(model: Model) -> int:
+  """Parameters of a model, counted without allocating any."""
+  params = jax.eval_shape(model.init, jax.random.key(0))
+  return sum(math.prod(x.shape) for x in jax.tree.leaves(params))
+
+
 class ModelShape(abc.ABC):
   """The shape of a model: a frozen dataclass with the keys of `config.model`.
 
@@ -99,10 +105,17 @@ class ModelShape(abc.ABC):
   def build(self, vocab_size: int) -> Model:
     """The model."""
 
+  def build_for(self, exams: Any) -> Model:
+    """The model for a task; `build` of its vocabulary, unless it takes more."""
+    return self.build(exams.vocab_size)
+
   def num_weights(self, vocab_size: int) -> int:
     """Parameters, or a little fewer; here counted without allocating any."""
-    params = jax.eval_shape(self.build(vocab_size).init, jax.random.key(0))
-    return sum(math.prod(x.shape) for x in jax.tree.leaves(params))
+    return count_params(self.build(vocab_size))
+
+  def num_weights_for(self, exams: Any) -> int:
+    """The same for a task."""
+    return self.num_weights(exams.vocab_size)
 
   def activations_per_token(self) -> int:
     """Numbers that a gradient keeps of each token, at least."""

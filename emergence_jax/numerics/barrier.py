@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from emergence_jax.base.types import PyTree, Status
 from emergence_jax.numerics import leaves, operators
+from emergence_jax.numerics.compiled import compiled
 
 
 class Barrier(NamedTuple):
@@ -37,6 +38,7 @@ def _check_same(params_a: PyTree, params_b: PyTree) -> None:
     )
 
 
+@compiled('params_a', 'params_b', 'batch')
 def loss_barrier(
   loss: Callable[[PyTree, PyTree], jax.Array],
   params_a: PyTree,

@@ -26,8 +26,11 @@ class Calibration(NamedTuple):
     estimates: `LLC` with a leading axis G.
     error: [G], relative: standard error, bias, shortfall and the gradient's
       effect together; inf where the status is not OK.
-    recommended: int32 [], the point of least error; −1 if none is OK with an
-      error of at most a quarter.
+    localized: bool [G], γ is above nβ·λmax: the estimate says what γ lets the
+      chains see, and not what the loss has.
+    recommended: int32 [], of the points that are not localized and have an
+      error of at most a quarter, those of the least γ, and of them the one of
+      least error; −1 if there is none.
   """
 
   step_size: jax.Array
@@ -35,6 +38,7 @@ class Calibration(NamedTuple):
   nbeta: jax.Array
   estimates: estimator.LLC
   error: jax.Array
+  localized: jax.Array
   recommended: jax.Array
 
   def explain(self) -> str:
@@ -43,30 +47,38 @@ class Calibration(NamedTuple):
     counts = {s: statuses.count(s) for s in Status if s in statuses}
     tally = ', '.join(f'{n} {s.words}' for s, n in counts.items())
     lines = [f'{len(statuses)} settings: {tally}.']
+    bound = np.asarray(self.localized)
+    if bound.any():
+      lines.append(
+        f'{bound.sum()} of them are bound by their localization, which is '
+        'above nbeta · lambda_max: whatever the loss, they give less the more '
+        'of it there is, and are not recommended.'
+      )
     i = int(self.recommended)
     if i < 0:
       lines.append(
         'None is to be recommended, none being ok with an error of at most '
-        f'{MAX_CALIBRATED:.0%}. Where "biased" prevails, take smaller steps or '
-        'larger batches; where "not mixed" does, more draws, or stronger '
-        'localization. "Not a minimum" and "negative" mean that the loss falls '
-        'away from the point, which is not at a minimum: train on, or '
-        'localize more strongly.'
+        f'{MAX_CALIBRATED:.0%} and not bound by its localization. Where '
+        '"biased" prevails, take smaller steps or larger batches; where "not '
+        'mixed" does, more draws, or stronger localization. "Not a minimum" '
+        'and "negative" mean that the loss falls away from the point, which is '
+        'not at a minimum: train on, or localize more strongly.'
       )
       return '\n'.join(lines)
     e = jax.tree.map(lambda x: x[i], self.estimates)
-    ok = np.asarray(self.estimates.llc)[[s == Status.OK for s in statuses]]
+    fine = np.array([s == Status.OK for s in statuses]) & ~bound
+    ok = np.asarray(self.estimates.llc)[fine]
     lines += [
       f'Recommended: step_size={float(self.step_size[i]):.3g}, localization='
       f'{float(self.localization[i]):.3g}, nbeta={float(self.nbeta[i]):.4g}, '
-      'which has the least error '
+      'of the least localization and then of the least error '
       f'({float(self.error[i]):.1%}: standard error '
       f'{float(e.stderr):.3g} of {float(e.llc):.4g}, bias of the steps '
       f'{float(e.bias):.3g}).',
       f'R-hat {float(e.rhat):.3f}, {float(e.ess):.0f} effective draws, drift '
       f'{float(e.drift):.1f} standard errors, acceptance '
       f'{float(e.acceptance):.2f}.',
-      f'Over all settings that are ok the estimate lies between '
+      f'Over all that are ok and not bound the estimate lies between '
       f'{ok.min():.4g} and {ok.max():.4g}.',
     ]
     return '\n'.join(lines)
@@ -138,8 +150,13 @@ def calibrate_llc(
   parts = result.stderr, result.bias, result.shortfall, result.gradient_effect
   relative = jnp.sqrt(sum(x**2 for x in parts)) / jnp.abs(result.llc)
   error = jnp.where(result.status == Status.OK, relative, jnp.inf)
-  best = jnp.where(jnp.min(error) <= MAX_CALIBRATED, jnp.argmin(error), -1)
   step_G, localization_G, nbeta_G = jnp.asarray(grid).T
+  localized = localization_G > nbeta_G * result.lambda_max
+  usable = (error <= MAX_CALIBRATED) & ~localized
+  least = jnp.min(jnp.where(usable, localization_G, jnp.inf))
+  among = jnp.where(usable & (localization_G == least), error, jnp.inf)
+  best = jnp.where(jnp.any(usable), jnp.argmin(among), -1)
   return Calibration(
-    step_G, localization_G, nbeta_G, result, error, best.astype(jnp.int32)
-  )
+    step_G, localization_G, nbeta_G, result, error, localized,
+    best.astype(jnp.int32),
+  )  # fmt: skip

@@ -13,6 +13,7 @@ from jax import lax
 
 from emergence_jax.base.types import PyTree, Status
 from emergence_jax.numerics import leaves, linalg
+from emergence_jax.numerics.compiled import compiled
 from emergence_jax.numerics.operators import (
   check_at_once,
   check_scalar,
@@ -222,6 +223,28 @@ def spectrum(
   )
 
 
+def _check_example_loss(example_loss, params: PyTree, batch: PyTree) -> None:
+  """Raises a ValueError unless it is the loss of a single example.
+
+  That of a batch, which others take, is told apart by what it takes.
+  """
+  try:
+    first = jax.tree.map(lambda x: x[0], batch)
+    check_scalar('example_loss', example_loss, params, first)
+  except Exception as error:
+    try:
+      part = jax.tree.map(lambda x: x[:1], batch)
+      check_scalar('example_loss', example_loss, params, part)
+    except Exception:
+      raise error from None
+    raise ValueError(
+      'example_loss takes one example, without the leading axis N, and the '
+      'one that was given takes a batch; give lambda params, example: '
+      'loss(params, jax.tree.map(lambda x: x[None], example)).'
+    ) from error
+
+
+@compiled('params', 'batch')
 def fisher_effective_rank(
   example_loss: Callable[[PyTree, PyTree], jax.Array],
   params: PyTree,
@@ -253,9 +276,7 @@ def fisher_effective_rank(
   count = leading_size(batch)
   if count < 2:
     raise ValueError(f'N={count} examples: an effective rank needs 2.')
-  first = jax.tree.map(lambda x: x[0], batch)
-  check_scalar('example_loss', example_loss, params, first)
-
+  _check_example_loss(example_loss, params, batch)
   moving, rebuild = leaves.split(params)
 
   @jax.default_matmul_precision('highest')
@@ -301,6 +322,7 @@ def _covariance(gram_NN, square, count, power):
   return result._replace(status=status.astype(jnp.int8))
 
 
+@compiled('params', 'batches')
 def gradient_covariance_rank(
   loss: Callable[[PyTree, PyTree], jax.Array],
   params: PyTree,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from emergence_jax.base.types import PyTree, Status
 from emergence_jax.numerics import ends as ends_lib
 from emergence_jax.numerics import krylov, leaves, operators, trace
+from emergence_jax.numerics.compiled import compiled
 from emergence_jax.numerics.operators import Operator
 
 # Below this mean cross-entropy, float32 rounds 1 − p, and with it the
@@ -195,6 +196,7 @@ def _operator(loss, params, batch, examples_at_once, weight):
   return product, flat_P.size, flat_P.dtype
 
 
+@compiled('params', 'batch', 'key')
 def hessian_eigenvalues(
   loss: Loss,
   params: PyTree,
@@ -299,6 +301,7 @@ def operator_density(
   )
 
 
+@compiled('params', 'batch', 'key')
 def hessian_density(
   loss: Loss,
   params: PyTree,
@@ -345,6 +348,7 @@ def hessian_density(
   )  # fmt: skip
 
 
+@compiled('params', 'batch', 'key')
 def hessian_trace(
   loss: Loss,
   params: PyTree,

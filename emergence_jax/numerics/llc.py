@@ -17,6 +17,7 @@ from emergence_jax.numerics import (
   operators,
   sgld,
 )
+from emergence_jax.numerics.compiled import compiled
 
 # The paper's settings, read as 500 steps of which the first 100 are dropped;
 # with nbeta = 1, so that only its raw loss elevation has a meaning.
@@ -193,6 +194,7 @@ def _every(count: int, batch_size: int | None, num_draws: int) -> int:
   return max(1, min(wanted, num_draws // _EVALUATIONS))
 
 
+@compiled('params', 'data', 'key', 'mask', 'curvature')
 def estimate_llc(
   loss: Callable[[PyTree, PyTree], jax.Array],
   params: PyTree,

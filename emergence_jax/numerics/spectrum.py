@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from emergence_jax.numerics import bidiagonal, leaves, linalg
+from emergence_jax.numerics.compiled import compiled
 
 
 def _shares(weights: jax.Array) -> jax.Array:
@@ -73,6 +74,7 @@ def _log_rankme_back(slope_ND, cotangent):
 log_rankme.defvjp(_entropy_and_slope, _log_rankme_back)
 
 
+@compiled('weights')
 def participation_ratio(weights: jax.Array) -> jax.Array:
   """(Σw)² / Σw² of weights [..., K] that are not negative; [...], 1 to K.
 
@@ -86,6 +88,7 @@ def participation_ratio(weights: jax.Array) -> jax.Array:
   return 1 / jnp.sum(share * share, -1)
 
 
+@compiled('eigenvalues')
 def effective_rank(eigenvalues: jax.Array) -> jax.Array:
   """Effective rank of a positive semidefinite matrix, from its eigenvalues.
 
@@ -147,6 +150,7 @@ def singular_values(features_ND: jax.Array) -> jax.Array:
   return jnp.where(finite[..., 0], values * scale[..., 0], jnp.nan)
 
 
+@compiled('features_ND', 'weight_N')
 def rankme(
   features_ND: jax.Array,
   *,

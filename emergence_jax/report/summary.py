@@ -53,6 +53,7 @@ def emergence_table(data: xr.Dataset, each: bool = False) -> rich_table.Table:
     box=box.SIMPLE_HEAD,
     pad_edge=False,
     show_edge=False,
+    padding=(0, 1, 0, 0),
     title_justify='left',
     caption='lower median over seeds; – not within the run',
     caption_justify='left',

@@ -14,7 +14,8 @@ from emergence_jax.report import page, payload
 from emergence_jax.store import damage, timeseries
 
 _WAITING = (
-  '<!doctype html><meta http-equiv="refresh" content="3"><title>waiting</title>'
+  '<!doctype html><meta http-equiv="refresh" content="3">'
+  '<link rel="icon" href="data:,"><title>waiting</title>'
   '<p>No run has two checkpoints yet; this page looks again.'
 )
 
@@ -33,12 +34,24 @@ class Watched:
     self._runs: runs_lib.Runs = {}
     self._data = ''
 
+  def _reached(self, workdir: pathlib.Path) -> list[int]:
+    """Steps of the rows of a run, none before it has begun.
+
+    Raises:
+      UserError: if it was there, and is gone.
+    """
+    try:
+      damage.root(workdir)
+    except UserError:
+      if self._runs:
+        raise
+      return []
+    return timeseries.reached(workdir)
+
   def _look(self) -> bool:
     """Reads what is new; whether there is anything to show."""
     with self._lock:
-      for workdir in self._workdirs:
-        damage.root(workdir)  # raises where a run is gone
-      at = [timeseries.reached(w) for w in self._workdirs]
+      at = [self._reached(w) for w in self._workdirs]
       if at != self._at:
         begun = [w for w, rows in zip(self._workdirs, at) if len(rows) > 1]
         if not begun:

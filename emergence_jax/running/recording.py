@@ -175,9 +175,48 @@ def _built(
   return specs, built
 
 
+class Measures:
+  """Measures of a model that were compiled once, see `measures_of`.
+
+  Attributes:
+    fields: variable → what it is.
+  """
+
+  def __init__(self, built: Mapping[str, Measure]):
+    self._programs = programs_lib.OneSeed(built)
+    self.fields = {
+      name: field
+      for measure in built.values()
+      for name, field in measure.fields.items()
+    }
+
+  def __call__(
+    self,
+    params: PyTree,
+    step: int = 0,
+    seed: int = 0,
+    previous: PyTree = None,
+  ) -> dict[str, np.ndarray]:
+    """Variable → array, of one seed's parameters.
+
+    Args:
+      params: parameters.
+      step: by which random directions are drawn, as is `seed`.
+      seed: number of the seed.
+      previous: parameters of the checkpoint before; measures of pairs are left
+        out without.
+    """
+    at = Population(jnp.array([step]), jnp.array([seed]), params, ())
+    results: dict[str, np.ndarray] = {}
+    for name, call in self._programs.measures.items():
+      if name not in self._programs.pairs or previous is not None:
+        results |= {k: v[0] for k, v in call(at, previous).items()}
+    return results
+
+
 def measures_of(
   model: Model, exams: Exams, measures: Mapping[str, Mapping[str, Any]]
-) -> Callable[..., dict[str, np.ndarray]]:
+) -> Measures:
   """A function that measures parameters of a model; it compiles once.
 
   Args:
@@ -192,20 +231,7 @@ def measures_of(
   Raises:
     UserError: for a wrong name or option.
   """
-  _, built = _built(Objective(model, exams), measures)
-  programs = programs_lib.OneSeed(built)
-
-  def measure(
-    params: PyTree, step: int = 0, seed: int = 0, previous: PyTree = None
-  ) -> dict[str, np.ndarray]:
-    at = Population(jnp.array([step]), jnp.array([seed]), params, ())
-    results: dict[str, np.ndarray] = {}
-    for name, call in programs.measures.items():
-      if name not in programs.pairs or previous is not None:
-        results |= {k: v[0] for k, v in call(at, previous).items()}
-    return results
-
-  return measure
+  return Measures(_built(Objective(model, exams), measures)[1])
 
 
 class _Loaded(OneByOne):

@@ -8,11 +8,12 @@ Each call is a line in a journal, at once, from which the timeseries is written
 that analysis and page read as they do a run's. It needs no JAX.
 """
 
+import dataclasses
 import json
 import math
 import numbers
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,7 @@ class Recorder:
     chance: accuracy of the best constant answer.
     name: of the model, for tables; that of the folder if empty.
     task: its name.
+    measures: a function of `emergence_jax.measures_of`, for `measure`.
 
   Raises:
     UserError: for a folder that holds something else.
@@ -73,6 +75,7 @@ class Recorder:
     chance: float = 0.0,
     name: str = '',
     task: str = 'task',
+    measures: Callable[..., Mapping[str, np.ndarray]] | None = None,
   ):
     self._seeds = [int(seed) for seed in seeds]
     if not self._seeds or len(set(self._seeds)) < len(self._seeds):
@@ -81,6 +84,9 @@ class Recorder:
       pathlib.Path(workdir), 'give another folder'
     )
     self._head = {'chance': float(chance), 'task': task}
+    self._measures = measures
+    # Of what was measured: what each variable is.
+    self._fields: dict[str, Field] = {}
     self._name = name or self._workdir.resolve().name
     # (step, seed) → name → value or values.
     self._values: dict[tuple[int, int], dict[str, Any]] = {}
@@ -144,6 +150,53 @@ class Recorder:
     self._journal.flush()
     self._take(row['step'], row['seed'], plain)
 
+  def measure(
+    self, step: int, params: Any, *, seed: int | None = None, **values: Any
+  ) -> None:
+    """Measures parameters on the spot, and logs it with whatever else is given.
+
+    Of every measure its scalar series: what has panels, and what moves first
+    is asked of. An estimate that says it is not ok is left out.
+
+    Args:
+      step: updates made before the measurement.
+      params: of one seed.
+      seed: its number; may lack where there is one.
+      **values: as of `log`.
+    """
+    if self._measures is None:
+      raise UserError(
+        'measure(…) takes a Recorder(…, measures=emergence_jax.measures_of('
+        'model, exams, {…})).'
+      )
+    number = self._seeds[0] if seed is None else int(seed)
+    made = self._measures(params, step, number)
+    fields: Mapping[str, Field] = self._measures.fields  # type: ignore[attr-defined]
+    self.log(step, seed=seed, **self._scalars(made, fields), **values)
+
+  def _scalars(
+    self, made: Mapping[str, np.ndarray], fields: Mapping[str, Field]
+  ) -> dict[str, Any]:
+    """Name → number of every series; of `rankme` one a layer."""
+    scalars: dict[str, Any] = {}
+    for name, field in fields.items():
+      if name not in made or not (field.label or name in _KNOWN):
+        continue
+      pick = dict(field.pick) if name != 'rankme' else {}
+      pick |= {'task': 0} | ({'level': -1} if name in _KNOWN else {})
+      at = tuple(pick.get(dim, slice(None)) for dim in field.dims)
+      status = fields[field.status] if field.status in fields else None
+      if status is not None:
+        of = tuple(pick.get(dim, slice(None)) for dim in status.dims)
+        if np.any(made[field.status][of] != Status.OK):
+          continue
+      scalars[name] = np.asarray(made[name])[at]
+      if name not in _KNOWN:
+        self._fields[name] = dataclasses.replace(
+          field, dims=(), pick={}, error='', status=''
+        )
+    return scalars
+
   def write(self) -> pathlib.Path:
     """Writes the timeseries of all that was logged; returns the folder.
 
@@ -157,6 +210,7 @@ class Recorder:
     names = sorted({n for row in self._values.values() for n in row})
     fields = {
       name: _KNOWN.get(name)
+      or self._fields.get(name)
       or Field((), 'float32', f'{name}, as it was logged', '1', label=name)
       for name in names
     }
