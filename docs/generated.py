@@ -46,6 +46,13 @@ def variables() -> str:
   return '\n\n'.join(lines)
 
 
+def words() -> str:
+  """What the words of answers and tables mean."""
+  from emergence_jax.report import glossary
+
+  return table(['word', 'what it means'], glossary.WORDS.items())
+
+
 def statuses() -> str:
   """Numbers and words of all statuses."""
   from emergence_jax.base.types import Status
@@ -171,5 +178,5 @@ def configuration() -> str:
 
 PAGES = {
   'variables': variables, 'statuses': statuses, 'claims': claims,
-  'configuration': configuration,
+  'configuration': configuration, 'words': words,
 }  # fmt: skip

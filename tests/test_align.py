@@ -133,7 +133,9 @@ def test_labels_of_runs(tmp_path, monkeypatch):
   folders = [tmp_path / n / 'run' for n in ('big', 'a', 'b', 'c')]
   loaded = runs.load(folders)
   # From small to large; labels are unique.
-  assert list(loaded) == ['nano', 'nano (run)', 'nano (run) 2', 'micro']
+  assert list(loaded) == [
+    'nano (run)', 'nano (run) 2', 'nano (run) 3', 'micro',
+  ]  # fmt: skip
   assert [run.size for run in loaded.values()] == ['nano'] * 3 + ['micro']
   assert loaded['micro'].workdir == folders[0]
 

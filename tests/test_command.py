@@ -91,7 +91,7 @@ def test_a_file_of_ones_own_comes_first(tmp_path, monkeypatch):
   own = tmp_path / 'configs' / 'modadd.py'
   own.write_text('def get_config():\n  return {"mine": 1}\n')
   assert config_flag.load('configs/modadd.py') == {'mine': 1}
-  with pytest.raises(UserError, match='algorithmic, causes, modadd, pythia'):
+  with pytest.raises(UserError, match='algorithmic, causes, digits, modadd'):
     config_flag.load('modad')
 
 

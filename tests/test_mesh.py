@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests import apps
+
 ROOT = pathlib.Path(__file__).parents[1]
 COLLECTIVES = (
   'all-reduce', 'all-gather', 'all-to-all', 'reduce-scatter',
@@ -42,3 +44,11 @@ def test_compiled_programs_hold_no_collectives():
     assert 'num_partitions=4' in text, name
     for word in COLLECTIVES:
       assert word not in text, f'{name}: {word}'
+
+
+def test_a_platform_that_is_not_there_is_one_line(tmp_path):
+  done = apps.call(
+    'run', 'modadd:5', f'--workdir={tmp_path}', JAX_PLATFORMS='cuda'
+  )
+  assert done.returncode == 1 and "JAX_PLATFORMS='cuda'" in done.stderr
+  assert len(done.stderr.splitlines()) == 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from emergence_jax.analysis import emergence, study
-from emergence_jax.report import answers, page, study_figures
+from emergence_jax.report import answers, glossary, page, study_figures
 from tests import pages
 from tests.test_study import as_run, as_runs, made_up
 
@@ -29,18 +29,31 @@ def test_the_page_says_it_at_first_sight(report):
   assert 'it precedes behaviour' in answers.answer(found)
   for one in answers.answers(found):
     for words in (one.plain, one.rank, *(clause.words for clause in one.more)):
-      assert words in html.unescape(content)
+      assert words in html.unescape(
+        re.sub('<a class="word".*?>|</a>', '', content)
+      )
   assert 'was compared; it is not shown to precede' in answers.answer(found)
   sections = re.findall(r'<section id="(\w+)">', content)
   nav = re.search('<nav.*?</nav>', content, re.DOTALL)[0]
   assert sections == re.findall(r'<a href="#(\w+)">', nav)
   assert sections[:2] == ['anatomy', 'leads'], 'of many runs panels are first'
-  assert len(sections) == 9
+  assert len(sections) == 10
   assert '<!--' not in content, 'every place is filled'
   assert 'non-finite' in content and 'not measured' in content
   markup = re.sub('<script.*?</script>', '', content, flags=re.DOTALL)
   assert not re.search(r'(src|href)="(https?:)?//', markup)
   assert path.stat().st_size < 5e6
+
+
+def test_words_lead_to_their_meaning(report):
+  content = report[2].read_text()
+  links = set(re.findall(r'<a class="word" href="#([\w-]+)"', content))
+  assert {'word-order', 'word-tie-over-seeds', 'word-rankme'} <= links
+  assert links <= set(re.findall(r'<dt id="([\w-]+)">', content))
+  # Column heads as well, and nothing that is not a word.
+  assert re.search(r'<th><a class="word" href="#word-first"', content)
+  said = str(glossary.explained('first-rate <b> and disorder, then first'))
+  assert said.count('href') == 1 and '&lt;b&gt;' in said
 
 
 def test_figures_come_as_png_and_svg(report):
@@ -99,7 +112,7 @@ def test_one_event_and_a_seed_of_one_task(tmp_path, emerges):
   assert len(figures) == 3 and all(p.path.exists() for p in figures.values())
   content = page.build(found, runs, figures)
   # Of one size, one layer, one task, beside no study.
-  kept = ['leads', 'emergence', 'anatomy', 'what']
+  kept = ['leads', 'emergence', 'anatomy', 'what', 'words']
   assert re.findall(r'<section id="(\w+)">', content) == kept
   nav = re.search('<nav.*?</nav>', content, re.DOTALL)[0]
   assert re.findall(r'<a href="#(\w+)">', nav) == kept

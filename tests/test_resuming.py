@@ -190,9 +190,9 @@ def test_a_signal_while_a_resumed_run_compiles(
     run(tmp_path, small.modadd_config())
   compile_ = programs.Programs.compile
 
-  def signalled(self):
+  def signalled(self, log):
     os.kill(os.getpid(), getattr(signal, name))
-    return compile_(self)
+    return compile_(self, log)
 
   with monkeypatch.context() as patch:
     patch.setattr(programs.Programs, 'compile', signalled)

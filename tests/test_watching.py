@@ -76,6 +76,7 @@ def test_nobody_gets_anything_without_the_address(served):
 
 def test_before_the_first_rows_and_after_the_last(served):
   begun, address = served
+  get(address)
   rows.Writer(begun).drop_after(0)
   with watching.server([begun]) as (other, serve):
     threading.Thread(target=serve, daemon=True).start()

@@ -195,6 +195,7 @@ def _run(config):
     config, workdir, apps.say, overwrite=_OVERWRITE.value,
     profile=_PROFILE.value, tracker=_LOG.value,
     on_row=pages if processes.leads() else lambda step: None,
+    leaves_at_once=True,
   )  # fmt: skip
   pages.close()
   if compiles.count:

@@ -47,6 +47,25 @@ def start(
     jax.config.update('jax_num_cpu_devices', cores)
   except RuntimeError:
     pass  # the backend is up already (in tests, or in a notebook)
+  check_backend()
+
+
+def check_backend() -> None:
+  """Starts JAX's backend.
+
+  Raises:
+    UserError: where the one that was asked for is not there.
+  """
+  try:
+    jax.devices()
+  except Exception as error:  # of JAX, of many kinds, some without a word
+    why = (str(error).splitlines() or [type(error).__name__])[0]
+    asked = os.environ.get('JAX_PLATFORMS', '')
+    raise UserError(
+      f'JAX has no device (JAX_PLATFORMS={asked!r}: {why}); take another '
+      "platform, or none, or install its plugin: pip install 'emergence_jax"
+      "[gpu]' or '[tpu]'."
+    ) from error
 
 
 def _fitting(count: int, available: int, processes: int, per_seed: int) -> int:

@@ -9,7 +9,6 @@ import optax
 
 from emergence_jax.base.types import Status
 from emergence_jax.numerics import leaves, linalg
-from emergence_jax.numerics.compiled import compiled
 
 METHODS = ('ridge', 'logistic')
 # Most steps of the logistic probe, and when it has converged.
@@ -134,7 +133,6 @@ def _check(features_ND, labels_N, num_classes, train_fraction, method) -> int:
 
 
 @jax.default_matmul_precision('highest')
-@compiled('features_ND', 'labels_N')
 def linear_probe(
   features_ND: jax.Array,
   labels_N: jax.Array,

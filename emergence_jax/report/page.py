@@ -15,6 +15,7 @@ from emergence_jax.analysis.study import Study
 from emergence_jax.analysis.timing import ADDS, BASELINE, MEASURE
 from emergence_jax.report import (
   answers,
+  glossary,
   moved,
   payload,
   run_tables,
@@ -34,7 +35,7 @@ _SECTIONS = {
   'moved': 'What moves it', 'leads': 'Precedence', 'emergence': 'Emergence',
   'anatomy': 'Curves', 'depth': 'Depth', 'floors': 'Floors',
   'prediction': 'Prediction', 'claims': 'Claims', 'what': 'Runs',
-  'problems': 'Problems',
+  'problems': 'Problems', 'words': 'Words',
 }  # fmt: skip
 
 
@@ -42,6 +43,10 @@ def _table(frame: pd.DataFrame) -> Markup:
   """A table of which wide ones scroll."""
   shown = frame.map(text.number).rename(columns=text.heading)
   table = shown.to_html(index=False, border=0, escape=True)
+  for name in set(shown.columns) & set(glossary.WORDS):
+    table = table.replace(
+      f'<th>{name}</th>', f'<th>{glossary.explained(name)}</th>', 1
+    )
   return Markup(f'<div class="scroll" tabindex="0">{table}</div>')
 
 
@@ -101,6 +106,7 @@ def _template(name: str) -> jinja2.Template:
     loader=jinja2.FileSystemLoader(_HERE),
   )
   environment.filters['table'] = _table
+  environment.filters['explained'] = glossary.explained
   return environment.get_template(name)
 
 
@@ -168,7 +174,7 @@ def build(
   figures = _figures(pictures)
   problems = run_tables.problems(runs)
   shown = {figure['section'] for figure in figures} & set(_WITH_FIGURES)
-  shown |= {'anatomy', 'what'}
+  shown |= {'anatomy', 'what', 'words'}
   panels_first = len(runs) > 1
   shown |= {'claims'} if len(claims) else set()
   shown |= {'problems'} if len(problems) else set()
@@ -180,6 +186,7 @@ def build(
       if figure['section'] == 'leads' and figure['run']
     },
     sections=_order(shown, panels_first),
+    words=[(glossary.anchor(w), w, say) for w, say in glossary.WORDS.items()],
     panels_first=panels_first,
     most_answers=_MOST_ANSWERS,
     shown=shown,

@@ -5,6 +5,7 @@ the population is saved. Whatever lies past the newest whole checkpoint is
 dropped when the run goes on, and is computed again to the same bits.
 """
 
+import contextlib
 import enum
 import json
 import pathlib
@@ -188,6 +189,13 @@ class _Watched(NamedTuple):
   profile: profiling.Profile
   tracker: str
   on_row: Callable[[int], None]
+  leaves_at_once: bool
+
+  def compiling(self, workdir: pathlib.Path):
+    """While programs are compiled: a signal need not wait for them."""
+    if not self.leaves_at_once:
+      return contextlib.nullcontext()
+    return stopping.at_once(_resume_hint(workdir))
 
 
 def _lacks_last(config: schema.Config, saved: list[int]) -> bool:
@@ -211,7 +219,7 @@ def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
     return Outcome.FINISHED if again else Outcome.ALREADY_FINISHED
   clock = processes.lead(lambda: rundir.Clock(workdir))
   programs = programs_lib.Programs(config)
-  with stopping.at_once(_resume_hint(workdir)):
+  with watched.compiling(workdir):
     seconds = programs.compile(log)
   log(
     f'{_population_of(config)} on {programs.layout}; compiled in '
@@ -327,6 +335,7 @@ def run(
   profile: str = '',
   tracker: str = '',
   on_row: Callable[[int], None] = lambda step: None,
+  leaves_at_once: bool = False,
 ) -> Outcome:
   """Runs a configuration in a directory to its end, resuming what exists.
 
@@ -339,6 +348,8 @@ def run(
     tracker: where scalars are sent while the run goes on, of `live.KINDS`;
       nowhere if empty.
     on_row: called behind every row, with its step.
+    leaves_at_once: whether a signal that comes while programs are compiled
+      ends the process, rather than waiting for them.
 
   Raises:
     UserError: if the run cannot go on; what was computed is kept.
@@ -367,7 +378,7 @@ def run(
           run=schema.digest(config.raw),
         ) as checkpoints,
       ):
-        watched = _Watched(traced, tracker, on_row)
+        watched = _Watched(traced, tracker, on_row, leaves_at_once)
         return _run(config, workdir, checkpoints, stop, lock, log, watched)
     except Exception as error:
       explained = _explained(error, workdir, lock)
