@@ -117,7 +117,7 @@ def geometry(
       title += '; hollow: estimates that are not ok, in no median'
     if emerged is not None and np.isfinite(emerged):
       rule = emergence.WORDS[emergence.RULE_OF_EVENTS]
-      title += f'\ndashed: median step {rule}, {int(emerged):,}'
+      title += f'\ndashed: step {int(emerged):,}, the median {rule}'
     figure.suptitle(title, fontsize=11)
     style.save(figure, path, dpi=130)
 

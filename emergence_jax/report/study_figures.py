@@ -4,6 +4,7 @@ import functools
 import itertools
 import pathlib
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -67,7 +68,8 @@ def depth_map(run: str, data: xr.Dataset):
     axis.set_xlabel('training step')
     axis.tick_params(labelbottom=True)
   axes[0, 0].set_ylabel('layer')
-  figure.suptitle(f'{run}: RankMe (dimensions) by layer, median over seeds')
+  title = f'{run}: RankMe (dimensions) by layer, median over seeds'
+  figure.suptitle(textwrap.fill(title, 36 * columns), fontsize=10)
   return figure
 
 
