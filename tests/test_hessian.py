@@ -302,3 +302,32 @@ def test_nan_has_a_status():
   assert trace.status == Status.NON_FINITE
   density = ej.hessian_density(through, broken, batch, KEY)
   assert density.status == Status.NON_FINITE
+
+
+@pytest.mark.parametrize('hidden,width', [(8, 8), (20, 10), (64, 16)])
+def test_the_defaults_converge_on_small_models(hidden, width):
+  """Both ends of a network's Hessian, all 20 of each."""
+  keys = jax.random.split(jax.random.key(0), 4)
+  params = {
+    'in': jax.random.normal(keys[0], (width, hidden)) / width**0.5,
+    'out': jax.random.normal(keys[1], (hidden, 3)) / hidden**0.5,
+  }
+  x = jax.random.normal(keys[2], (200, width))
+  y = jax.random.randint(keys[3], (200,), 0, 3)
+
+  def loss(params, batch):
+    x, y = batch
+    out = jnp.tanh(x @ params['in']) @ params['out']
+    log_prob = jax.nn.log_softmax(out)
+    return -jnp.mean(jnp.take_along_axis(log_prob, y[:, None], 1))
+
+  found = ej.hessian_eigenvalues(loss, params, (x, y), jax.random.key(1))
+  assert found.status == Status.OK and found.eigenvalues.size == 20
+
+
+def test_fewer_parameters_than_values_that_are_asked_for():
+  found = ej.hessian_eigenvalues(
+    lambda w, x: jnp.mean(x @ (w * w)) / 2, jnp.ones(2),
+    jnp.array([[1.0, 3.0]]), jax.random.key(0),
+  )  # fmt: skip
+  np.testing.assert_allclose(found.eigenvalues, [3, 1], rtol=1e-5)

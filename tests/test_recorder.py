@@ -164,7 +164,7 @@ def test_measured_on_the_spot(tmp_path):
   np.testing.assert_allclose(at.rankme.values[0], wanted['rankme'][0])
   np.testing.assert_allclose(at.accuracy.values[0, 0], wanted['accuracy'][0, 0])
   np.testing.assert_allclose(at.weight_norm, wanted['weight_norm'])
-  assert at.own == 11 and data.weight_norm.attrs['long_name'] == (
+  assert at.own == 11 and data.weight_norm.attrs['comment'] == (
     measures.fields['weight_norm'].description
   )
   # What says that it is not ok is no number.

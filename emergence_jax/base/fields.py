@@ -14,11 +14,15 @@ from emergence_jax.base.types import SCALES, Field
 def attributes(field: Field) -> dict[str, Any]:
   """Attributes of an array in the timeseries.
 
+  As the CF conventions have them: `long_name` is what a plot writes beside its
+  axis, `comment` says it in full.
+
   >>> attributes(Field(('task',), 'float32', 'a norm', '1'))
-  {'long_name': 'a norm', 'units': '1', 'source': ''}
+  {'long_name': 'a norm', 'comment': 'a norm', 'units': '1', 'source': ''}
   """
   attrs: dict[str, Any] = {
-    'long_name': field.description,
+    'long_name': field.label or field.description,
+    'comment': field.description,
     'units': field.units,
     'source': field.source,
   }
@@ -33,6 +37,11 @@ def attributes(field: Field) -> dict[str, Any]:
       'place': field.place,
     }
   return attrs
+
+
+def _description(attrs: Mapping[str, Any]) -> str:
+  """What a variable is; files of before have it as their long name."""
+  return str(attrs.get('comment') or attrs.get('long_name', ''))
 
 
 def read(dims: tuple[str, ...], attrs: Mapping[str, Any]) -> Field | None:
@@ -56,7 +65,7 @@ def read(dims: tuple[str, ...], attrs: Mapping[str, Any]) -> Field | None:
     return Field(
       dims,
       '',
-      str(attrs.get('long_name', '')),
+      _description(attrs),
       str(attrs.get('units', '')),
       str(attrs.get('source', '')),
       label=str(attrs['label']),
@@ -78,6 +87,8 @@ def of_array(array: Any) -> Field:
     array: an `xarray.DataArray`, as `timeseries.load` gives it.
   """
   dims = tuple(str(d) for d in array.dims if d not in ('seed', 'step'))
-  words = [array.attrs.get(n, '') for n in ('long_name', 'units', 'source')]
-  field = read(dims, array.attrs) or Field(dims, '', *words)
+  words = [array.attrs.get(n, '') for n in ('units', 'source')]
+  field = read(dims, array.attrs) or Field(
+    dims, '', _description(array.attrs), *words
+  )
   return dataclasses.replace(field, dtype=array.dtype.name)

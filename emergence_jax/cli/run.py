@@ -114,7 +114,10 @@ def _given(arguments: list[str]) -> dict:
       'all are measured.'
     )
   for name in wanted:
+    if ':' in name and name not in known:  # one of the user's own
+      known[name] = {}
     names.choose('--measures', name, known)
+  given['measures'] = known
   for name in known.keys() - set(wanted):
     known[name] = {**(known[name] or {}), 'on': False}
   return given

@@ -19,6 +19,8 @@ SOFTMAX_FLOOR = 1e-4
 _ITSELF = 10
 
 Loss = Callable[[PyTree, PyTree], jax.Array]
+# Numbers of a Krylov basis that any machine holds.
+_SMALL = 2**26
 
 
 class Eigenvalues(NamedTuple):
@@ -107,8 +109,9 @@ def operator_eigenvalues(
     size: P.
     key: of the start vector; the result hardly depends on it.
     k: values at each end.
-    num_matvecs: Lanczos steps, from k to P; 2·k + 20 (at most P) if absent. A
-      quarter more look for repeated eigenvalues.
+    num_matvecs: Lanczos steps, from k to P. If absent 10·k, and 2·k + 20 where
+      the memory of those is above 256 MiB (at most P). A quarter more look for
+      repeated eigenvalues.
     tol: residual, relative to the largest magnitude, that counts as converged;
       ten times as much relative to the value itself.
     dtype: of the vectors.
@@ -119,7 +122,9 @@ def operator_eigenvalues(
   if not 1 <= k <= size:
     raise ValueError(f'k={k} must be from 1 to the {size} parameters.')
   if num_matvecs is None:
-    num_matvecs = min(2 * k + 20, size)
+    # Where its memory is small, as many as both ends mostly take.
+    enough = 10 * k if 10 * k * size <= _SMALL else 2 * k + 20
+    num_matvecs = min(enough, size)
   if not k <= num_matvecs <= size:
     raise ValueError(
       f'num_matvecs={num_matvecs} must be from k={k} to the {size} parameters.'
@@ -203,7 +208,7 @@ def hessian_eigenvalues(
   batch: PyTree,
   key: jax.Array,
   *,
-  k: int = 20,
+  k: int | None = None,
   num_matvecs: int | None = None,
   tol: float = 1e-3,
   examples_at_once: int | None = None,
@@ -228,8 +233,8 @@ def hessian_eigenvalues(
     params: any pytree of floating arrays, P numbers in all.
     batch: pytree, leading axis N.
     key: of the start vector.
-    k: values at each end, at most P.
-    num_matvecs: Lanczos steps; 2·k + 20 (at most P) if absent.
+    k: values at each end, at most P; 20, or P, if absent.
+    num_matvecs: Lanczos steps; see `operator_eigenvalues` for the default.
     tol: residual, relative to the largest magnitude, that counts as converged;
       ten times as much relative to the value itself.
     examples_at_once: examples in one product, which bounds the memory; None
@@ -245,6 +250,7 @@ def hessian_eigenvalues(
   product, size, dtype = _operator(
     loss, params, batch, examples_at_once, weight
   )
+  k = min(20, size) if k is None else k
   result = operator_eigenvalues(
     product, size, key, k=k, num_matvecs=num_matvecs, tol=tol, dtype=dtype
   )
