@@ -2,6 +2,7 @@
 
 import dataclasses
 import html
+import re
 import shutil
 import urllib.parse
 
@@ -352,6 +353,27 @@ def test_hovering_reads_the_seed_that_is_chosen(report, chromium):
   found = [float(text.partition('seed 2: ')[2]) for text in said]
   np.testing.assert_allclose(found, wanted, rtol=1e-3)
   assert not any('[' in text for text in said) and not one.errors
+
+
+def test_a_tap_reads_values(report, chromium):
+  """On a phone, where nothing hovers, and where the page was scrolled."""
+  context = chromium.new_context(
+    viewport={'width': 390, 'height': 844}, has_touch=True, is_mobile=True
+  )
+  page_ = context.new_page()
+  page_.goto(report[2].as_uri() + '#run=nano')
+  page_.locator('.panel canvas, .panel .bk-Figure').first.wait_for(
+    state='attached', timeout=60_000
+  )
+  plot = page_.locator('.plot').nth(1)
+  plot.scroll_into_view_if_needed()
+  box = plot.bounding_box()
+  page_.wait_for_function('document.body.dataset.drawn', timeout=60_000)
+  page_.touchscreen.tap(box['x'] + 0.6 * box['width'], box['y'] + 60)
+  readout = page_.locator('#at')
+  assert re.match(r'step [\d,]+', readout.inner_text())
+  assert 0 <= readout.bounding_box()['y'] < 844
+  context.close()
 
 
 @pytest.fixture(scope='module')

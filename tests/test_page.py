@@ -159,6 +159,8 @@ def test_a_plain_sentence(verdict, ending):
   assert said.startswith(start) and ending in said
   few = types.SimpleNamespace(**{**vars(row), 'first': 2, 'lead': 20.0})
   assert 'in 2 of 8 networks; ' in answers.plain(few, 1)
+  pair = types.SimpleNamespace(**{**vars(row), 'first': 2, 'events': 2})
+  assert 'accuracy in both networks, by' in answers.plain(pair, 1)
   single = types.SimpleNamespace(**{**vars(row), 'first': 1, 'events': 1})
   assert 'accuracy in the only network, by' in answers.plain(single, 1)
   assert 'in the only case (a network and' in answers.plain(single, 2)

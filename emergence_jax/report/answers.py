@@ -124,6 +124,8 @@ def plain(row, events_of_a_seed: int) -> str:
   many = f'all {count}' if first == count else f'{first} of {count}'
   of_network = events_of_a_seed == 1
   what = 'networks' if of_network else 'cases (a network and a task)'
+  if first == count == 2:
+    many = 'both'
   if first == count == 1:
     many = 'the only'
     what = 'network' if of_network else 'case (a network and a task)'

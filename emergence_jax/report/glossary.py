@@ -1,6 +1,7 @@
 """What the words of tables and answers mean: one list for page and docs."""
 
 import re
+from collections.abc import Collection
 
 from markupsafe import Markup, escape
 
@@ -67,13 +68,17 @@ def anchor(word: str) -> str:
   return f'word-{word.replace(" ", "-").lower()}'
 
 
-def explained(text: str) -> Markup:
+def explained(text: str, plain: Collection[str] = ()) -> Markup:
   """Text whose words are links to their explanation, each at its first place.
 
   >>> str(explained('by Holm, and Holm')).count('href')
   1
+
+  Args:
+    text: of an answer or a table.
+    plain: words that are meant as everybody does.
   """
-  parts, at, seen = [], 0, set()
+  parts, at, seen = [], 0, set(plain)
   for match in _ANY.finditer(text):
     word = match[1]
     if word in seen:

@@ -289,7 +289,9 @@ plots.onkeydown = event => {
   else return;
   event.preventDefault();
 };
-plots.onpointerleave = () => {
+plots.onpointerleave = event => {
+  // A finger leaves as soon as it is lifted, and what it read stays.
+  if (event.pointerType === 'touch') return;
   mark(null);
   for (const panel of shown) panel.highlight(null);
 };
