@@ -40,15 +40,22 @@ def test_keys_that_differ_are_the_labels():
 @pytest.mark.parametrize('change,words', [
   ({'seeds': {'first': 4, 'count': 4}}, ['seeds 0 to 3', 'seeds 4 to 7']),
   ({'seeds': {'first': 4, 'count': 1}}, ['seeds 0 to 3', 'seed 4']),
-  ({'measures': {'rank': {'every': 2}}},
-   ['measures.rank.every –', 'measures.rank.every 2']),
+  # Of another version, which says more; and of seeds that both have.
+  ({'measures': {'rank': {'every': 2}}, 'train': {'precision': 'x'}},
+   ['mod 31 (folder0)', 'mod 31 (folder1)']),
+  ({'seeds': {'first': 2, 'count': 4}},
+   ['mod 31 (folder0)', 'mod 31 (folder1)']),
   ({}, ['mod 31 (folder0)', 'mod 31 (folder1)']),
 ])  # fmt: skip
 def test_what_else_tells_them_apart(change, words):
   said = labels_of(made(of(rate=1e-3), {**of(rate=1e-3), **change}))
-  if words[0].startswith('measures'):
-    words = [w.replace('measures.rank.every', 'every') for w in words]
   assert said == words
+
+
+def test_a_folder_of_the_same_name_adds_nothing():
+  items = made(of(rate=1), of(rate=1), own='nano')
+  items[0] = dataclasses.replace(items[0], workdir=pathlib.Path('nano'))
+  assert labels_of(items) == ['nano', 'nano (folder1)']
 
 
 def test_labels_that_are_unlike_stay():

@@ -164,8 +164,9 @@ def _labelled(runs: Sequence[Run]) -> list[Run]:
         labels_of[i] = said if alone else f'{shared}, {said}'
   told = list(labels_of)
   for i, name in enumerate(told):
-    if told.count(name) > 1:
-      labels_of[i] = f'{name} ({_short_name(runs[i].workdir)})'
+    folder = _short_name(runs[i].workdir)
+    if told.count(name) > 1 and folder != name:
+      labels_of[i] = f'{name} ({folder})'
   taken: set[str] = set()
   for i, name in enumerate(labels_of):
     numbered = (f'{name} {k}' for k in itertools.count(2))

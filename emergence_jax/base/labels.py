@@ -6,6 +6,8 @@ from typing import Any
 # Groups of keys that change what is looked at, and not what is trained.
 _OF_LOOKING = ('measures', 'checkpoints', 'reference', 'release')
 _SEEDS = 'seeds'
+# What a run with arms has besides, which is no number of the run.
+_OF_ARMS = ('arms', 'interventions')
 # More keys than this tell no more, and make a label that nobody reads.
 _MOST = 3
 
@@ -89,11 +91,16 @@ def label(configs: Sequence[Mapping[str, Any]]) -> list[str]:
   >>> label([{'optimizer': {'rate': r, 'b1': 0.9}} for r in (1e-3, 2e-3)])
   ['rate 1e-3', 'rate 2e-3']
   """
-  rows = differing(configs)
+  flat = [flatten(config) for config in configs]
+  # What one does not say is as its version had it, and may be the same.
+  rows = {
+    key: row
+    for key, row in differing(configs).items()
+    if all(key in own for own in flat) and key.partition('.')[0] not in _OF_ARMS
+  }
   chosen = list(rows)[:_MOST]
   if not chosen:
-    seeds = [_seeds(config) for config in configs]
-    return seeds if len(set(seeds)) > 1 else [''] * len(seeds)
+    return _parts_of_seeds(configs)
   words = short(chosen)
   return [
     ', '.join(f'{words[key]} {rows[key][i]}' for key in chosen)
@@ -101,11 +108,23 @@ def label(configs: Sequence[Mapping[str, Any]]) -> list[str]:
   ]
 
 
+def _parts_of_seeds(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+  """The seeds of each, where no two have one in common; else empty."""
+  every: list[int] = []
+  for config in configs:
+    seeds = config.get(_SEEDS)
+    if not isinstance(seeds, Mapping) or 'count' not in seeds:
+      return [''] * len(configs)
+    first = seeds.get('first', 0)
+    every += range(first, first + seeds['count'])
+  if len(set(every)) < len(every):
+    return [''] * len(configs)
+  return [_seeds(config) for config in configs]
+
+
 def _seeds(config: Mapping[str, Any]) -> str:
-  """The numbers of the seeds in words; empty where they are not known."""
-  seeds = config.get(_SEEDS)
-  if not isinstance(seeds, Mapping) or 'count' not in seeds:
-    return ''
+  """The numbers of the seeds in words."""
+  seeds = config[_SEEDS]
   first, count = seeds.get('first', 0), seeds['count']
   return (
     f'seed {first}' if count == 1 else f'seeds {first} to {first + count - 1}'
