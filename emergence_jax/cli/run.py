@@ -31,7 +31,8 @@ _CONFIG = flags.DEFINE_string(
 _SWEEP = flags.DEFINE_multi_string(
   'sweep', None, 'Instead of --config: one of several configurations that are '
   'run one after the other, each in a folder under --workdir; give the flag '
-  'again for each.',
+  'again for each. Values of one key are arms of one run, in one program: '
+  "--config.arms.grid='optimizer.rate=1e-3,2e-3'.",
 )  # fmt: skip
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Run directory; a dated folder under runs/ if absent.'
