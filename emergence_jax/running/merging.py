@@ -243,7 +243,7 @@ def _create(out, parts, names, members: _Members, raw) -> None:
     attributes={
       **{k: v for k, v in first.attrs.items() if k in _CARRIED},
       'config': json.dumps(raw, sort_keys=True),
-      'merged_from': ', '.join(str(part.workdir) for part in parts),
+      'merged_from': ', '.join(part.workdir.name for part in parts),
     },
   )
 
