@@ -1,7 +1,10 @@
 """Scalars that are sent to Weights & Biases, kept offline."""
 
+import importlib.machinery
 import json
 import struct
+import sys
+import types
 
 import pytest
 import wandb
@@ -91,3 +94,34 @@ def test_a_run_for_each_seed_with_the_numbers_of_the_timeseries(
           seed=seed, train_step=slice(step - 2, step - 1)
         )
         assert items['train_loss'] == pytest.approx(float(since.mean()))
+
+
+def test_trackio_gets_the_same(tmp_path, monkeypatch):
+  """By a library of the same calls, which the tests do not install."""
+  runs = []
+
+  class Run:
+    def __init__(self, **given):
+      self.given, self.rows, self.ended = given, {}, False
+      runs.append(self)
+
+    def log(self, values, step):
+      self.rows[step] = values
+
+    def finish(self):
+      self.ended = True
+
+  fake = types.ModuleType('trackio')
+  fake.init = lambda **given: Run(**given)
+  fake.__spec__ = importlib.machinery.ModuleSpec('trackio', None)
+  monkeypatch.setitem(sys.modules, 'trackio', fake)
+  config = schema.from_mapping(small.modadd_config())
+  loop.run(config, tmp_path / 'mine', lambda line: None, tracker='trackio')
+  data = timeseries.load(tmp_path / 'mine')
+  assert [run.given['name'] for run in runs] == ['mine seed 0', 'mine seed 1']
+  assert all(run.ended and run.given['group'] == 'mine' for run in runs)
+  assert runs[0].given['config']['optimizer.rate'] == 2e-3
+  for step in data.step.values:
+    at = data.sel(seed=1, task='MODADD', step=step)
+    sent = runs[1].rows[step]
+    assert sent['rankme/MODADD'] == pytest.approx(at.rankme.values[-1])

@@ -53,9 +53,10 @@ _PROFILE = flags.DEFINE_string(
   'the run directory, for TensorBoard or Perfetto.',
 )  # fmt: skip
 _LOG = flags.DEFINE_enum(
-  'log', '', ['', 'tensorboard', 'wandb'], 'Send scalars there while the run '
-  'goes on: to tensorboard/ in the run directory, or to Weights & Biases '
-  '(WANDB_MODE=offline keeps them); nothing is sent without the flag.',
+  'log', '', ['', 'tensorboard', 'wandb', 'trackio'], 'Send scalars there '
+  'while the run goes on: to tensorboard/ in the run directory, to Weights & '
+  'Biases (WANDB_MODE=offline keeps them), or to Trackio on this machine; '
+  'nothing is sent without the flag.',
 )  # fmt: skip
 _COMPILE_CACHE = apps.define_compile_cache()
 

@@ -202,7 +202,7 @@ def _largest(lines: list[Curve]) -> float:
 
 
 def _panel(axis, label: str, lines: list[Curve], at: Marks) -> None:
-  colours = style.task_colours(len(lines))
+  colours = style.line_colours([line.name for line in lines])
   for colour, line in zip(colours, lines):
     axis.fill_between(
       line.step, line.low, line.high, color=colour, alpha=0.18, lw=0

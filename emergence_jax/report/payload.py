@@ -36,7 +36,7 @@ def _curve(line: anatomy.Curve, colour) -> dict:
 
 def _panel(lines: list[anatomy.Curve], scale: str) -> dict:
   usable = sum(int(np.isfinite(line.seeds_SxC).sum()) for line in lines)
-  colours = style.task_colours(len(lines))
+  colours = style.line_colours([line.name for line in lines])
   return {
     'scale': scale,
     'usable': usable,

@@ -15,6 +15,7 @@ from emergence_jax.report.style import (
   PURPLE,
   RC,
   curves,
+  line_colours,
   save,
   step_axis,
   subplots,
@@ -39,8 +40,8 @@ def _accuracy(axis, data: xr.Dataset, task: int) -> None:
 
 def _rankme(axis, data: xr.Dataset, task: int) -> None:
   layers = data.layer.values
-  shades = matplotlib.colormaps['viridis'](np.linspace(0, 0.85, len(layers)))
-  colours = [PURPLE] if len(layers) == 1 else list(shades)
+  colours = line_colours([f'layer {layer}' for layer in layers])
+  colours = [PURPLE] if len(layers) == 1 else colours
   for i, layer in enumerate(layers):
     rank = data.rankme.isel(task=task, layer=i)
     curves(axis, rank, colours[i], f'layer {layer}')

@@ -3,7 +3,7 @@
 import copy
 import pathlib
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -92,6 +92,15 @@ def task_colours(count: int) -> list:
   if count <= len(colours):
     return list(colours[:count])
   return list(matplotlib.colormaps['viridis'](np.linspace(0, 0.95, count)))
+
+
+def line_colours(names: Sequence[str]) -> list:
+  """Colours of the lines of a panel; layers go from dark to light."""
+  if len(names) > 1 and all(name.startswith('layer') for name in names):
+    return list(
+      matplotlib.colormaps['viridis'](np.linspace(0, 0.85, len(names)))
+    )
+  return task_colours(len(names))
 
 
 def arm_colours(count: int) -> list:

@@ -1,4 +1,4 @@
-"""Sends scalars to TensorBoard or Weights & Biases during a run."""
+"""Sends scalars to TensorBoard, Weights & Biases or Trackio during a run."""
 
 import importlib.util
 import json
@@ -157,10 +157,7 @@ class WandB(Nothing):
   def row(self, step, values, means=None):
     """Sends every scalar of a row that is a number."""
     numbers = scalars(values, self._fields, self._coords) | dict(means or {})
-    for place, run in enumerate(self._runs):
-      own = {tag: float(value_S[place]) for tag, value_S in numbers.items()}
-      finite = {t: v for t, v in own.items() if np.isfinite(v)}
-      run.log(finite, step=step)
+    _log_each(self._runs, numbers, step)
 
   def close(self):
     """Ends the runs."""
@@ -168,12 +165,60 @@ class WandB(Nothing):
       run.finish()
 
 
+class Trackio(Nothing):
+  """Writes to Trackio's data base on this machine, a run a seed.
+
+  TRACKIO_PROJECT says where; else it is `emergence_jax`. `trackio show` opens
+  them; with TRACKIO_SPACE_ID they go to a space, as Trackio itself has it.
+
+  Args:
+    workdir: run directory, by which the runs are a group.
+    layout: arguments of `store.build`: fields, coordinates, seeds, attributes.
+    step: from which on rows come; what was sent of earlier ones stays.
+  """
+
+  def __init__(self, workdir: pathlib.Path, layout: Mapping[str, Any], step):
+    del step
+    import trackio
+
+    self._fields, self._coords = layout['fields'], layout['coords']
+    folder = workdir.resolve().name
+    self._runs = [
+      trackio.init(
+        project=os.environ.get('TRACKIO_PROJECT') or 'emergence_jax',
+        name=f'{folder} {name.replace("_", " ")}', group=folder,
+        config=flatten(json.loads(layout['attributes']['config'])),
+        resume='allow', embed=False,
+      )
+      for name in _names(layout)
+    ]  # fmt: skip
+
+  def row(self, step, values, means=None):
+    """Sends every scalar of a row that is a number."""
+    numbers = scalars(values, self._fields, self._coords) | dict(means or {})
+    _log_each(self._runs, numbers, step)
+
+  def close(self):
+    """Ends the runs."""
+    for run in self._runs:
+      run.finish()
+
+
+def _log_each(runs: Sequence[Any], numbers, step: int) -> None:
+  """Logs to each run what is finite of its own numbers."""
+  for place, run in enumerate(runs):
+    own = {tag: float(value_S[place]) for tag, value_S in numbers.items()}
+    run.log({t: v for t, v in own.items() if np.isfinite(v)}, step=step)
+
+
 def _tensorboard(workdir, layout, step) -> Nothing:
   return TensorBoard(workdir / FOLDER, layout, step)
 
 
-KINDS = {'tensorboard': _tensorboard, 'wandb': WandB}
-_LIBRARIES = {'tensorboard': 'tensorboardX', 'wandb': 'wandb'}
+KINDS = {'tensorboard': _tensorboard, 'wandb': WandB, 'trackio': Trackio}
+_LIBRARIES = {
+  'tensorboard': 'tensorboardX', 'wandb': 'wandb', 'trackio': 'trackio'
+}  # fmt: skip
 
 
 def _is_logged_in() -> bool:

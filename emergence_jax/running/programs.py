@@ -123,6 +123,9 @@ class Programs:
     each = f', {local} on {where}' if local * shared > 1 else ''
     each += f', {at_once}' if local > 1 else ''
     of = f' of {processes} processes' if processes > 1 else ''
+    idle = jax.device_count() - devices
+    if idle > 0 and not self._config.seeds.devices:
+      each += f' ({idle} more would take other numbers of seeds)'
     return f'{devices} {kind} device{plural}{of}{each}'
 
   def _spread(self, batch: PyTree) -> PyTree:
