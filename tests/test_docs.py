@@ -12,7 +12,8 @@ import emergence_jax as ej
 
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = (
-  'index', 'tutorial', 'running', 'configuration', 'method', 'extending', 'pod',
+  'index', 'tutorial', 'gallery', 'running', 'configuration', 'measures',
+  'method', 'extending', 'howto', 'calibrating', 'pod',
   'results', 'api',
 )  # fmt: skip
 
