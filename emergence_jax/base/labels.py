@@ -73,16 +73,23 @@ def differing(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 
 def short(keys: Sequence[str]) -> dict[str, str]:
-  """Key → its last part in words, where no two are the same; else the key.
+  """Key → its last parts in words, as few as no other key ends with.
 
-  >>> short(['optimizer.weight_decay', 'task.name', 'model.name']).values()
-  dict_values(['weight decay', 'task.name', 'model.name'])
+  >>> short(['optimizer.weight_decay', 'a.rank.strength', 'a.mean.strength'])
+  ... # doctest: +NORMALIZE_WHITESPACE
+  {'optimizer.weight_decay': 'weight decay',
+   'a.rank.strength': 'rank strength', 'a.mean.strength': 'mean strength'}
   """
-  last = [key.rpartition('.')[2] for key in keys]
-  return {
-    key: word.replace('_', ' ') if last.count(word) == 1 else key
-    for key, word in zip(keys, last)
-  }
+  parts = {key: key.split('.') for key in keys}
+
+  def ending(key: str) -> list[str]:
+    for count in range(1, len(parts[key]) + 1):
+      own = parts[key][-count:]
+      if sum(other[-count:] == own for other in parts.values()) == 1:
+        return own
+    return parts[key]
+
+  return {key: ' '.join(ending(key)).replace('_', ' ') for key in keys}
 
 
 def label(configs: Sequence[Mapping[str, Any]]) -> list[str]:

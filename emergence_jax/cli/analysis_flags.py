@@ -11,7 +11,10 @@ _WORKDIR = flags.DEFINE_multi_string(
   'workdir', None, 'Run directory; give the flag again for more.', required=True
 )
 _OUT = flags.DEFINE_string(
-  'out', None, 'Folder to write to; one in the first run if absent.'
+  'out',
+  None,
+  'Folder to write to; one in the run if absent, and of several '
+  'beside the first.',
 )
 _DRAWS = flags.DEFINE_integer(
   'draws',
@@ -34,13 +37,25 @@ def options() -> dict:
   }
 
 
+def default_folder(workdirs: list[pathlib.Path], folder: str) -> pathlib.Path:
+  """In the run; of several beside the first, in a folder of its own.
+
+  >>> default_folder([pathlib.Path('runs/a'), pathlib.Path('runs/b')], 'report')
+  PosixPath('runs/report-a-and-1-more')
+  """
+  first, *others = dict.fromkeys(workdirs)
+  if not others:
+    return first / folder
+  return first.parent / f'{folder}-{first.name}-and-{len(others)}-more'
+
+
 def call(folder: str, work: Callable[[list, pathlib.Path], None]) -> None:
   """Calls `work` with the runs and where to write.
 
   A user's error ends in one message and exit code 1.
 
   Args:
-    folder: name of the folder in the first run, if none is given.
+    folder: name of the folder, if none is given; see `default_folder`.
     work: takes run directories and a folder that can be written to.
   """
   with apps.errors():
@@ -49,7 +64,7 @@ def call(folder: str, work: Callable[[list, pathlib.Path], None]) -> None:
     workdirs = [apps.path('workdir', w) for w in _WORKDIR.value]
     damage.root(workdirs[0])  # raises if there is no run
     if _OUT.value is None:
-      out = workdirs[0] / folder
+      out = default_folder(workdirs, folder)
     else:
       out = apps.path('out', _OUT.value)
     work(workdirs, files.check_writable(out, 'give another folder by --out'))
