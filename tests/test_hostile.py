@@ -108,7 +108,7 @@ def test_the_page_is_whole(reported):
   assert tags.seen.count('script') == 5 and not tags.open
   assert tags.seen.count('body') == tags.seen.count('main') == 1
   assert '<!--' not in content
-  assert 'Whether geometry moved first' in content
+  assert 'Whether geometry moved' in content
 
 
 @pytest.mark.nightly
