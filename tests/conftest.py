@@ -12,7 +12,7 @@ os.environ.setdefault('OPENBLAS_NUM_THREADS', '1')
 import jax  # noqa: E402
 
 from emergence_jax.machine import compiling  # noqa: E402
-from tests import budget, small  # noqa: E402
+from tests import browsing, budget, small  # noqa: E402
 
 # Tests compile much and compute little.
 os.environ.setdefault('XLA_FLAGS', small.QUICK['XLA_FLAGS'])
@@ -118,3 +118,15 @@ def finished(tmp_path_factory):
   checked = schema.from_mapping(small.modadd_config())
   assert loop.run(checked, workdir, lambda line: None).name == 'FINISHED'
   return workdir
+
+
+@pytest.fixture(scope='session')
+def chromium():
+  """A browser, for the tests that open the page."""
+  sync_api = pytest.importorskip('playwright.sync_api')
+  with sync_api.sync_playwright() as browsers:
+    flags = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
+             '--disable-background-networking']  # fmt: skip
+    one = browsers.chromium.launch(executable_path=browsing.BROWSER, args=flags)
+    yield one
+    one.close()

@@ -1,10 +1,6 @@
 """The page in a browser: every control, at two widths and in both modes."""
 
-import dataclasses
-import html
 import re
-import shutil
-import urllib.parse
 
 import numpy as np
 import pandas as pd
@@ -15,94 +11,15 @@ from emergence_jax.analysis import study
 from emergence_jax.base.types import Status
 from emergence_jax.report import page
 from tests import pages, tiers
+from tests.browsing import Opened, needs_browser
 from tests.test_study import as_run, as_runs, made_up
 
-BROWSER = shutil.which('chromium') or shutil.which('chromium-browser')
-pytestmark = pytest.mark.skipif(
-  not BROWSER, reason='no chromium on this machine'
-)
+pytestmark = needs_browser
 
 
 @pytest.fixture(scope='module')
 def report(tmp_path_factory):
   return pages.build(tmp_path_factory.mktemp('report'))
-
-
-@pytest.fixture(scope='module')
-def chromium():
-  sync_api = pytest.importorskip('playwright.sync_api')
-  with sync_api.sync_playwright() as browsers:
-    flags = ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
-             '--disable-background-networking']  # fmt: skip
-    one = browsers.chromium.launch(executable_path=BROWSER, args=flags)
-    yield one
-    one.close()
-
-
-class Opened:
-  """The page in a browser, and what went wrong in it."""
-
-  def __init__(self, browser, path, view='', width=1200, scheme='light'):
-    context = browser.new_context(
-      viewport={'width': width, 'height': 844}, color_scheme=scheme
-    )
-    self.page = context.new_page()
-    self.errors, self.requests = [], []
-    self.page.on('pageerror', lambda error: self.errors.append(str(error)))
-    self.page.on('console', self._told)
-    self.page.on('request', lambda one: self.requests.append(one.url))
-    self.page.goto(path.as_uri() + view)
-    self.drawn()
-
-  def _told(self, message) -> None:
-    if message.type in ('error', 'warning'):
-      self.errors.append(message.text)
-
-  def drawn(self) -> int:
-    """Waits for the panels; how many there are."""
-    self.wait('document.body.dataset.drawn')
-    return self.page.locator('#plots .panel').count()
-
-  def wait(self, expression: str) -> None:
-    """Until it is true; within the page, where strings are not evaluated."""
-    self.page.evaluate(f"""async () => {{
-      const end = performance.now() + 60_000;
-      while (!({expression})) {{
-        if (performance.now() > end) throw Error('not so after a minute');
-        await new Promise(requestAnimationFrame);
-      }}
-    }}""")
-
-  def choose(self, name: str, value: str) -> int:
-    """Sets a select of the form; the number of panels after it."""
-    self.page.evaluate('delete document.body.dataset.drawn')
-    self.page.locator(f'#view [name={name}]').select_option(value)
-    return self.drawn()
-
-  def tick(self, box: str, checked: bool) -> None:
-    """Sets a box of the form."""
-    self.page.evaluate('delete document.body.dataset.drawn')
-    self.page.locator(f'#view {box}').set_checked(checked)
-    self.drawn()
-
-  def slide(self, name: str, value: str) -> None:
-    """Sets a slider of the form."""
-    self.page.evaluate('delete document.body.dataset.drawn')
-    self.page.locator(f'#view [name={name}]').fill(value)
-    self.drawn()
-
-  def picture(self) -> bytes:
-    """What the panels look like."""
-    self.page.mouse.move(1, 1)
-    return self.page.locator('#plots').screenshot(animations='disabled')
-
-  def view(self) -> dict[str, list[str]]:
-    """What the address keeps."""
-    return urllib.parse.parse_qs(urllib.parse.urlsplit(self.page.url).fragment)
-
-  def legends(self) -> str:
-    """The words of all legends."""
-    return ' '.join(self.page.locator('#plots ul').all_inner_texts())
 
 
 @pytest.mark.parametrize('width,scheme', tiers.some(
@@ -374,84 +291,6 @@ def test_a_tap_reads_values(report, chromium):
   assert re.match(r'step [\d,]+', readout.inner_text())
   assert 0 <= readout.bounding_box()['y'] < 844
   context.close()
-
-
-@pytest.fixture(scope='module')
-def many(tmp_path_factory):
-  """A page of runs of three rates of a step, two runs of each."""
-  folder = tmp_path_factory.mktemp('many')
-  runs = {}
-  for i, rate in enumerate((1e-3, 1e-3, 2e-3, 2e-3, 4e-3, 4e-3)):
-    run = as_run('', made_up(seeds=2, lead=60 * i), workdir=folder)
-    config = {'optimizer': {'rate': rate}, 'seeds': {'first': i}}
-    name = f'run {i}'
-    runs[name] = dataclasses.replace(run, label=name, config=config)
-  path = folder / 'report.html'
-  path.write_text(page.build(study.study(runs, draws=20), runs, {}))
-  return path
-
-
-def test_runs_are_grouped_by_a_key(many, chromium):
-  one = Opened(chromium, many, '#panel=accuracy&curves=level+1')
-  assert one.page.locator('#run-table tbody tr').count() == 6
-  assert one.page.locator('.panel li').count() == 6
-  one.choose('group', 'rate')
-  names = [t.strip() for t in one.page.locator('.panel li').all_inner_texts()]
-  assert names == [
-    'rate 1e-3, level 1',
-    'rate 2e-3, level 1',
-    'rate 4e-3, level 1',
-  ]
-  assert one.view()['group'] == ['rate']
-  # All four seeds of a rate are in it.
-  one.choose('seeds', 'all')
-  with one.page.expect_download() as download:
-    one.page.get_by_role('button', name='CSV').click()
-  rows = pd.read_csv(download.value.path())
-  seeds = [what for what in rows.what.unique() if 'seed' in what]
-  assert len(seeds) == 12
-  of_rate = rows[rows.run == 'run 0, run 1']
-  last = of_rate[of_rate.step == of_rate.step.max()].set_index('what').value
-  of_seeds = last[last.index.str.contains('seed')]
-  assert of_seeds.size == 4
-  np.testing.assert_allclose(last['median'], of_seeds.median(), rtol=1e-3)
-  assert not one.errors
-
-
-def test_runs_are_asked_for_by_name_and_lines_switched_off(many, chromium):
-  one = Opened(chromium, many, '#panel=accuracy&curves=level+1')
-  one.page.locator('[name=find]').fill('rate=2e-3')
-  rows = one.page.locator('#run-table tbody tr:visible')
-  one.wait(
-    "document.querySelectorAll('#run-table tbody tr:not([hidden])').length == 2"
-  )
-  assert rows.count() == 2
-  one.page.evaluate('delete document.body.dataset.drawn')
-  one.page.get_by_role('button', name='None').click()
-  one.drawn()
-  assert one.view()['run'] == ['run 0', 'run 1', 'run 4', 'run 5']
-  before = one.picture()
-  one.page.evaluate('delete document.body.dataset.drawn')
-  one.page.get_by_role('button', name='run 0, level 1').click()
-  one.drawn()
-  assert one.picture() != before and one.view()['off'] == ['run 0, level 1']
-  assert not one.errors
-
-
-def test_works_within_another_page(many, chromium, tmp_path):
-  """In a `srcdoc` frame, as notebooks and dashboards show pages."""
-  outer = tmp_path / 'outer.html'
-  inner = html.escape(many.read_text())
-  outer.write_text(f'<iframe srcdoc="{inner}" width=1100 height=800></iframe>')
-  page_ = chromium.new_page()
-  errors = []
-  page_.on('pageerror', lambda error: errors.append(str(error)))
-  page_.goto(outer.as_uri())
-  frame = page_.frame_locator('iframe')
-  frame.locator('.panel').first.wait_for(timeout=60_000)
-  frame.locator('[name=panel]').select_option('accuracy')
-  frame.locator('#plots.large .panel').wait_for(timeout=60_000)
-  assert frame.locator('.panel').count() == 1 and not errors
 
 
 @pytest.fixture(scope='module')

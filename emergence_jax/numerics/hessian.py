@@ -19,7 +19,7 @@ SOFTMAX_FLOOR = 1e-4
 _ITSELF = 10
 
 Loss = Callable[[PyTree, PyTree], jax.Array]
-# Numbers of a Krylov basis that any machine holds.
+# Numbers of a Krylov basis that any machine holds; 10·k steps mostly suffice.
 _SMALL = 2**26
 
 
@@ -122,7 +122,6 @@ def operator_eigenvalues(
   if not 1 <= k <= size:
     raise ValueError(f'k={k} must be from 1 to the {size} parameters.')
   if num_matvecs is None:
-    # Where its memory is small, as many as both ends mostly take.
     enough = 10 * k if 10 * k * size <= _SMALL else 2 * k + 20
     num_matvecs = min(enough, size)
   if not k <= num_matvecs <= size:
