@@ -117,7 +117,9 @@ def geometry(
       title += '; hollow: estimates that are not ok, in no median'
     if emerged is not None and np.isfinite(emerged):
       rule = emergence.WORDS[emergence.RULE_OF_EVENTS]
-      title += f'\ndashed: step {int(emerged):,}, the median {rule}'
+      title += (
+        f'\ndashed: step {int(emerged):,}, where the median seed is {rule}'
+      )
     figure.suptitle(title, fontsize=11)
     style.save(figure, path, dpi=130)
 
