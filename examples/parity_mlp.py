@@ -20,12 +20,13 @@ optimizer = optax.adamw(2e-3, weight_decay=1.0)
 def make(key):
   """Parameters of an MLP: 30 → 128 → 2."""
   normal, (a, b) = jax.nn.initializers.lecun_normal(), jax.random.split(key)
-  return {'in': normal(a, (30, 128)), 'out': normal(b, (128, 2))}
+  layers = {'in': normal(a, (30, 128)), 'out': normal(b, (128, 2))}
+  return layers | {'bias': jnp.zeros(128)}
 
 
 def forward(params, x):
   """Outputs, and features by name."""
-  hidden = jax.nn.relu(x @ params['in'])
+  hidden = jax.nn.relu(x @ params['in'] + params['bias'])
   return hidden @ params['out'], {'hidden': hidden}
 
 

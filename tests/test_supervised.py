@@ -240,3 +240,11 @@ def test_an_mlp_has_features_of_its_hidden_layers():
   assert model.num_layers == 3 and output.logits.shape == (4, 1, 3)
   assert [x.shape for x in output.hidden] == [(4, 1, 5)] * 3
   assert all((x >= 0).all() for x in output.hidden)
+
+
+@pytest.mark.nightly
+def test_the_example_learns_parity(tmp_path):
+  example('parity_mlp').main(tmp_path / 'parity', seeds=range(2))
+  (run,) = runs.load([tmp_path / 'parity']).values()
+  assert (run.data.accuracy.isel(step=-1) > 0.95).all()
+  assert (run.data.accuracy.isel(step=0) < 0.6).all()
