@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from emergence_jax.analysis import emergence, study
-from emergence_jax.report import answers, glossary, page, study_figures
+from emergence_jax.report import (
+  anatomy,
+  answers,
+  glossary,
+  page,
+  study_figures,
+  style,
+)
 from tests import pages
 from tests.test_study import as_run, as_runs, made_up
 
@@ -176,3 +183,42 @@ def test_runs_that_have_nothing_to_say_are_named():
   assert said[1].startswith('micro; small: Whether geometry moved first cannot')
   assert said[2].startswith('medium: Whether geometry moved first cannot')
   assert len(said) == 3
+
+
+def test_an_interval_beyond_the_axis_has_a_mark():
+  figure, axis = style.subplots(figsize=(3, 2))
+  for row, ends in enumerate([(-1, 1), (-9, 1), (-9, 9)]):
+    axis.plot(ends, [row, row], lw=study_figures._INTERVAL_WIDTH)
+  axis.plot([-9, 9], [3, 3], lw=1)
+  axis.set_xlim(-2, 2)
+  study_figures._clipped(axis)
+  marks = [
+    (x.get_marker(), int(x.get_ydata()[0])) for x in axis.lines
+    if x.get_marker() in ('<', '>')
+  ]  # fmt: skip
+  assert marks == [('<', 1), ('<', 2), ('>', 2)]
+
+
+def test_a_capability_that_did_not_come_says_by_when():
+  still = made_up()
+  still['accuracy'] = still.accuracy * 0
+  runs = as_runs(nano=made_up(), micro=still)
+  found = study.study(runs, draws=20)
+  figure = study_figures.makers(found, runs)['Emergence'].make()
+  words = [text.get_text() for axis in figure.axes for text in axis.texts]
+  end = int(still.step.values[-1])
+  assert any(
+    word.startswith('0/') and word.endswith(f'by {end:,}') for word in words
+  )
+
+
+def test_no_panel_of_a_figure_is_flat_at_zero():
+  data = made_up()
+
+  def titles():
+    axes = anatomy.figure('nano', data, 'ADD').axes
+    return [axis.get_title(loc='left') for axis in axes]
+
+  before = titles()
+  data['rankme'] = 0 * data.rankme
+  assert anatomy.RANK in before and anatomy.RANK not in titles()

@@ -163,9 +163,18 @@ def marks(data: xr.Dataset, task: str) -> Marks:
   return Marks(floor, recovered, by_level)
 
 
+def _moves(lines: list[Curve]) -> bool:
+  """Whether anything but zeros would be drawn."""
+  return any(
+    line.flagged.step.size or np.nan_to_num(line.seeds_SxC).any()
+    for line in lines
+  )
+
+
 def figure(run: str, data: xr.Dataset, task: str):
   """All panels of one task as a figure."""
   panels, at = curves(data, task), marks(data, task)
+  panels = {label: lines for label, lines in panels.items() if _moves(lines)}
   columns = 3
   rows = -(-len(panels) // columns)
   fig, axes = style.subplots(

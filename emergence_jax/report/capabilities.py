@@ -130,6 +130,9 @@ def emergence_map(results: Study, runs: Runs):
     if np.isfinite(row.value):
       grid[place] = max(row.value, 1)
       text[place] = f'{int(row.value):,}  ({text[place]})'
+    else:  # which says little of a short run
+      end = int(runs[row.run].data.step.values[-1])
+      text[place] += f' by {end:,}'
   figure, axis = style.subplots(
     figsize=(max(5, 2.2 + 1.5 * len(names)), 1.6 + 0.32 * len(labels)),
     layout='constrained',

@@ -73,6 +73,9 @@ def depth_map(run: str, data: xr.Dataset):
   return figure
 
 
+_INTERVAL_WIDTH = 5
+
+
 def _strip(axis, events: Events, row: int, rng) -> None:
   """One measure's events, and the interval of their mean over seeds."""
   lead = events.lead_SKL[events.known_SKL]
@@ -81,11 +84,28 @@ def _strip(axis, events: Events, row: int, rng) -> None:
   mean = statistics.mean_interval(precedence.seed_means(events.lead_SKL))
   if mean.has_interval:
     axis.plot(
-      [mean.low, mean.high], [row, row], color='#E69F00', lw=5, alpha=0.8,
+      [mean.low, mean.high], [row, row], color='#E69F00',
+      lw=_INTERVAL_WIDTH, alpha=0.8,
       solid_capstyle='butt',
     )  # fmt: skip
   if mean.count:
     axis.plot([mean.value] * 2, [row - 0.4, row + 0.4], 'k', lw=2)
+
+
+def _clipped(axis) -> None:
+  """Marks the ends of intervals that lie beyond the axis."""
+  low, high = axis.get_xlim()
+  for line in list(axis.lines):
+    if line.get_lw() != _INTERVAL_WIDTH:
+      continue
+    (start, end), row = line.get_xdata(), line.get_ydata()[0]
+    for beyond, place, marker in (
+      (start < low, low, '<'), (end > high, high, '>'),
+    ):  # fmt: skip
+      if beyond:
+        axis.plot(
+          place, row, marker, color='#E69F00', ms=9, clip_on=False, zorder=3
+        )
 
 
 def _why_none(item: Events | int) -> str:
@@ -144,6 +164,7 @@ def leads(results: Study, run: str):
   reach = max((np.nanmax(np.abs(x), initial=0) for x in leads), default=0)
   if reach > 0:
     axis.set_xlim(-1.3 * reach, 1.3 * reach)
+    _clipped(axis)
   axis.set_xlabel('← behaviour first    lead (steps)    measure first →')
   right.set_axis_off()
   right.set_xlim(0, 1)
@@ -155,7 +176,7 @@ def leads(results: Study, run: str):
   handles = [
     Line2D([], [], ls='', marker='o', color=style.BLUE, ms=5),
     Line2D([], [], color='k', lw=2),
-    Line2D([], [], color='#E69F00', lw=5, alpha=0.8),
+    Line2D([], [], color='#E69F00', lw=_INTERVAL_WIDTH, alpha=0.8),
   ]
   words = (
     'event that emerged: a seed × task × level', 'mean',
