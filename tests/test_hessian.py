@@ -14,7 +14,7 @@ import emergence_jax as ej
 from emergence_jax.base.types import Status
 from emergence_jax.config import schema
 from emergence_jax.numerics import hessian, krylov
-from tests import small
+from tests import small, tiers
 
 KEY = jax.random.key(0)
 
@@ -304,7 +304,9 @@ def test_nan_has_a_status():
   assert density.status == Status.NON_FINITE
 
 
-@pytest.mark.parametrize('hidden,width', [(8, 8), (20, 10), (64, 16)])
+@pytest.mark.parametrize(
+  'hidden,width', tiers.some([(8, 8), (20, 10), (64, 16)], 1)
+)
 def test_the_defaults_converge_on_small_models(hidden, width):
   """Both ends of a network's Hessian, all 20 of each."""
   keys = jax.random.split(jax.random.key(0), 4)

@@ -52,6 +52,7 @@ def test_the_app(folder):
   assert all(len(line) <= 80 for line in done.stdout.splitlines())
 
 
+@pytest.mark.nightly
 def test_what_tells_runs_apart_is_listed(folder, tmp_path):
   for i, rate in enumerate((1e-3, 2e-3)):
     raw = small.modadd_config()

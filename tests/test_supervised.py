@@ -22,6 +22,7 @@ from emergence_jax.running import loop
 from emergence_jax.store import timeseries
 from emergence_jax.tasks import tables
 from emergence_jax.tasks.supervised import NUMBERS
+from tests import tiers
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -220,7 +221,9 @@ def example(name):
   return module
 
 
-@pytest.mark.parametrize('name', ['parity_mlp', 'digits_cnn', 'superposition'])
+@pytest.mark.parametrize(
+  'name', tiers.some(['parity_mlp', 'digits_cnn', 'superposition'], 0)
+)
 def test_examples_come_to_a_run(tmp_path, name):
   lines = (ROOT / f'examples/{name}.py').read_text().splitlines()
   assert sum(bool(line.strip()) for line in lines) <= 60
