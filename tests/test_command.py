@@ -157,3 +157,11 @@ with files.Lock(pathlib.Path('.')):
     check=False,
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize('flag,file,argument', [
+  ('modadd:a/b.py', 'modadd', 'a/b.py'), ('mine.py:data/x:y', 'mine.py',
+   'data/x:y'), ('some/mine:31', 'some/mine', '31'),
+])  # fmt: skip
+def test_an_argument_may_have_slashes(flag, file, argument):
+  assert config_flag._parts(flag) == (file, ':', argument)

@@ -154,15 +154,13 @@ def _labelled(runs: Sequence[Run]) -> list[Run]:
   a number.
   """
   own = [run.label for run in runs]
-  labels_of = list(own)
-  for shared in sorted({name for name in own if own.count(name) > 1}):
-    at = [i for i, name in enumerate(own) if name == shared]
-    words = labels.label([runs[i].config for i in at])
-    alone = len(at) == len(runs)
-    for i, said in zip(at, words):
-      if said:
-        labels_of[i] = said if alone else f'{shared}, {said}'
-  told = list(labels_of)
+  words = labels.within(own, [run.config for run in runs])
+  alike = len(set(own)) == 1
+  told = [
+    (said if alike else f'{name}, {said}') if said else name
+    for name, said in zip(own, words)
+  ]
+  labels_of = list(told)
   for i, name in enumerate(told):
     folder = _short_name(runs[i].workdir)
     if told.count(name) > 1 and folder != name:

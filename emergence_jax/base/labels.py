@@ -1,6 +1,6 @@
 """What tells configurations from one another: the keys in which they differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 # Groups of keys that change what is looked at, and not what is trained.
@@ -113,6 +113,22 @@ def label(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     ', '.join(f'{words[key]} {rows[key][i]}' for key in chosen)
     for i in range(len(configs))
   ]
+
+
+def within(
+  groups: Sequence[Hashable], configs: Sequence[Mapping[str, Any]]
+) -> list[str]:
+  """Of each configuration what tells it from the others of its group.
+
+  Empty for one that is alone in it.
+  """
+  told = [''] * len(groups)
+  for group in dict.fromkeys(groups):
+    at = [i for i, own in enumerate(groups) if own == group]
+    if len(at) > 1:
+      for i, words in zip(at, label([configs[i] for i in at])):
+        told[i] = words
+  return told
 
 
 def _parts_of_seeds(configs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -75,6 +75,16 @@ def pattern(key: str, text: str) -> re.Pattern[str]:
     ) from error
 
 
+def of_run(config: Mapping[str, Any]) -> str:
+  """The task, and the size or modulus, for the name of a folder.
+
+  >>> of_run({'task': {'name': 'modadd', 'p': 31}})
+  'modadd-31'
+  """
+  task, of_task = config['task']['name'], variant(config)
+  return f'{task}-{of_task}' if of_task else task
+
+
 def variant(config: Mapping[str, Any]) -> str:
   """The model's size, or the modulus of modular addition; empty if neither.
 

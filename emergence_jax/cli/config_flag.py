@@ -115,9 +115,11 @@ def _parts(flag: str) -> tuple[str, str, str]:
   >>> _parts('2026-11-29T10:30/mine.py:nano'), _parts('modadd')
   (('2026-11-29T10:30/mine.py', ':', 'nano'), ('modadd', '', ''))
   """
-  if match := re.match(r'(.*/[^/:]*|[^/:]*\.py)(:|$)(.*)', flag, re.DOTALL):
-    return match[1], match[2], match[3]
-  return flag.partition(':')
+  file, colon, argument = flag.partition(':')
+  named = re.match(r'(.*?\.py)(:|$)(.*)', flag, re.DOTALL)
+  if named and file not in built_in():
+    return named[1], named[2], named[3]
+  return file, colon, argument
 
 
 def load(flag: str) -> dict[str, Any]:

@@ -63,14 +63,6 @@ _COMPILE_CACHE = apps.define_compile_cache()
 # JAX and the package are imported inside functions: --help answers at once.
 
 
-def _name(config) -> str:
-  """The task, and the size or modulus, for the name of a folder."""
-  from emergence_jax.base import names
-
-  task, variant = config.raw['task']['name'], names.variant(config.raw)
-  return f'{task}-{variant}' if variant else task
-
-
 def _base() -> dict:
   """The configuration of --config, or of the run in --workdir."""
   from emergence_jax.base.types import UserError
@@ -135,6 +127,7 @@ def _dry_run(config) -> None:
 
 def _finish(config, workdir: pathlib.Path) -> None:
   """Prints and writes the summary, the figures and the report."""
+  from emergence_jax.base import names
   from emergence_jax.base.arms import BASELINE
   from emergence_jax.report import run_figures, summary, write
   from emergence_jax.store import arms as arms_lib
@@ -146,7 +139,7 @@ def _finish(config, workdir: pathlib.Path) -> None:
   if config.arms:  # the page has the others
     data = arms_lib.select(data, BASELINE)
   headline = (
-    f'{_name(config)}: {arms}{config.seeds.count} seeds, '
+    f'{names.of_run(config.raw)}: {arms}{config.seeds.count} seeds, '
     f'{config.objective.num_params():,} parameters each, '
     f'{config.train.steps:,} steps, {data.sizes["step"]} checkpoints'
   )
@@ -181,6 +174,7 @@ def _say(line: str) -> None:
 
 def _run(config):
   """Runs to the end or a stop; returns the folder if it is to be shown."""
+  from emergence_jax.base import names
   from emergence_jax.cli import previews
   from emergence_jax.config import schema
   from emergence_jax.machine import compiling, processes, stopping
@@ -191,7 +185,9 @@ def _run(config):
     workdir = apps.path('workdir', _WORKDIR.value)
   else:
     schema.check_devices(config)
-    workdir = processes.agreed(lambda: rundir.new_workdir(_name(config)))
+    workdir = processes.agreed(
+      lambda: rundir.new_workdir(names.of_run(config.raw))
+    )
   _say(f'run directory: {workdir}')
   _say(f'{apps.CALLED}watch --workdir={workdir} shows it as it goes on.')
   compiles = compiling.Compiles()

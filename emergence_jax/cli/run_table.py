@@ -1,6 +1,6 @@
 """Runs as a table on the terminal."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 
 def _age(seconds: float) -> str:
@@ -11,17 +11,6 @@ def _age(seconds: float) -> str:
   return f'{seconds:.0f} s'
 
 
-def _told(groups: Sequence, runs: Sequence, label: Callable) -> list[str]:
-  """What tells each run from the others of its group, in words."""
-  told = [''] * len(runs)
-  for group in set(groups):
-    at = [i for i, own in enumerate(groups) if own == group]
-    if len(at) > 1:
-      for i, words in zip(at, label([runs[i].config for i in at])):
-        told[i] = words
-  return told
-
-
 def show(runs: Sequence) -> None:
   """Prints a line for each `listing.RunStatus`."""
   from rich import box, console, markup, table
@@ -29,7 +18,9 @@ def show(runs: Sequence) -> None:
   from emergence_jax.base import labels
 
   shown = table.Table(box=box.SIMPLE_HEAD)
-  told = _told([(run.task, run.size) for run in runs], runs, labels.label)
+  told = labels.within(
+    [(run.task, run.size) for run in runs], [run.config for run in runs]
+  )
   heads = ['run', 'task', 'size', 'seeds', 'step', 'state', 'age']
   for name in [*heads, 'differs in'] if any(told) else heads:
     right = name in ('seeds', 'step', 'age')

@@ -6,6 +6,7 @@ from typing import Any
 
 import xarray as xr
 
+from emergence_jax.base import names
 from emergence_jax.base.types import UserError
 from emergence_jax.cli import config_flag
 from emergence_jax.config import schema
@@ -47,7 +48,7 @@ def run(
   schema.start_devices(given)
   checked = schema.from_mapping(given)
   if workdir is None:
-    workdir = rundir.new_workdir(str(checked.raw['task']['name']))
+    workdir = rundir.new_workdir(names.of_run(checked.raw))
   workdir = pathlib.Path(workdir).expanduser()
   print(f'run directory: {workdir}', flush=True)
   outcome = loop.run(checked, workdir)

@@ -5,6 +5,7 @@ numbers of the table's rows.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -58,9 +59,9 @@ class Network:
       features = list(features.values())
     return outputs, [x.reshape(len(x), -1) for x in features]
 
-  @property
+  @functools.cached_property
   def num_layers(self) -> int:
-    """Arrays of features."""
+    """Arrays of features; the network is traced for it."""
     return len(self._shapes()[1])
 
   @property

@@ -7,11 +7,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 from emergence_jax.base.types import Batch, PyTree, UserError
-from emergence_jax.models.protocol import Edit, Model, Output
+from emergence_jax.models.protocol import Edit, Model, Output, count_params
 from emergence_jax.tasks.supervised import Table
 from emergence_jax.tasks.task import Exams
 
@@ -57,8 +56,7 @@ class Objective:
 
   def num_params(self) -> int:
     """Parameters of one model, counted without allocating any."""
-    shapes = jax.eval_shape(self.init, jax.random.key(0))
-    return sum(int(np.prod(x.shape)) for x in jax.tree.leaves(shapes))
+    return count_params(self.model)
 
   def apply(
     self,

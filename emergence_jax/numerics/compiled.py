@@ -22,7 +22,7 @@ def _can_be_compiled(arrays: Any, others: dict[str, Any]) -> bool:
   if not leaves or not all(map(_is_array, leaves)):
     return False
   try:
-    hash(tuple(sorted(others)) + tuple(others.values()))
+    hash(tuple(others.values()))
   except TypeError:
     return False
   return True

@@ -33,7 +33,8 @@ const viewOf = () => {
     band: chosen.has('band'), steps: chosen.get('steps'),
     values: chosen.get('values'), axis: chosen.get('axis'),
     curves: chosen.get('curves'), group: chosen.get('group') ?? '',
-    find: chosen.get('find') ?? '', only: chosen.get('only') ?? '', smooth: Number(chosen.get('smooth')), off,
+    find: chosen.get('find') ?? '', only: chosen.get('only') ?? '',
+    smooth: Number(chosen.get('smooth')), off,
   };
 };
 
@@ -262,7 +263,7 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
-fillRuns(inSteps, () => change());
+fillRuns(inSteps, change);
 form.axis.replaceChildren(...axes.map(axis => new Option(AXES[axis], axis)));
 fillChoices();
 restore();

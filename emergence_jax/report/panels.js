@@ -191,8 +191,12 @@ function makePanel(panel, data, view, x, range, isLarge, width) {
       isLarge ? 14 : 6);
     setTicks(figure.below[0], acrossX, x, from, to, (width() - 66) / 48);
   };
-  /** Draws one seed thickly; none without a line. */
+  let thick = null;
+  /** Draws one seed thickly, none without a line; what is so stays as it is. */
   const highlight = (line, i) => {
+    const wanted = line ? `${line.name} ${i}` : null;
+    if (wanted === thick) return;
+    thick = wanted;
     const at = (line?.curve.step ?? []).filter(
       (_, j) => line.curve.seeds[i][j] !== null);
     chosenSeed.glyph.line_color = line?.colour ?? null;

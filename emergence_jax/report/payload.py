@@ -126,11 +126,12 @@ def _configs(runs: Runs) -> list[dict]:
 
 def keys(runs: Runs) -> list[dict[str, str]]:
   """Of each of `_all_runs`: key → value, of those keys that differ."""
-  rows = labels.differing(_configs(runs))
+  configs = _configs(runs)
+  rows = labels.differing(configs)
   words = labels.short(list(rows))
   return [
     {words[key]: row[i] for key, row in rows.items()}
-    for i in range(len(_all_runs(runs)))
+    for i in range(len(configs))
   ]
 
 

@@ -26,8 +26,7 @@ function valueAt({curve, called}, j, drawn, isBand) {
 function nearestSeed(panel, step, place) {
   const view = viewOf();
   let best = {distance: Infinity};
-  for (const line of panel.lines) {
-    if (view.off.has(line.name)) continue;
+  for (const line of onOf(panel, view)) {
     const j = nearest(line.curve, step);
     for (const i of seedsOf(line, view)) {
       const distance = Math.abs(panel.y.to(line.curve.seeds[i][j]) - place);

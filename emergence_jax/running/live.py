@@ -116,7 +116,32 @@ class TensorBoard(Nothing):
       writer.close()
 
 
-class WandB(Nothing):
+class _RunASeed(Nothing):
+  """Sends what a row has of each seed to a run of its own.
+
+  Args:
+    layout: arguments of `store.build`: fields, coordinates, seeds.
+    runs: of a library, one for each seed, with `log` and `finish`.
+  """
+
+  def __init__(self, layout: Mapping[str, Any], runs: Sequence[Any]):
+    self._fields, self._coords = layout['fields'], layout['coords']
+    self._runs = runs
+
+  def row(self, step, values, means=None):
+    """Sends every scalar of a row that is a number."""
+    numbers = scalars(values, self._fields, self._coords) | dict(means or {})
+    for place, run in enumerate(self._runs):
+      own = {tag: float(value_S[place]) for tag, value_S in numbers.items()}
+      run.log({t: v for t, v in own.items() if np.isfinite(v)}, step=step)
+
+  def close(self):
+    """Ends the runs."""
+    for run in self._runs:
+      run.finish()
+
+
+class WandB(_RunASeed):
   """Sends to Weights & Biases: a run a seed, in a group by the run's folder.
 
   Scalars and the configuration are all that is sent. WANDB_PROJECT and
@@ -134,7 +159,6 @@ class WandB(Nothing):
     del step
     import wandb
 
-    self._fields, self._coords = layout['fields'], layout['coords']
     folder, name = workdir.resolve().name, str(workdir.resolve())
     group = os.environ.get('WANDB_RUN_GROUP') or folder
     word = f'{zlib.crc32(name.encode()):08x}'
@@ -143,7 +167,7 @@ class WandB(Nothing):
       silent=True, console='off', save_code=False, disable_git=True,
       x_disable_meta=True, x_disable_stats=True,
     )  # fmt: skip
-    self._runs = [
+    runs = [
       wandb.init(
         project=os.environ.get('WANDB_PROJECT') or 'emergence_jax',
         group=group, name=f'{folder} {name.replace("_", " ")}',
@@ -153,19 +177,10 @@ class WandB(Nothing):
       )
       for name in _names(layout)
     ]  # fmt: skip
-
-  def row(self, step, values, means=None):
-    """Sends every scalar of a row that is a number."""
-    numbers = scalars(values, self._fields, self._coords) | dict(means or {})
-    _log_each(self._runs, numbers, step)
-
-  def close(self):
-    """Ends the runs."""
-    for run in self._runs:
-      run.finish()
+    super().__init__(layout, runs)
 
 
-class Trackio(Nothing):
+class Trackio(_RunASeed):
   """Writes to Trackio's data base on this machine, a run a seed.
 
   TRACKIO_PROJECT says where; else it is `emergence_jax`. `trackio show` opens
@@ -181,9 +196,8 @@ class Trackio(Nothing):
     del step
     import trackio
 
-    self._fields, self._coords = layout['fields'], layout['coords']
     folder = workdir.resolve().name
-    self._runs = [
+    runs = [
       trackio.init(
         project=os.environ.get('TRACKIO_PROJECT') or 'emergence_jax',
         name=f'{folder} {name.replace("_", " ")}', group=folder,
@@ -192,23 +206,7 @@ class Trackio(Nothing):
       )
       for name in _names(layout)
     ]  # fmt: skip
-
-  def row(self, step, values, means=None):
-    """Sends every scalar of a row that is a number."""
-    numbers = scalars(values, self._fields, self._coords) | dict(means or {})
-    _log_each(self._runs, numbers, step)
-
-  def close(self):
-    """Ends the runs."""
-    for run in self._runs:
-      run.finish()
-
-
-def _log_each(runs: Sequence[Any], numbers, step: int) -> None:
-  """Logs to each run what is finite of its own numbers."""
-  for place, run in enumerate(runs):
-    own = {tag: float(value_S[place]) for tag, value_S in numbers.items()}
-    run.log({t: v for t, v in own.items() if np.isfinite(v)}, step=step)
+    super().__init__(layout, runs)
 
 
 def _tensorboard(workdir, layout, step) -> Nothing:

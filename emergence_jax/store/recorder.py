@@ -85,8 +85,6 @@ class Recorder:
     )
     self._head = {'chance': float(chance), 'task': task}
     self._measures = measures
-    # Of what was measured: what each variable is.
-    self._fields: dict[str, Field] = {}
     self._name = name or self._workdir.resolve().name
     # (step, seed) → name → value or values.
     self._values: dict[tuple[int, int], dict[str, Any]] = {}
@@ -191,10 +189,6 @@ class Recorder:
         if np.any(made[field.status][of] != Status.OK):
           continue
       scalars[name] = np.asarray(made[name])[at]
-      if name not in _KNOWN:
-        self._fields[name] = dataclasses.replace(
-          field, dims=(), pick={}, error='', status=''
-        )
     return scalars
 
   def write(self) -> pathlib.Path:
@@ -208,12 +202,7 @@ class Recorder:
     steps = sorted({step for step, _ in self._values})
     layers = self._layers()
     names = sorted({n for row in self._values.values() for n in row})
-    fields = {
-      name: _KNOWN.get(name)
-      or self._fields.get(name)
-      or Field((), 'float32', f'{name}, as it was logged', '1', label=name)
-      for name in names
-    }
+    fields = {name: self._field(name) for name in names}
     config = {
       'task': {'name': 'recorded'},
       'model': {'size': self._name},
@@ -238,6 +227,17 @@ class Recorder:
     files.write_json(self._workdir / 'config.json', config, checked=False)
     self._fill(steps, fields, layers)
     return self._workdir
+
+  def _field(self, name: str) -> Field:
+    """What a variable is: as the analysis or the measures have it, or plain."""
+    measured = getattr(self._measures, 'fields', {}).get(name)
+    if name in _KNOWN:
+      return _KNOWN[name]
+    if measured is not None and measured.label:
+      return dataclasses.replace(
+        measured, dims=(), pick={}, error='', status=''
+      )
+    return Field((), 'float32', f'{name}, as it was logged', '1', label=name)
 
   def _layers(self) -> int:
     """Layers of `rankme`; 0 if it was not logged."""
