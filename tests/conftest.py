@@ -91,17 +91,8 @@ def _programs_are_kept():
       return kept[key]
 
     def __init__(self, config):
-      if not hasattr(self, '_compiled'):
+      if not hasattr(self, 'measures'):
         super().__init__(config)
-
-    def compile_measures(self, names):
-      super().compile_measures([n for n in names if n not in self.measures])
-
-    def compile(self, *log):
-      if 'segment' in self._compiled:
-        self.compile_measures(self._config.measures)
-        return 0.0
-      return super().compile(*log)
 
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(programs, 'Programs', Kept)

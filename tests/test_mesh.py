@@ -26,7 +26,8 @@ given = small.modadd_config(count=8)
 built = programs.Programs(schema.from_mapping(given))
 built.compile()
 print(json.dumps({
-  name: program.as_text() for name, program in built._compiled.items()
+  name: built.program(name).as_text()
+  for name in (programs.TRAINING, *built.measures)
 }))
 """
 
@@ -38,7 +39,7 @@ def test_compiled_programs_hold_no_collectives():
   )
   assert done.returncode == 0, done.stderr
   texts = json.loads(done.stdout.splitlines()[-1])
-  assert texts.keys() == {'segment', 'behaviour', 'rank', 'barrier'}
+  assert texts.keys() == {'training', 'behaviour', 'rank', 'barrier'}
   for name, text in texts.items():
     # Four partitions of the same program, and nothing between them.
     assert 'num_partitions=4' in text, name

@@ -152,8 +152,8 @@ def test_a_signal_while_a_row_is_measured_does_not_wait_for_its_end(
   fresh = programs.Programs.__bases__[0]
   bind = fresh._bind
 
-  def sending(program, inputs, pair):
-    call = bind(program, inputs, pair)
+  def sending(self, name, fixed):
+    call = bind(self, name, fixed)
 
     def one(population, previous=None):
       measured.append(population.now())
@@ -165,7 +165,7 @@ def test_a_signal_while_a_row_is_measured_does_not_wait_for_its_end(
 
   with monkeypatch.context() as patch:
     patch.setattr(programs, 'Programs', fresh)
-    patch.setattr(fresh, '_bind', staticmethod(sending))
+    patch.setattr(fresh, '_bind', sending)
     assert run(tmp_path, small.modadd_config()) is loop.Outcome.STOPPED
   assert measured.count(2) == 3 and measured.count(4) == 1
   assert timeseries.reached(tmp_path) == [0, 2]
@@ -174,6 +174,49 @@ def test_a_signal_while_a_row_is_measured_does_not_wait_for_its_end(
     loop.Outcome.FINISHED
   )
   assert any('checkpoint of step 4' in line for line in lines)
+  xr.testing.assert_identical(
+    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
+  )
+
+
+def compiling_until(monkeypatch, step):
+  """Measures are compiled once the training has reached a step."""
+  segment, reached = programs.Programs.segment, [0]
+
+  def seen(self, population, steps):
+    result = segment(self, population, steps)
+    reached.append(int(result[0].step[0]))
+    return result
+
+  monkeypatch.setattr(programs.Programs, 'segment', seen)
+  monkeypatch.setattr(
+    programs.Programs, 'ready', lambda self, names: reached[-1] >= step
+  )
+
+
+def test_training_goes_on_while_measures_compile(
+  finished, tmp_path, monkeypatch
+):
+  """And what is measured later is the same."""
+  monkeypatch.setattr(training.Pacer, 'next', lambda self, remaining: 1)
+  compiling_until(monkeypatch, 5)
+  assert run(tmp_path, small.modadd_config()) is loop.Outcome.FINISHED
+  xr.testing.assert_identical(
+    timeseries.load(tmp_path).load(), timeseries.load(finished).load()
+  )
+
+
+def test_a_signal_while_training_is_ahead(finished, tmp_path, monkeypatch):
+  """What is not measured yet is not passed over."""
+  monkeypatch.setattr(training.Pacer, 'next', lambda self, remaining: 1)
+  with monkeypatch.context() as patch:
+    stopping_at(patch, 3)
+    compiling_until(patch, 5)
+    lines = []
+    outcome = run(tmp_path, small.modadd_config(), lines.append)
+    assert outcome is loop.Outcome.STOPPED and 'and saved;' in lines[-1]
+  assert timeseries.reached(tmp_path) == []
+  assert run(tmp_path, small.modadd_config()) is loop.Outcome.FINISHED
   xr.testing.assert_identical(
     timeseries.load(tmp_path).load(), timeseries.load(finished).load()
   )

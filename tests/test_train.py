@@ -98,7 +98,7 @@ def test_no_host_transfer_inside_a_segment():
     np.int32(3), jax.sharding.NamedSharding(built.mesh, jax.P())
   )
   with jax.transfer_guard('disallow'):
-    program = built._compiled['segment']
+    program = built.program(programs.TRAINING)
     population, history = program(population, built._levers, steps)
     jax.block_until_ready((population, history))
   assert population.step[0] == 3

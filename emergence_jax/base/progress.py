@@ -10,7 +10,7 @@ import humanize
 from rich import console as rich_console
 from rich import progress as rich_progress
 
-_LINE_SECONDS = 10.0
+_LINE_SECONDS, _LOOK_SECONDS = 10.0, 0.2
 _FILES = 'reading and writing'
 # After so many seconds what was seen counts half as much.
 _HALF_LIFE = 120.0
@@ -35,6 +35,7 @@ def watch(
   futures: Mapping[str, concurrent.futures.Future],
   doing: str,
   log: Callable[[str], None],
+  until: Callable[[], bool] = lambda: False,
 ) -> None:
   """Waits for all of some work, and says every few seconds what is left.
 
@@ -42,11 +43,13 @@ def watch(
     futures: name → its work.
     doing: what is done, as the line begins.
     log: takes a line.
+    until: asked a few times a second whether to wait no longer.
   """
-  left = set(futures.values())
-  while left:
-    _, left = concurrent.futures.wait(left, timeout=_LINE_SECONDS)
-    if left:
+  left, said = set(futures.values()), time.monotonic()
+  while left and not until():
+    _, left = concurrent.futures.wait(left, timeout=_LOOK_SECONDS)
+    if left and time.monotonic() - said >= _LINE_SECONDS:
+      said = time.monotonic()
       names = ', '.join(name for name, f in futures.items() if f in left)
       done = len(futures) - len(left)
       log(f'{doing}: {done} of {len(futures)} done; at {names}.')

@@ -14,6 +14,8 @@ Values of the configuration can be set on the command line, for example
 --config.seeds.count=4.
 """
 
+import contextlib
+import os
 import pathlib
 import re
 import sys
@@ -268,6 +270,20 @@ def _sweep() -> None:
   )
 
 
+@contextlib.contextmanager
+def _waiting_for_nothing():
+  """Ends a program that failed or was stopped without what it compiles."""
+  try:
+    yield
+  except SystemExit as end:
+    if multihost.is_one_of_several() or not isinstance(end.code, int):
+      raise
+    for stream in (sys.stdout, sys.stderr):
+      with contextlib.suppress(OSError):
+        stream.flush()
+    os._exit(end.code)
+
+
 def main(argv):
   """Checks the configuration and runs it; exits with 1 on a user's error."""
   if _SWEEP.value:
@@ -278,7 +294,12 @@ def main(argv):
       _dry_run(_prepared(argv[1:]))
     return
   # An error in there ends the process, for the others' sake.
-  with apps.errors(), multihost.joined(), apps.errors():
+  with (
+    apps.errors(),
+    _waiting_for_nothing(),
+    multihost.joined(),
+    apps.errors(),
+  ):
     config = _prepared(argv[1:])
     workdir = _run(config)
   if workdir is not None:

@@ -222,7 +222,7 @@ def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
   with watched.compiling(workdir):
     seconds = programs.compile(log)
   log(
-    f'{_population_of(config)} on {programs.layout}; compiled in '
+    f'{_population_of(config)} on {programs.layout}; training compiled in '
     f'{progress_lib.duration(seconds)}.'
   )
   population, step, writer = _start(workdir, config, programs, checkpoints, log)
@@ -253,7 +253,7 @@ def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
 
     def write(step: int, row: measuring.Row) -> None:
       writer.write_row(step, row.values, row.status)
-      shown.row(step, row.values, source.means)
+      shown.row(step, row.values, source.point.means)
       watched.on_row(step)
       for name, seconds in row.seconds.items():
         forecast.done(name, seconds)
@@ -270,7 +270,7 @@ def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
   if source.stopped_by is None:
     return Outcome.FINISHED
   kept = 'and saved'
-  if source.step not in checkpoints.steps():
+  if source.point.step not in checkpoints.steps():
     kept = f'and saved up to step {checkpoints.steps()[-1]:,}'
   log(f'stopped by {source.stopped_by} {kept}; {_resume_hint(workdir)}')
   return Outcome.STOPPED

@@ -2,8 +2,7 @@
 
 import functools
 import time
-from collections.abc import Callable, Iterable, Mapping
-from concurrent import futures
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,14 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from emergence_jax.base import prng
-from emergence_jax.base import progress as progress_lib
 from emergence_jax.base.types import Measure, Population, PyTree
 from emergence_jax.config import schema
 from emergence_jax.config.precision import PRECISIONS
+from emergence_jax.machine import compiling
 from emergence_jax.machine import mesh as mesh_lib
 from emergence_jax.running import levers as levers_lib
 from emergence_jax.running import references
 from emergence_jax.running.train import Levers
+
+TRAINING = 'training'
 
 
 def peak_of(program) -> int | None:
@@ -47,14 +48,58 @@ def shapes_of(measure: Measure, params: PyTree) -> tuple[PyTree, ...]:
   return (params, inputs, key, *((params,) * measure.pair))
 
 
-def _compilers() -> futures.ThreadPoolExecutor:
-  """Threads for compiling; several processes compile in the same order."""
-  alone = jax.process_count() == 1
-  return futures.ThreadPoolExecutor(mesh_lib.available_cores() if alone else 1)
+class _FixedExamples:
+  """The fixed examples of some measures, where their programs expect them.
+
+  Those of a kind are made by one program, since measures share most of what
+  they are made of, when the first is asked for.
+
+  Args:
+    measures: name → measure.
+    seeds: int32 [S].
+    mesh: where the seeds are.
+
+  Attributes:
+    shapes: name → shapes, types and placement.
+  """
+
+  def __init__(self, measures: Mapping[str, Measure], seeds, mesh):
+    self.shapes: dict[str, PyTree] = {}
+    self._makers: dict[str, Callable[[], dict[str, PyTree]]] = {}
+    self._made: dict[str, PyTree] = {}
+    for per_seed in (True, False):
+      of_seed = {
+        name: measure.inputs
+        for name, measure in measures.items()
+        if measure.inputs_per_seed == per_seed
+      }
+      where = mesh_lib.sharded(mesh) if per_seed else mesh_lib.replicated(mesh)
+
+      def make(seed, of_seed=of_seed):
+        return {name: inputs(seed) for name, inputs in of_seed.items()}
+
+      if per_seed:
+        make, given = jax.vmap(make), seeds
+      else:
+        given = np.int32(0)
+      shapes = jax.eval_shape(make, given)
+      self.shapes |= jax.tree.map(
+        lambda x, where=where: jax.ShapeDtypeStruct(
+          x.shape, x.dtype, sharding=where
+        ),
+        shapes,
+      )
+      maker = functools.partial(compiling.run_once, make, where, given)
+      self._makers |= dict.fromkeys(of_seed, maker)
+
+  def __getitem__(self, name: str) -> PyTree:
+    if name not in self._made:
+      self._made |= self._makers[name]()
+    return self._made[name]
 
 
 class Programs:
-  """The compiled programs of a run, each compiled once, ahead of time.
+  """The compiled programs of a run, each compiled once, in threads.
 
   Attributes:
     mesh: the seed mesh.
@@ -92,15 +137,17 @@ class Programs:
       ),
       jax.eval_shape(self._init, self._seeds(), self._abstract_levers),
     )
-    self._compiled: dict[str, Any] = {}
+    self._work = compiling.InThreads('compiling')
     self.measures: dict[str, Callable[[Population, PyTree], dict]] = {}
     self.pairs: set[str] = set()
     # Training consumes its population, so what comes later needs a copy.
     self._where = jax.tree.map(lambda x: x.sharding, self.abstract_population)
-    self.copy = jax.jit(
-      lambda tree: jax.tree.map(jnp.copy, tree),
-      out_shardings=self._where.params,
-    )
+
+    def copy(tree):
+      return jax.tree.map(jnp.copy, tree)
+
+    self.copy = jax.jit(copy, out_shardings=self._where.params)
+    self.copy_population = jax.jit(copy, out_shardings=self._where)
 
   @functools.cached_property
   def _levers(self) -> Levers:
@@ -153,14 +200,6 @@ class Programs:
         self.abstract_population, self._abstract_levers, step
       ).compile()
 
-  def _inputs(self, measure: Measure) -> PyTree:
-    """The inputs of a measure, where its program expects them."""
-    if measure.inputs_per_seed:
-      make = jax.jit(jax.vmap(measure.inputs), out_shardings=self._sharded)
-      return make(self._seeds())
-    everywhere = mesh_lib.replicated(self.mesh)
-    return jax.jit(measure.inputs, out_shardings=everywhere)(np.int32(0))
-
   def _compile_measure(self, name: str, measure: Measure, inputs, at_once):
     """Compiles a measure for inputs of these shapes."""
 
@@ -179,57 +218,78 @@ class Programs:
     with jax.default_matmul_precision('highest'):
       return jax.jit(mapped).lower(*arguments).compile()
 
-  def _begin_measures(self, pool, names: Iterable[str]) -> dict[str, tuple]:
-    """Name → its program, as a future, and its inputs."""
-    begun = {}
+  def _begin(self, training: bool, names: Sequence[str]) -> None:
+    """Begins to compile, in the order in which programs are needed."""
+    names = [name for name in names if name not in self.measures]
+    begun: dict[str, Callable[[], Any]] = {}
+    if training:
+      begun[TRAINING] = self._compile_segment
+    fixed = _FixedExamples(
+      {name: self._config.built[name] for name in names},
+      self._seeds(),
+      self.mesh,
+    )
     for name in names:
-      spec = self._config.measures[name]
       measure = self._config.built[name]
       if measure.pair:
         self.pairs.add(name)
-      # Processes run the same programs in the same order, so that only
-      # compiling, which runs none, is left to threads.
-      inputs = self._inputs(measure)
-      program = pool.submit(
-        self._compile_measure, name, measure, inputs, spec.seeds_at_once
+      at_once = self._config.measures[name].seeds_at_once
+      begun[name] = functools.partial(
+        self._compile_measure, name, measure, fixed.shapes[name], at_once
       )
-      begun[name] = program, inputs
-    return begun
-
-  def _end_measures(self, begun: dict[str, tuple]) -> None:
-    for name, (future, inputs) in begun.items():
-      self._compiled[name] = future.result()
-      self.measures[name] = self._bind(
-        self._compiled[name], inputs, name in self.pairs
-      )
+      self.measures[name] = self._bind(name, fixed)
+    self._work.begin(begun)
 
   def compile_measures(self, names: Iterable[str]) -> None:
     """Compiles the measures of these names, as the configuration has them."""
-    with _compilers() as pool:
-      self._end_measures(self._begin_measures(pool, names))
+    names = list(names)
+    self._begin(False, names)
+    self._work.wait(names)
 
   def compile(self, log: Callable[[str], None] = lambda line: None) -> float:
-    """Compiles everything, side by side; returns the seconds it took.
+    """Compiles the training, and begins to compile the measures.
+
+    They are compiled beside the training, which need not wait for them; of
+    several processes, which are to run the same programs in the same order,
+    all are compiled before.
 
     Args:
       log: takes a line every few seconds, on what is being compiled.
+
+    Returns:
+      The seconds it took.
     """
     began = time.monotonic()
     _ = self._levers  # what they refer to may not be there
-    with _compilers() as pool:
-      segment = pool.submit(self._compile_segment)
-      begun = self._begin_measures(pool, self._config.measures)
-      begun_as = {'training': segment}
-      begun_as |= {name: future for name, (future, _) in begun.items()}
-      progress_lib.watch(begun_as, 'compiling', log)
-      self._compiled['segment'] = segment.result()
-      self._end_measures(begun)
+    last = sorted(
+      self._config.measures, key=lambda n: self._config.measures[n].from_step
+    )
+    self._begin(TRAINING not in self._work, last)
+    alone = jax.process_count() == 1
+    self._work.wait([TRAINING, *(() if alone else last)], log)
     return time.monotonic() - began
 
-  @staticmethod
-  def _bind(program, inputs, pair):
+  def ready(self, names: Iterable[str]) -> bool:
+    """Whether all the measures of these names are compiled."""
+    return not self._work.left(names)
+
+  def wait(
+    self,
+    names: Iterable[str],
+    log: Callable[[str], None] = lambda line: None,
+    until: Callable[[], bool] = lambda: False,
+  ) -> None:
+    """Waits for the measures of these names, or until something else holds."""
+    self._work.wait(names, log, until)
+
+  def program(self, name: str):
+    """The compiled program of a measure, or of the `TRAINING`."""
+    return self._work.result(name)
+
+  def _bind(self, name: str, fixed: _FixedExamples):
     def call(population: Population, previous: PyTree = None):
-      before = (previous,) if pair else ()
+      before = (previous,) if name in self.pairs else ()
+      program, inputs = self.program(name), fixed[name]
       # Measures say by a status what is not a number; who hunts one in
       # training (JAX_DEBUG_NANS) must get as far as that.
       with jax.debug_nans(False):
@@ -243,12 +303,13 @@ class Programs:
     """The population that the run begins with."""
     if self._config.start:
       return references.started(self._config, self.abstract_population)
-    make = jax.jit(self._init, out_shardings=self._where)
-    return make(self._seeds(), self._levers)
+    return compiling.run_once(
+      self._init, self._where, self._seeds(), self._levers
+    )
 
   def segment(self, population: Population, steps: int):
     """Trains `steps` ≤ `train.MAX_SEGMENT` steps; consumes the population."""
-    return self._compiled['segment'](population, self._levers, np.int32(steps))
+    return self.program(TRAINING)(population, self._levers, np.int32(steps))
 
 
 class OneSeed:
@@ -267,7 +328,8 @@ class OneSeed:
     self.measures = {n: self._bind(n, m) for n, m in measures.items()}
 
   def _bind(self, name: str, measure: Measure):
-    program, inputs_of = jax.jit(measure.fn), jax.jit(measure.inputs)
+    program = jax.jit(measure.fn)
+    inputs_of = functools.partial(compiling.run_once, measure.inputs, None)
     # Those of the seed that was measured last.
     made: dict[int, PyTree] = {}
 

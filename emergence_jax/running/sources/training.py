@@ -1,9 +1,16 @@
-"""A training as a source: asked for a step, it trains up to it."""
+"""A training as a source: asked for a step, it trains up to it.
 
+While the measures of a checkpoint are being compiled it goes on to the next
+ones, which are kept and measured in their order.
+"""
+
+import collections
 import dataclasses
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import jax
 import numpy as np
 
 from emergence_jax.base import progress as progress_lib
@@ -21,6 +28,8 @@ from emergence_jax.store import rows as rows_lib
 _SEGMENT_SECONDS = 0.5
 # What is done at a checkpoint besides measures, for the forecast.
 SAVING = 'saving'
+# Checkpoints that wait to be measured, and the bytes of them all, at most.
+_MOST_AHEAD, _MOST_BYTES = 8, 2**28
 
 
 class Pacer:
@@ -42,6 +51,22 @@ class Pacer:
     self._steps = max(1, min(fitting, 4 * steps))
 
 
+class Point(NamedTuple):
+  """Where a training stood.
+
+  Attributes:
+    step: its step.
+    population: then.
+    finite: bool [members], whether the loss was finite since the point before.
+    means: name → [members], of the updates since then.
+  """
+
+  step: int
+  population: Population
+  finite: np.ndarray
+  means: dict[str, np.ndarray]
+
+
 @dataclasses.dataclass
 class Training:
   """A `Source` that trains, and saves its population behind its rows.
@@ -60,7 +85,6 @@ class Training:
     step: its step.
     profile: traces some steps.
     stopped_by: the signal by which all processes stop; None if none came.
-    means: name → [members], of the updates since the row before.
   """
 
   config: schema.Config
@@ -78,11 +102,13 @@ class Training:
     default_factory=profiling.NoProfile
   )
   stopped_by: str | None = None
-  means: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
   _pacer: Pacer = dataclasses.field(default_factory=Pacer)
 
   def __post_init__(self):
     self._finite = np.ones(self.config.members, bool)
+    self._means: dict[str, np.ndarray] = {}
+    # Those that are not measured yet.
+    self._points: collections.deque[Point] = collections.deque()
     self._previous = self._before()
     self._saved = frozenset(self.config.checkpoints.saved(self.config.steps))
 
@@ -90,6 +116,13 @@ class Training:
   def seeds(self) -> Sequence[int]:
     """Numbers of the seeds."""
     return self.config.member_seeds.tolist()
+
+  @property
+  def point(self) -> Point:
+    """What is measured next; else where the training stands."""
+    if self._points:
+      return self._points[0]
+    return Point(self.step, self.population, self._finite, self._means)
 
   def left(self) -> list[int]:
     """Steps of the missing rows, from the current one on."""
@@ -161,48 +194,80 @@ class Training:
     if losses:
       loss, norm = np.concatenate(losses, 1), np.concatenate(norms, 1)
       self._finite = np.isfinite(loss).all(1)
-      self.means = {'train_loss': loss.mean(1), 'grad_norm': norm.mean(1)}
+      self._means = {'train_loss': loss.mean(1), 'grad_norm': norm.mean(1)}
       self.writer.write_history(start, {'train_loss': loss, 'grad_norm': norm})
+
+  def _reach(self, step: int) -> None:
+    """Trains to a checkpoint, and keeps it until it is measured."""
+    if self._points and self._points[-1].population is self.population:
+      kept = self.programs.copy_population(self.population)
+      self._points[-1] = self._points[-1]._replace(population=kept)
+    self._train_until(step)
+    if self.step == step:
+      self._points.append(
+        Point(step, self.population, self._finite, self._means)
+      )
+
+  def _following(self) -> int | None:
+    """The next checkpoint that there is room for."""
+    later = self.config.steps[self.config.steps > self.step]
+    size = sum(x.nbytes for x in jax.tree.leaves(self.population))
+    room = min(_MOST_AHEAD, _MOST_BYTES // size)
+    return int(later[0]) if later.size and len(self._points) < room else None
+
+  def _is_asked_to_stop(self) -> bool:
+    return self.stop.name is not None
 
   def at(self, step, names):
     """All seeds at a step; None if a stop was requested before."""
-    del names
-    self._train_until(step)
-    if self.step < step:
+    if not self._points:
+      self._reach(step)
+    while not self.stopped_by and not self.programs.ready(names):
+      following = self._following()
+      if following is not None:
+        self._reach(following)
+      else:
+        self.programs.wait(names, self.progress.log, self._is_asked_to_stop)
+        self._meet()
+    if not self._points or self.stopped_by:
       return None
     everyone = np.arange(self.config.members)
-    return iter([Snapshot(everyone, self.population, self._previous)])
+    return iter([Snapshot(everyone, self.point.population, self._previous)])
 
   def status(self, step):
     """Whether the loss was finite since the row before."""
     del step
-    return np.where(self._finite, Status.OK, Status.NON_FINITE)
+    return np.where(self.point.finite, Status.OK, Status.NON_FINITE)
 
   def is_stopping(self):
     """Whether a stop was requested; the row is measured on resuming."""
     self._meet()
     return self.stopped_by is not None
 
-  def _is_to_be_saved(self) -> bool:
-    """Whether the population as it stands is to be saved."""
+  def _is_to_be_saved(self, step: int) -> bool:
+    """Whether the population of a step is to be saved."""
     saved = self.checkpoints.steps()
-    if self.step in saved:  # stopped before its first step
+    if step in saved:  # stopped before its first step
       return False
     row = self._last_row()
-    if self.programs.pairs and row not in (None, self.step, *saved):
+    if self.programs.pairs and row not in (None, step, *saved):
       # The next row would lack its partner: better to go on from before both.
       return False
-    return bool(self.stopped_by) or self.step in self._saved
+    return bool(self.stopped_by) or step in self._saved
 
   def after(self, step):
     """Saves the population, if it is due; returns whether to continue."""
-    if self.programs.pairs and self.step == step:
-      self._previous = self.programs.copy(self.population.params)
+    point = self.point
+    if self.programs.pairs and point.step == step:
+      self._previous = self.programs.copy(point.population.params)
     began = time.monotonic()
     self.lock.check()
-    if self._is_to_be_saved():
-      self.checkpoints.save(self.population)
-    self.clock.record(self.step)
+    if self._is_to_be_saved(point.step):
+      self.checkpoints.save(point.population)
+    self.clock.record(point.step)
     self.forecast.done(SAVING, time.monotonic() - began)
     self._meet()
-    return not self.stopped_by
+    if self.stopped_by:
+      return False
+    self._points.popleft()
+    return True
