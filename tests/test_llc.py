@@ -150,7 +150,8 @@ def test_deep_linear_networks(case):
   found = estimate(
     loss, params, num_chains=8, num_draws=steps, num_burnin=steps, **settings
   )
-  np.testing.assert_allclose(found.llc, case['lam'], rtol=0.05)
+  # A finite nβ takes up to 5%, and the draws have an error of up to 0.5%.
+  np.testing.assert_allclose(found.llc, case['lam'], rtol=0.06)
   assert found.rhat < 1.05
 
 
@@ -302,6 +303,19 @@ def test_statuses(settings, status):
   assert found.status == status
 
 
+@pytest.mark.parametrize('size', [1, 32, 1000])
+def test_signs_of_the_noise(size):
+  """Each is 1 half of the time, whatever its neighbours and the key before."""
+  draws = jax.vmap(lambda i: sgld.signs(jax.random.key(i), size, jnp.float32))
+  signs_RN = np.asarray(draws(jnp.arange(4096)))
+  assert signs_RN.shape == (4096, size) and set(signs_RN.flat) == {-1.0, 1.0}
+  bound = 5 / np.sqrt(4096)
+  assert np.abs(signs_RN.mean(0)).max() < bound
+  beside = signs_RN[:, 1:] * signs_RN[:, :-1], signs_RN[1:] * signs_RN[:-1]
+  for product in beside:
+    assert np.abs(product.mean(0)).max(initial=0) < bound
+
+
 @pytest.mark.nightly
 def test_stiffness_away_from_the_point_counts():
   """At the origin of w1² w2² nothing is curved; along its arms it is."""
@@ -310,7 +324,7 @@ def test_stiffness_away_from_the_point_counts():
     return 20 * (w[0] * w[1]) ** 2 + 0 * jnp.mean(x)
 
   found = estimate(
-    loss, jnp.zeros(2), step_size=2e-3, localization=1.0, nbeta=145.0,
+    loss, jnp.zeros(2), step_size=1e-3, localization=1.0, nbeta=145.0,
     num_chains=16, num_draws=5000, num_burnin=1000,
   )  # fmt: skip
   assert found.discretization > 0.5 and found.status == Status.BIASED

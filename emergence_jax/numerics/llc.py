@@ -326,7 +326,7 @@ def estimate_llc(
     )  # fmt: skip
   else:
     seen = local.known(*curvature, target, step_size * stretch)
-  initial = whole_loss(center_P)
+  initial = ran.initial[0]
   rise_CK = ran.evaluations_K - initial
   elevation = chains.mean(rise_CK)
   stiffness = nbeta * seen.lambda_max + localization
