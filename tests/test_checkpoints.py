@@ -173,7 +173,7 @@ import jax.numpy as jnp
 from emergence_jax.machine import mesh
 from emergence_jax.store import checkpoints
 from emergence_jax.base.types import Population
-spread = mesh.sharded(mesh.seed_mesh(4, devices))
+spread = mesh.sharded(mesh.seed_mesh(4, devices), 4)
 population = Population(
   jnp.full(4, step, jnp.int32), jnp.arange(4, dtype=jnp.int32),
   {'w': jnp.arange(40.0).reshape(4, 10) + step}, {'m': jnp.ones((4, 3))})

@@ -1,6 +1,7 @@
 """Configurations: the ones that ship, and messages for wrong ones."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -100,14 +101,20 @@ def test_differences_are_named():
   assert schema.differences(old, new) == {'a.c': (2, 3), 'e': (None, 0)}
 
 
-def test_seeds_must_divide_over_devices():
-  with pytest.raises(UserError, match='count=3 does not divide over 2') as e:
-    mesh.seed_mesh(3, 2)
-  assert 'try 4' in str(e.value)
+@pytest.mark.parametrize('count,size', [(1, 1), (2, 2), (3, 2), (4, 2), (7, 2)])
+def test_cores_are_used_as_far_as_that_shortens_the_work(count, size):
+  assert mesh.seed_mesh(count).devices.size == size
   with pytest.raises(UserError, match='devices=5'):
-    mesh.seed_mesh(5, 5)
-  assert mesh.seed_mesh(3).devices.size == 1
-  assert mesh.seed_mesh(4).devices.size == 2
+    mesh.seed_mesh(count, 5)
+
+
+def test_seeds_must_divide_over_accelerators(monkeypatch):
+  """Whose memory would hold every seed of a population that does not."""
+  device = types.SimpleNamespace(platform='gpu', process_index=0)
+  monkeypatch.setattr(mesh.jax, 'devices', lambda: [device] * 2)
+  with pytest.raises(UserError, match='count=3 does not divide over 2') as e:
+    mesh.seed_mesh(3)
+  assert 'try 4' in str(e.value)
 
 
 def test_a_measure_without_options_is_a_difference():

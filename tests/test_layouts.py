@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import xarray as xr
 
 from emergence_jax.base.types import UserError
 from emergence_jax.config import schema
@@ -97,12 +98,51 @@ def test_a_run_goes_on_when_devices_share_its_seeds(tmp_path):
   np.testing.assert_allclose(other.rankme, one.rankme, rtol=1e-3)
 
 
+@pytest.mark.parametrize('count', [1, 3, 5])
+@pytest.mark.parametrize('at_once', [None, 1, 2])
+def test_what_is_mapped_over_seeds_that_do_not_divide(count, at_once):
+  """The last is repeated, and left out."""
+  spread = mesh.seed_mesh(count, 2 if count > 1 else 1)
+
+  def one_seed(x, shared, y):
+    return {'sum': jnp.sum(x) + shared, 'y': y}
+
+  mapped = jax.jit(
+    mesh.map_seeds(
+      one_seed, spread, per_seed=(True, False, True), at_once=at_once
+    ),
+    out_shardings=mesh.sharded(spread, count),
+  )
+  x, y = jnp.arange(2.0 * count).reshape(count, 2), jnp.arange(count)
+  result = mapped(x, jnp.float32(1), y)
+  np.testing.assert_array_equal(result['sum'], x.sum(1) + 1)
+  np.testing.assert_array_equal(result['y'], y)
+
+
+@pytest.mark.nightly
+def test_seeds_that_do_not_divide_use_all_devices(tmp_path):
+  """Each as by itself, to the bit; and what is saved knows no devices."""
+
+  def three(steps, **seeds):
+    given = small.modadd_config(count=3, steps=steps)
+    given.seeds.update(seeds)
+    return schema.from_mapping(given)
+
+  spread, alone = (three(4, devices=n) for n in (None, 1))
+  assert '2 cpu devices, at most 2 on each' in programs.Programs(spread).layout
+  begun, whole = tmp_path / 'begun', tmp_path / 'whole'
+  assert loop.run(three(2), begun).name == 'FINISHED'
+  assert loop.run(spread, begun).name == 'FINISHED'
+  assert loop.run(alone, whole).name == 'FINISHED'
+  one, other = (timeseries.load(x).load() for x in (begun, whole))
+  xr.testing.assert_equal(one, other)
+
+
 @pytest.mark.parametrize(
   'count, devices, per_seed, words',
   [
     (2, None, 4, 'config.seeds.devices_per_seed=4, but JAX sees 2'),
     (2, 1, 2, 'does not divide over 1 devices, 2 for each'),
-    (3, 2, 1, 'does not divide over 2 devices; try 4'),
   ],
 )
 def test_layouts_that_do_not_fit_are_refused(count, devices, per_seed, words):

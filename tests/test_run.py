@@ -283,10 +283,6 @@ def test_a_stopped_run_does_not_count_as_done(environment, tmp_path):
     (('configs/modadd.py:2',), ['config.task.p=2']),
     (('configs/algorithmic.py:nanno',), ["'nanno'", "'nano'"]),
     ((KILL_CONFIG, '--measures=rank,lcc'), ["--measures='lcc'", 'barrier']),
-    (
-      (KILL_CONFIG, '--config.seeds.devices=3', '--config.seeds.count=4'),
-      ['count=4 does not divide over 3', 'try 6'],
-    ),
   ],
 )
 def test_a_users_error_is_one_message(environment, tmp_path, args, words):

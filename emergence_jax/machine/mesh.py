@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
@@ -41,7 +42,7 @@ def start(
   per_seed = per_seed or 1
   cores = available_cores()
   if not jax.distributed.is_initialized():
-    cores = devices or _fitting(count, max(cores, per_seed), 1, per_seed)
+    cores = devices or _on_cores(count, max(cores, per_seed), per_seed)
   # Of how many processes is not known before the backend is up.
   try:
     jax.config.update('jax_num_cpu_devices', cores)
@@ -80,15 +81,27 @@ def _fitting(count: int, available: int, processes: int, per_seed: int) -> int:
   )
 
 
+def _on_cores(count: int, cores: int, per_seed: int) -> int:
+  """The fewest devices of one CPU on which seeds take the fewest turns.
+
+  They need not divide: a device that has one less repeats its last.
+  """
+  turns = [-(-count // groups) for groups in range(1, cores // per_seed + 1)]
+  return per_seed * (1 + turns.index(min(turns)))
+
+
 def seed_mesh(
   count: int, devices: int | None = None, per_seed: int | None = None
 ) -> Mesh:
-  """A mesh over whose axis `seed` so many seeds divide evenly.
+  """A mesh over whose axis `seed` so many seeds are spread.
+
+  They divide evenly, but on the cores of one CPU, which share their memory:
+  there each device sees all of a population that does not (`map_seeds`).
 
   Args:
     count: number of seeds.
     devices: devices to use, of all processes together and as many of each; if
-      None, on a CPU the most that fit `count`, and on accelerators all.
+      None, on a CPU as many as shorten the work, and on accelerators all.
     per_seed: devices that share a seed; one if None, and more than one are an
       axis `model`.
 
@@ -101,7 +114,10 @@ def seed_mesh(
   processes = jax.process_count()
   kind = available[0].platform
   best = _fitting(count, len(available), processes, per_seed)
-  if not devices:
+  shares_memory = kind == 'cpu' and processes == 1
+  if not devices and shares_memory and per_seed <= len(available):
+    devices = _on_cores(count, len(available), per_seed)
+  elif not devices:
     devices = best if kind == 'cpu' else len(available)
   if devices > len(available) or per_seed > len(available):
     key, value = 'devices', devices
@@ -113,7 +129,8 @@ def seed_mesh(
       'number that fits.'
     )
   groups = devices // per_seed
-  if not groups or devices % processes or devices % per_seed or count % groups:
+  odd = count % groups if groups and not shares_memory else count < groups
+  if not groups or devices % processes or devices % per_seed or odd:
     raise UserError(_misfit(count, devices, processes, per_seed, best))
   chosen = [
     device
@@ -151,9 +168,14 @@ def _misfit(count, devices, processes, per_seed, best) -> str:
   )
 
 
-def sharded(mesh: Mesh) -> NamedSharding:
-  """Sharding of arrays whose leading axis is the seed axis."""
-  return NamedSharding(mesh, PartitionSpec(SEED_AXIS))
+def sharded(mesh: Mesh, count: int) -> NamedSharding:
+  """Sharding of arrays whose leading axis is that of `count` seeds."""
+  return NamedSharding(mesh, PartitionSpec(_seed_axis(mesh, count)))
+
+
+def _seed_axis(mesh: Mesh, count: int) -> str | None:
+  """The axis over which seeds are spread; None where they do not divide."""
+  return None if count % mesh.shape[SEED_AXIS] else SEED_AXIS
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
@@ -167,10 +189,11 @@ def placed(mesh: Mesh, leaf: jax.ShapeDtypeStruct) -> NamedSharding:
   Where devices share a seed, each holds a part of the longest axis that
   divides; a leaf without such an axis is on all of them.
   """
+  count, *shape = leaf.shape
   if MODEL_AXIS not in mesh.shape:
-    return sharded(mesh)
+    return sharded(mesh, count)
   return NamedSharding(
-    mesh, PartitionSpec(SEED_AXIS, *_parts(mesh, leaf.shape[1:]))
+    mesh, PartitionSpec(_seed_axis(mesh, count), *_parts(mesh, tuple(shape)))
   )
 
 
@@ -246,6 +269,9 @@ def map_seeds(
 ) -> Callable[..., PyTree]:
   """Maps a one-seed function over a population, sharded over the mesh.
 
+  Where seeds do not divide over the mesh, the last is computed again until
+  they do, and what comes of that is left out.
+
   Args:
     fn: function of one seed's arguments.
     mesh: from `seed_mesh`.
@@ -273,7 +299,7 @@ def map_seeds(
       one_seed, split, batch_size=None if at_once == 1 else at_once
     )
 
-  return jax.shard_map(
+  mapped = jax.shard_map(
     local,
     mesh=mesh,
     in_specs=tuple(spec),
@@ -282,3 +308,18 @@ def map_seeds(
     axis_names={SEED_AXIS},
     check_vma=False,
   )
+
+  def filled_up(*args):
+    first = args[per_seed.index(True)]
+    count = jax.tree.leaves(first)[0].shape[0]
+    missing = -count % mesh.shape[SEED_AXIS]
+    if not missing:
+      return mapped(*args)
+
+    def fill(x):
+      return jnp.concatenate([x, jnp.repeat(x[-1:], missing, 0)])
+
+    filled = (jax.tree.map(fill, a) if s else a for a, s in zip(args, per_seed))
+    return jax.tree.map(lambda x: x[:count], mapped(*filled))
+
+  return filled_up

@@ -73,7 +73,9 @@ class _FixedExamples:
         for name, measure in measures.items()
         if measure.inputs_per_seed == per_seed
       }
-      where = mesh_lib.sharded(mesh) if per_seed else mesh_lib.replicated(mesh)
+      where = mesh_lib.replicated(mesh)
+      if per_seed:
+        where = mesh_lib.sharded(mesh, len(seeds))
 
       def make(seed, of_seed=of_seed):
         return {name: inputs(seed) for name, inputs in of_seed.items()}
@@ -118,7 +120,7 @@ class Programs:
       config.members, seeds.devices, seeds.devices_per_seed
     )
     self._at_once = seeds.at_once or mesh_lib.default_at_once(self.mesh)
-    self._sharded = mesh_lib.sharded(self.mesh)
+    self._sharded = mesh_lib.sharded(self.mesh, config.members)
     self._init = self._map(levers_lib.init(config), per_seed=(True, True))
     self._segment = self._map(
       levers_lib.segment(config, self._spread), per_seed=(True, True, False)
@@ -160,14 +162,15 @@ class Programs:
     kind = self.mesh.devices.flat[0].platform
     processes = len({d.process_index for d in self.mesh.devices.flat})
     groups = self.mesh.shape[mesh_lib.SEED_AXIS]
-    local = self._config.members // groups
+    local = -(-self._config.members // groups)
     at_once = {None: 'all at once', 1: 'one after another'}.get(
       self._at_once, f'{self._at_once} at once'
     )
     plural = 's' if devices > 1 else ''
     shared = devices // groups
     where = 'each' if shared == 1 else f'every {shared}'
-    each = f', {local} on {where}' if local * shared > 1 else ''
+    most = 'at most ' if self._config.members % groups else ''
+    each = f', {most}{local} on {where}' if local * shared > 1 else ''
     each += f', {at_once}' if local > 1 else ''
     of = f' of {processes} processes' if processes > 1 else ''
     idle = jax.device_count() - devices

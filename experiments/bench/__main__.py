@@ -44,7 +44,7 @@ _BUDGET = flags.DEFINE_float(
 )
 
 _ALL = ('train', 'measures', 'analysis', 'scaling', 'starts', 'arms')
-_TABLES = (*_ALL, 'precision', 'load', 'accelerator')
+_TABLES = (*_ALL, 'products', 'precision', 'load', 'accelerator')
 _OTHERS = ('calibration', 'damage', 'kills')
 
 

@@ -15,9 +15,12 @@ from emergence_jax.analysis.paper import algorithmic as paper
 from emergence_jax.analysis.paper import peaks
 from emergence_jax.analysis.paper.algorithmic import ALGORITHMIC
 from emergence_jax.analysis.runs import Run
+from emergence_jax.report import page
 from experiments.bench.formatting import Table
 
 _STEPS, _LAYERS, _DRAWS = 200, 4, precedence.DRAWS
+# Seeds, and how many times as many.
+_LEAST, _TIMES = 16, (1, 4, 16)
 
 
 def made_up(seeds: int) -> xr.Dataset:
@@ -98,4 +101,37 @@ def run(folder, seeds: int, *, with_peers: bool) -> list[Table]:
     f'{seeds} seeds × 24 task-levels × {_STEPS} checkpoints, {_DRAWS} '
     'permutations'
   )
-  return [Table(title, ['what', 'seconds'], rows, notes)]
+  return [Table(title, ['what', 'seconds'], rows, notes), _growth()]
+
+
+def _growth() -> Table:
+  """A study and its page, of ever more seeds."""
+  rows = []
+  for times in _TIMES:
+    data, seconds = made_up(_LEAST * times), []
+    run = Run(
+      'small', data, {'model': {'size': 'small'}}, reference=ALGORITHMIC
+    )
+    runs = {'small': run}
+    began = time.monotonic()
+    results = study.study(runs, draws=_DRAWS)
+    seconds.append(time.monotonic() - began)
+    began = time.monotonic()
+    text = page.build(results, runs, {})
+    seconds.append(time.monotonic() - began)
+    rows.append([
+      f'{_LEAST * times} × 24 × {_STEPS}', *seconds, len(text) / 2**20,
+    ])  # fmt: skip
+  first, *others = rows
+  notes = [
+    f'{times} times as much: the analysis takes {row[1] / first[1]:.1f} and '
+    f'the page {row[2] / first[2]:.1f} times as long, and is '
+    f'{row[3] / first[3]:.1f} times as large.'
+    for times, row in zip(_TIMES[1:], others, strict=True)
+  ]
+  return Table(
+    'Growth: seeds × task-levels × checkpoints',
+    ['size', 'analysis, s', 'page without figures, s', 'page, MiB'],
+    rows,
+    notes,
+  )

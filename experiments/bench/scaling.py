@@ -9,7 +9,6 @@ from emergence_jax.machine import mesh
 from experiments.bench import train
 from experiments.bench.formatting import Table
 
-_SEEDS = (1, 4, 16, 64)
 # Size → steps of a timing; two repeats.
 _SIZES = {'nano': 10, 'micro': 4, 'small': 2, 'medium': 1, 'large': 1}
 _PROCESSES = (1, 2, 4)
@@ -19,12 +18,12 @@ _NANO = ('configs.algorithmic', 'nano')
 def _of_seeds(peak: float) -> list[Table]:
   """Seeds one after the other on one device: what each of them costs."""
   tables = []
-  for name, config, steps in (
-    ('mod-31 (default job)', ('configs.modadd', '31'), 100),
-    ('nano', _NANO, 4),
+  for name, config, steps, counts in (
+    ('mod-31 (default job)', ('configs.modadd', '31'), 100, (1, 10, 100, 1000)),
+    ('nano', _NANO, 4, (1, 4, 16, 64)),
   ):
     rows, single = [], None
-    for seeds in _SEEDS:
+    for seeds in counts:
       result = train.ours(
         config=config, overrides={}, seeds=seeds, devices=1, at_once=1,
         steps=max(1, 2 * steps // seeds), repeats=2,

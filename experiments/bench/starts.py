@@ -1,4 +1,4 @@
-"""`bench starts`: from the command to the first steps, row and page, and the end.
+"""`bench starts`: from the command to first steps, row, page, and the end.
 
 Cold is with no compiled program kept anywhere; warm is the same command again.
 The matrix rate of the machine stands below, since what follows the start goes
