@@ -46,6 +46,23 @@ def test_the_profile_for_a_cpu_thins_and_changes_no_definition():
   assert dataclasses.replace(rank, options=others) == full.measures['rank']
 
 
+def test_the_profile_for_accelerators_only_thins():
+  full, own = (
+    schema.from_mapping(algorithmic.get_config(argument))
+    for argument in ('nano', 'nano,gpu')
+  )
+  assert own.train.precision == 'tensorfloat32'
+  assert own.train == dataclasses.replace(full.train, precision='tensorfloat32')
+  np.testing.assert_array_equal(full.steps, own.steps)
+  for name, spec in own.measures.items():
+    assert spec == dataclasses.replace(full.measures[name], every=spec.every)
+    every = 1 if name in ('behaviour', 'rank', 'barrier', 'norms') else 6
+    assert spec.every == every
+  assert (
+    sum(own.measures['llc'].is_due(i, s) for i, s in enumerate(own.steps)) == 41
+  )
+
+
 @pytest.mark.parametrize('p', ['31', '113', '7'])
 def test_shipped_moduli(p):
   config = schema.from_mapping(modadd.get_config(p))

@@ -278,6 +278,7 @@ def estimate_llc(
   if nbeta is None:
     nbeta = count / math.log(count)
 
+  @jax.jit  # so that the model is traced once, and not where it is used
   def flat_loss(w_P, batch):
     return loss(unravel(w_P), batch)
 

@@ -158,10 +158,14 @@ def hessian(
   check_scalar('loss', loss, params, batch)
   flat_P, unravel = leaves.ravel(params)
 
+  @jax.jit  # so that the model is traced once, and not at every use
+  def flat_loss(w_P, part):
+    return loss(unravel(w_P), part)
+
   @jax.default_matmul_precision('highest')
   def product(v_P):
     def part(part):
-      grad = jax.grad(lambda w_P: loss(unravel(w_P), part))
+      grad = jax.grad(lambda w_P: flat_loss(w_P, part))
       return _forward(grad, flat_P, v_P)[1]
 
     return batch_mean(

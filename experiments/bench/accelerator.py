@@ -49,7 +49,7 @@ def _seeds(clock: _Clock, nano, counts, steps: int, precisions) -> Table:
   for seeds in counts:
     for precision in precisions:
       for way, at_once in (('vmap', 0), ('map', 1)):
-        if way == 'map' and seeds == 1:
+        if way == 'map' and (seeds == 1 or precision != precisions[0]):
           continue
         if not clock.has_time(f'{seeds} seeds, {way}, {precision}'):
           continue
@@ -88,7 +88,8 @@ def _measures(clock: _Clock, nano, seeds: int, steps: int) -> Table:
     f'nano, {seeds} seeds: measures of a checkpoint beside the steps between '
     'two'
   )
-  header = ['measure', 'seconds', *(f'of {n:,} steps' for n in _BETWEEN)]
+  header = ['measure', 'compiled in, s', 'seconds',
+            *(f'of {n:,} steps' for n in _BETWEEN)]  # fmt: skip
   if not clock.has_time('measures'):
     return Table(title, header, [])
   request = dict(what='population', config=nano, seeds=seeds, steps=steps)
@@ -96,11 +97,12 @@ def _measures(clock: _Clock, nano, seeds: int, steps: int) -> Table:
     sys.executable, '-m', 'experiments.bench.ours_measures', json.dumps(request)
   )
   training = [steps * result['step'] for steps in _BETWEEN]
-  each = result['measures']
+  each, compiling = result['measures'], result['compile']
   rows = [
-    [name, seconds, *(f'{seconds / between:.0%}' for between in training)]
+    [name, compiling.get(name, sum(compiling.values())), seconds,
+     *(f'{seconds / between:.0%}' for between in training)]
     for name, seconds in [*each.items(), ('all', sum(each.values()))]
-  ]
+  ]  # fmt: skip
   return Table(title, header, rows)
 
 
@@ -115,7 +117,7 @@ def run(
   counts=(1, 64, 16, 4),
   steps: int = 50,
   side: int = 8192,
-  precisions=('float32', 'bfloat16'),
+  precisions=('float32', 'tensorfloat32', 'bfloat16'),
 ) -> list[Table]:
   """Times all of it; the sizes are arguments for a test on a CPU.
 
