@@ -65,7 +65,7 @@ def test_prescribed_spectrum_of_400_000_dimensions():
     found.eigenvalues, np.sort(outliers)[::-1][:5], atol=5e-5
   )
   np.testing.assert_allclose(found.smallest, np.sort(outliers)[:5], atol=5e-5)
-  assert found.orthogonality_error < 1e-5
+  assert found.orthogonality_error < 5e-5
   assert found.num_breakdowns == 0 and found.status == Status.OK
 
 
