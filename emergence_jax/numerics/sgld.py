@@ -181,8 +181,9 @@ def chain(
     return _State(w_P, square_P, scale_P, losses_T.at[i].set(loss))
 
   def block(state: _State, ends):
+    start, stop = ends
     value = evaluate(state.w_P) if evaluate is not None else None
-    return jax.lax.fori_loop(*ends, step, state), value
+    return jax.lax.fori_loop(start, stop, step, state), value
 
   unit = jnp.ones((), dtype)
   state = _State(
