@@ -225,7 +225,7 @@ def estimate_llc(
   ...   loss, jnp.zeros(4), jnp.zeros(1000), jax.random.key(0),
   ...   step_size=1e-3, num_draws=2000, num_burnin=100, num_chains=4,
   ...   localization=1.0)
-  >>> abs(found.llc - 2.07) < 4 * found.stderr, found.stderr < 0.1
+  >>> abs(found.llc - 2.07) < 4 * found.stderr, found.stderr < 0.15
   (Array(True, dtype=bool), Array(True, dtype=bool))
 
   Args:
