@@ -28,7 +28,7 @@ def count(fn: Callable, *args: Any) -> float:
   return _of(jax.make_jaxpr(fn)(*args).jaxpr)
 
 
-def _inner(params: dict[str, Any]) -> Iterator[Any]:
+def inner(params: dict[str, Any]) -> Iterator[Any]:
   """Programs inside an operation."""
   for value in params.values():
     for item in value if isinstance(value, tuple | list) else (value,):
@@ -50,14 +50,14 @@ def _operation(eqn) -> float:
     depth = math.prod(shape[d] for d in contracted)
     return 2.0 * depth * math.prod(eqn.outvars[0].aval.shape)
   if name == 'scan':
-    return eqn.params['length'] * sum(map(_of, _inner(eqn.params)))
+    return eqn.params['length'] * sum(map(_of, inner(eqn.params)))
   if name == 'cond':
-    return max((_of(jaxpr) for jaxpr in _inner(eqn.params)), default=0.0)
+    return max((_of(jaxpr) for jaxpr in inner(eqn.params)), default=0.0)
   if name in _CUBIC:
     *batch, rows, columns = eqn.invars[0].aval.shape
     small, large = sorted((rows, columns))
     return _CUBIC[name] * math.prod(batch) * small**2 * large
-  return sum(map(_of, _inner(eqn.params)))
+  return sum(map(_of, inner(eqn.params)))
 
 
 class Rate(NamedTuple):

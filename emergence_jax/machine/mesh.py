@@ -129,8 +129,10 @@ def seed_mesh(
       'number that fits.'
     )
   groups = devices // per_seed
-  odd = count % groups if groups and not shares_memory else count < groups
-  if not groups or devices % processes or devices % per_seed or odd:
+  spread = groups and (
+    count >= groups if shares_memory else count % groups == 0
+  )
+  if not spread or devices % processes or devices % per_seed:
     raise UserError(_misfit(count, devices, processes, per_seed, best))
   chosen = [
     device

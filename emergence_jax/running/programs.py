@@ -111,6 +111,7 @@ class Programs:
       [S, ...]; see `pairs`.
     pairs: names of the measures that use the parameters of the checkpoint
       before; the others ignore them.
+    work: what is compiled in threads: the measures, and `TRAINING`.
   """
 
   def __init__(self, config: schema.Config):
@@ -139,7 +140,7 @@ class Programs:
       ),
       jax.eval_shape(self._init, self._seeds(), self._abstract_levers),
     )
-    self._work = compiling.InThreads('compiling')
+    self.work = compiling.InThreads('compiling')
     self.measures: dict[str, Callable[[Population, PyTree], dict]] = {}
     self.pairs: set[str] = set()
     # Training consumes its population, so what comes later needs a copy.
@@ -241,13 +242,13 @@ class Programs:
         self._compile_measure, name, measure, fixed.shapes[name], at_once
       )
       self.measures[name] = self._bind(name, fixed)
-    self._work.begin(begun)
+    self.work.begin(begun)
 
   def compile_measures(self, names: Iterable[str]) -> None:
     """Compiles the measures of these names, as the configuration has them."""
     names = list(names)
     self._begin(False, names)
-    self._work.wait(names)
+    self.work.wait(names)
 
   def compile(self, log: Callable[[str], None] = lambda line: None) -> float:
     """Compiles the training, and begins to compile the measures.
@@ -267,27 +268,18 @@ class Programs:
     last = sorted(
       self._config.measures, key=lambda n: self._config.measures[n].from_step
     )
-    self._begin(TRAINING not in self._work, last)
+    self._begin(TRAINING not in self.work, last)
     alone = jax.process_count() == 1
-    self._work.wait([TRAINING, *(() if alone else last)], log)
+    self.work.wait([TRAINING, *(() if alone else last)], log)
     return time.monotonic() - began
 
   def ready(self, names: Iterable[str]) -> bool:
     """Whether all the measures of these names are compiled."""
-    return not self._work.left(names)
-
-  def wait(
-    self,
-    names: Iterable[str],
-    log: Callable[[str], None] = lambda line: None,
-    until: Callable[[], bool] = lambda: False,
-  ) -> None:
-    """Waits for the measures of these names, or until something else holds."""
-    self._work.wait(names, log, until)
+    return not self.work.left(names)
 
   def program(self, name: str):
     """The compiled program of a measure, or of the `TRAINING`."""
-    return self._work.result(name)
+    return self.work.result(name)
 
   def _bind(self, name: str, fixed: _FixedExamples):
     def call(population: Population, previous: PyTree = None):

@@ -24,17 +24,12 @@ _SECONDS = 0.3
 
 def _equations(jaxpr):
   """All equations of a program, those of programs within it too."""
-  import jax
+  from emergence_jax.machine import flops
 
   for equation in jaxpr.eqns:
     yield equation
-    for inner in jax.tree.leaves(
-      list(equation.params.values()),
-      is_leaf=lambda x: hasattr(x, 'jaxpr') or hasattr(x, 'eqns'),
-    ):
-      inner = getattr(inner, 'jaxpr', inner)
-      if hasattr(inner, 'eqns'):
-        yield from _equations(inner)
+    for program in flops.inner(equation.params):
+      yield from _equations(program)
 
 
 def _products(fn, *args) -> collections.Counter:
@@ -123,9 +118,8 @@ def _others(config, batch) -> dict[str, float]:
   numbers = levers_lib.example(config).numbers
   optimiser = levers_lib.optimizer(config)(numbers)
   state = optimiser.init(params)
-  floats = jax.tree.map(lambda x: x, params)
   parts['optimiser'] = _seconds(
-    lambda p: optimiser.update(p, state, p)[0], floats
+    lambda p: optimiser.update(p, state, p)[0], params
   )
   return parts
 
@@ -137,6 +131,7 @@ def _measure(request: dict) -> dict:
 
   from emergence_jax.cli import config_flag
   from emergence_jax.config import schema
+  from emergence_jax.machine import flops
   from emergence_jax.running.programs import Programs
 
   jax.config.update('jax_num_cpu_devices', 1)
@@ -155,14 +150,9 @@ def _measure(request: dict) -> dict:
     def product(a, b, dimensions=dimensions):
       return jax.lax.dot_general(a, b, dimensions)
 
-    shape = jax.eval_shape(product, jnp.ones(left), jnp.ones(right)).shape
-    contracted = 1
-    for axis in dimensions[0][0]:
-      contracted *= left[axis]
-    operations = 2 * contracted
-    for side in shape:
-      operations *= side
-    seconds = _seconds(product, jnp.ones(left), jnp.ones(right))
+    sides = jnp.ones(left), jnp.ones(right)
+    operations = flops.count(product, *sides)
+    seconds = _seconds(product, *sides)
     total += times * seconds
     rows.append([f'{left} × {right}', times, operations, seconds])
   programs = Programs(config)

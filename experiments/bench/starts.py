@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 
+from experiments.bench import train
 from experiments.bench.formatting import Table
 
 # Configuration, what is kept of compiled programs, and what is waited for:
@@ -56,19 +57,6 @@ def _call(config: str, wanted, folder: str, cache: str) -> dict:
     process.communicate()
 
 
-def _matrix_rate() -> float:
-  """GFLOP/s of products of large matrices on all cores."""
-  import numpy as np
-
-  x_NN = np.ones((2048, 2048), np.float32)
-  best = np.inf
-  for _ in range(5):
-    began = time.perf_counter()
-    x_NN @ x_NN
-    best = min(best, time.perf_counter() - began)
-  return 2 * 2048**3 / best / 1e9
-
-
 def run(folder: str | None, seeds: int, *, with_peers: bool) -> list[Table]:
   """Starts each configuration, with a cache of its own."""
   del folder, seeds, with_peers
@@ -84,6 +72,6 @@ def run(folder: str | None, seeds: int, *, with_peers: bool) -> list[Table]:
       ['configuration', 'compiled programs', 'first steps', 'first row',
        'page', 'end'],
       rows,
-      [f'Products of matrices run at {_matrix_rate():.0f} GFLOP/s.'],
+      [f'Products of matrices run at {train.matmul_peak() / 1e9:.0f} GFLOP/s.'],
     )
   ]  # fmt: skip

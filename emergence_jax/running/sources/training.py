@@ -227,7 +227,9 @@ class Training:
       if following is not None:
         self._reach(following)
       else:
-        self.programs.wait(names, self.progress.log, self._is_asked_to_stop)
+        self.programs.work.wait(
+          names, self.progress.log, self._is_asked_to_stop
+        )
         self._meet()
     if not self._points or self.stopped_by:
       return None
