@@ -272,7 +272,7 @@ def _sweep() -> None:
 
 @contextlib.contextmanager
 def _waiting_for_nothing():
-  """Ends a program that failed or was stopped without what it compiles."""
+  """Ends a program, at an exit, without what it still compiles."""
   try:
     yield
   except SystemExit as end:
@@ -290,9 +290,9 @@ def main(argv):
     with apps.errors():
       _sweep()
   if _DRY_RUN.value:
-    with apps.errors():
+    with apps.errors(), _waiting_for_nothing():
       _dry_run(_prepared(argv[1:]))
-    return
+      sys.exit(0)
   # An error in there ends the process, for the others' sake.
   with (
     apps.errors(),

@@ -22,6 +22,19 @@ def available() -> int:
   return here * jax.process_count()
 
 
+def most_of_process() -> int | None:
+  """Bytes of the machine's memory that this process has taken up at most.
+
+  None where the system does not say (it is Linux that does).
+  """
+  try:
+    with open('/proc/self/status') as status:
+      of_line = dict(line.split(':', 1) for line in status)
+    return int(of_line['VmHWM'].split()[0]) * 1024
+  except (OSError, KeyError, ValueError):
+    return None
+
+
 def check(what: str, num_bytes: float, remedy: str) -> None:
   """Raises a UserError for what is larger than the memory there is.
 

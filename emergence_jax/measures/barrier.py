@@ -23,7 +23,7 @@ def make(
   *,
   points: int = 11,
   examples: int = 1000,
-  examples_at_once: int = 1000,
+  examples_at_once: int = 100,
 ) -> Measure:
   """Barrier between a checkpoint and the one before it in the schedule.
 

@@ -69,7 +69,7 @@ FIELDS = _fields(with_training=False)
 
 
 def make(
-  objective: Objective, *, examples: int = 1000, examples_at_once: int = 1000
+  objective: Objective, *, examples: int = 1000, examples_at_once: int = 100
 ) -> Measure:
   """Exact match, answer probability and per-item flags on fixed examples.
 

@@ -57,7 +57,7 @@ def make(
   num_matvecs: int = 60,
   trace_matvecs: int = 16,
   examples: int = 1000,
-  examples_at_once: int = 1000,
+  examples_at_once: int = 100,
 ) -> Measure:
   """Top `k` eigenvalues by Lanczos, the most negative, and the trace.
 

@@ -158,7 +158,7 @@ class Objective:
     return jnp.sum(batch.scored, dtype=jnp.float32)
 
   def query_features(
-    self, params: PyTree, batch: Batch, examples_at_once: int = 200
+    self, params: PyTree, batch: Batch, examples_at_once: int = 100
   ) -> jax.Array:
     """Every block's output at the query, [Λ, B, D].
 

@@ -1,15 +1,16 @@
 """What a run would take: parameters, schedule, disk, memory and time.
 
 Within about a minute at any size: what is cheap is compiled and timed for one
-seed; the rest is told from its floating-point operations, counted without
-compiling, at the rate of a matrix product on this machine. Each line says
-which.
+seed; the time of the rest is told from its floating-point operations, counted
+without compiling, at the rate of a matrix product on this machine. Each line
+says which. What can be compiled until then says its memory.
 """
 
 import dataclasses
+import functools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,15 +22,18 @@ from emergence_jax.base.progress import duration, size
 from emergence_jax.base.types import Measure
 from emergence_jax.config import measures as measure_specs
 from emergence_jax.config import schema
-from emergence_jax.machine import flops, memory, mesh
+from emergence_jax.machine import compiling, flops, memory, mesh
 from emergence_jax.running import levers, programs
 from emergence_jax.running.sources import measuring
 
 # Seconds: a call that would take longer is not timed, and after so many no
-# more programs are compiled.
-_LONGEST_CALL, _BUDGET = 3.0, 25.0
+# more programs are; compiling the others is waited for until the minute is up.
+_LONGEST_CALL, _BUDGET, _MINUTE = 3.0, 25.0, 60.0
 # Of a matrix product's rate, by what programs of a small decoder reach.
 _REACHED = 0.6
+# What a run takes beside its programs and seeds, for files, figures and page:
+# 270 to 710 MiB in four runs of `python -m experiments.bench memory`.
+_FILES_AND_PAGE = 400 * 2**20
 
 
 def _schedule(steps: np.ndarray) -> str:
@@ -183,25 +187,40 @@ def _measures(config: schema.Config) -> Iterator[_Work]:
     )  # fmt: skip
 
 
-class _Timed(NamedTuple):
-  """Attributes: seconds of one call, and bytes that it needs at once."""
-
-  seconds: float
-  peak: int | None
+def _compiled(work: _Work):
+  """The program of one seed."""
+  return jax.jit(work.fn).lower(*work.shapes).compile()
 
 
-def _time(work: _Work) -> _Timed:
-  """Compiles a program for one seed and calls it, warm if that is short."""
-  compiled = jax.jit(work.fn).lower(*work.shapes).compile()
+def _time(work: _Work) -> tuple[float, int | None]:
+  """Seconds of a call, warm if that is short, and bytes that it needs."""
+  program = _compiled(work)
   arguments = work.make()
   best = math.inf
   for _ in range(2):
     began = time.monotonic()
-    jax.block_until_ready(compiled(*arguments))
+    jax.block_until_ready(program(*arguments))
     best = min(best, time.monotonic() - began)
     if best > _LONGEST_CALL / 2:
       break
-  return _Timed(best, programs.peak_of(compiled))
+  return best, programs.peak_of(program)
+
+
+def _compile(works: Sequence[_Work], until: float) -> dict[str, int | None]:
+  """Name → bytes, of those that are compiled in time."""
+  threads = compiling.InThreads('compiling')
+  threads.begin(
+    {
+      work.name: functools.partial(
+        lambda work: programs.peak_of(_compiled(work)), work
+      )
+      for work in works
+    }
+  )
+  names = [work.name for work in works]
+  threads.wait(names, until=lambda: time.monotonic() > until)
+  late = set(threads.left(names))
+  return {name: threads.result(name) for name in names if name not in late}
 
 
 def _costs(config: schema.Config, member, devices) -> Iterator[str]:
@@ -211,40 +230,62 @@ def _costs(config: schema.Config, member, devices) -> Iterator[str]:
   # Seeds share the devices, which together are faster than one.
   shared = config.members * rate.single / rate.every
   yield f'  {"":<12}{"memory":>10}{"seconds":>10}{"times":>10}{"in all":>17}'
-  total, largest = 0.0, 0
+  total, peaks = 0.0, {}
   works = [_training(config, member), *_measures(config)]
   works.sort(key=lambda work: work.flops)
   for work in works:
-    each, peak = work.flops / (_REACHED * rate.single), None
+    each = work.flops / (_REACHED * rate.single)
     how = 'by its operations'
     in_time = time.monotonic() - began < _BUDGET
     if each < _LONGEST_CALL and in_time:
-      each, peak = _time(work)
-      largest = max(largest, peak or 0)
+      each, peaks[work.name] = _time(work)
       how = 'timed'
     whole = work.times * each * shared
     total += whole
+    peak = peaks.get(work.name)
     needed = size(peak) if peak else '–'
     yield (
       f'  {work.name:<12}{needed:>10}{each * shared:>10.3g}{work.times:>10,}'
       f'{duration(whole):>17}  {how}'
     )
   yield f'time          about {duration(total)}'
-  yield from _fitting(member, largest)
+  untimed = [work for work in works if work.name not in peaks]
+  peaks |= _compile(untimed, began + _MINUTE)
+  late = [work.name for work in works if work.name not in peaks]
+  yield from _fitting(config, member, peaks, late, devices)
 
 
-def _fitting(member, largest: int) -> Iterator[str]:
-  """Bytes of a seed, and how many seeds the memory holds."""
+def _fitting(config, member, peaks, late, devices) -> Iterator[str]:
+  """Bytes of a seed, of the whole, and how many seeds the memory holds.
+
+  Args:
+    config: of the run.
+    member: shapes of the state of one seed.
+    peaks: name of a program → bytes that it needs for one seed.
+    late: names of the programs that are not in `peaks`.
+    devices: of the run.
+  """
   # The population and the next while it trains; a copy for measures of pairs;
   # and where devices share the host's memory, what is being saved: its copy,
   # and what is made of it for the disk.
-  states = 5 if jax.default_backend() == 'cpu' else 2
+  on_cpu = jax.default_backend() == 'cpu'
+  states = 5 if on_cpu else 2
   each = states * _tree_bytes(member) + _tree_bytes(member.params)
+  largest = max((peak for peak in peaks.values() if peak), default=0)
   left = memory.available() - largest
   yield (
     f'memory        {size(each)} a seed, and what one program needs beside '
     f'them; {max(0, int(left // each)):,} seeds or fewer fit'
   )
+  own = memory.most_of_process()
+  if not on_cpu or own is None:
+    return
+  # This process has compiled what the run will, and has called it on one
+  # device; each device of a CPU calls it for a seed at a time.
+  together = min(len(devices), config.members)
+  whole = own + config.members * each + together * largest + _FILES_AND_PAGE
+  but = f', without compiling and calling {", ".join(late)}' if late else ''
+  yield f'  in all      about {size(whole)}, programs included{but}'
 
 
 def describe(config: schema.Config) -> Iterator[str]:

@@ -7,6 +7,7 @@ python -m experiments.bench scaling
 python -m experiments.bench starts
 python -m experiments.bench arms
 python -m experiments.bench --seeds=8 precision
+python -m experiments.bench memory
 python -m experiments.bench load
 python -m experiments.bench all
 python -m experiments.bench accelerator
@@ -44,7 +45,7 @@ _BUDGET = flags.DEFINE_float(
 )
 
 _ALL = ('train', 'measures', 'analysis', 'scaling', 'starts', 'arms')
-_TABLES = (*_ALL, 'products', 'precision', 'load', 'accelerator')
+_TABLES = (*_ALL, 'products', 'memory', 'precision', 'load', 'accelerator')
 _OTHERS = ('calibration', 'damage', 'kills')
 
 

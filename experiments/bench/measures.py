@@ -53,7 +53,7 @@ def _sgld(title: str, request: dict, python, cores: int):
     few = dict(request, steps=max(40, request['steps'] // 10), chains=_CHAINS)
     for name, workers in (
       ('devinterp', 1),
-      (f'devinterp, {cores} cores', cores),
+      (f'devinterp, {cores} processes', cores),
     ):
       rows[name] = _theirs(python, 'sgld', cores=workers, **few)
   again = _ours(what='sgld', chains=_CHAINS, **request)

@@ -4,17 +4,18 @@ Runs in the environment that the benchmark makes; prints one JSON line.
 """
 
 import argparse
+import concurrent.futures
+import functools
 import json
 import math
+import multiprocessing
 import time
 
 import torch
 import torch.nn.functional as F
-from devinterp.optim.sgld import SGLD
-from devinterp.slt.callback import SamplerCallback
-from devinterp.slt.sampler import sample
+from devinterp.optim import SGMCMC
+from devinterp.slt.sampler import sample_single_chain
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 from torch_modadd import Decoder, data
 
 
@@ -86,45 +87,58 @@ def squared_error(model, batch):
   return F.mse_loss(model(batch[0]), batch[1])
 
 
-class Losses(SamplerCallback):
-  """Takes what the sampler offers, as an estimator would."""
+def losses(loss, kept):
+  """Takes what the sampler offers at each draw, as an estimator would."""
+  kept.append(loss)
 
-  last = None
 
-  def __call__(self, chain, draw, loss, **rest):
-    """Keeps a loss."""
-    self.last = loss
+def sgld_problem(name):
+  """Model, inputs, targets, and the loss of a model and a batch."""
+  torch.manual_seed(0)
+  if name == 'modadd':
+    return Decoder(113), *data(0, 113, 0.3), cross_entropy
+  return Linear(), torch.randn(5000, 10), torch.zeros(5000, 10), squared_error
 
-  def get_results(self):
-    """The last loss; the sampler asks for something."""
-    return {'last': self.last}
+
+def chain(number, args, draws, threads):
+  """A chain by devinterp's sampler, which goes through chains in turn."""
+  torch.set_num_threads(threads)
+  model, x, y, loss = sgld_problem(args.model)
+  examples = [{'input_ids': x_d, 'target': y_d} for x_d, y_d in zip(x, y)]
+
+  def evaluate(model, batch):
+    return loss(model, (batch['input_ids'], batch['target'])), {}
+
+  kept = []
+  sample_single_chain(
+    model, examples, evaluate, dict.fromkeys(dict(model.named_parameters())),
+    num_draws=draws, sampling_method=SGMCMC.sgld, batch_size=args.batch,
+    sampling_method_kwargs=dict(lr=1e-6, localization=100.0, nbeta=100.0),
+    chain=number, seed=number,
+    callbacks=[lambda loss, **rest: losses(loss, kept)],
+  )  # fmt: skip
 
 
 def sgld(args):
-  """Steps of all chains a second, by devinterp."""
-  torch.manual_seed(0)
-  if args.model == 'modadd':
-    model, evaluate = Decoder(113), cross_entropy
-    x, y = data(0, 113, 0.3)
-  else:
-    model, evaluate = Linear(), squared_error
-    x, y = torch.randn(5000, 10), torch.zeros(5000, 10)
-  loader = DataLoader(TensorDataset(x, y), batch_size=args.batch, shuffle=True)
+  """Steps of all chains a second, by devinterp: by threads, or processes."""
+  threads = torch.get_num_threads() if args.cores == 1 else 1
+  with concurrent.futures.ProcessPoolExecutor(
+    args.cores, mp_context=multiprocessing.get_context('spawn')
+  ) as pool:
 
-  def run(draws):
-    began = time.perf_counter()
-    sample(
-      model, loader, [Losses()], evaluate=evaluate, sampling_method=SGLD,
-      optimizer_kwargs=dict(lr=1e-6, localization=100.0, nbeta=100.0),
-      num_draws=draws, num_chains=args.chains, cores=args.cores,
-      verbose=False, init_loss=1.0,
-    )  # fmt: skip
-    return time.perf_counter() - began
+    def run(draws):
+      began = time.perf_counter()
+      run_chain = functools.partial(
+        chain, args=args, draws=draws, threads=threads
+      )
+      list(pool.map(run_chain, range(args.chains)))
+      return time.perf_counter() - began
 
-  # What a longer run takes beyond a short one, without the start.
-  short, long = args.steps // 4, args.steps
-  run(short)
-  seconds = min(run(long) for _ in range(2)) - min(run(short) for _ in range(2))
+    # What a longer run takes beyond a short one, without the start.
+    short, long = args.steps // 4, args.steps
+    run(short)
+    seconds = min(run(long) for _ in range(2))
+    seconds -= min(run(short) for _ in range(2))
   return args.chains * (long - short) / seconds
 
 

@@ -59,7 +59,10 @@ def get_config(p: str = '31') -> ConfigDict:
     rank=dict(every=1, examples=200),
     fisher=dict(every=2, examples=200),
     gradcov=dict(every=2, batches=32, batch_size=64),
-    hessian=dict(every=8, k=10, num_matvecs=40, trace_matvecs=8),
+    # One slice: two would be compiled twice as long.
+    hessian=dict(
+      every=8, k=10, num_matvecs=40, trace_matvecs=8, examples_at_once=1000
+    ),
     # At initialisation there is no minimum to be local to, and a checkpoint of
     # a training that oscillates is beside one: hence from_step and descent.
     llc=dict(
