@@ -116,6 +116,18 @@ def test_figures_of_a_run_that_has_just_begun(tmp_path):
   assert [p.name for p in paths] == ['accuracy_rankme.png', 'geometry.png']
 
 
+def test_legends_hide_no_curve():
+  """They lie beside their panels, and inside of the figure."""
+  figure = anatomy.figure('made up', made_up(tasks=1, layers=6), 'T0')
+  figure.canvas.draw()
+  legends = [a for a in figure.axes if a.get_legend()]
+  assert legends
+  for axis in legends:
+    box = axis.get_legend().get_window_extent()
+    assert box.x0 >= axis.get_window_extent().x1
+    assert box.x1 <= figure.bbox.x1 and box.y0 >= 0
+
+
 def test_an_anatomy_shows_values_that_grow_by_factors():
   """Beside estimates that are not ok, and small; the axis fits the others."""
   data = made_up(tasks=2, layers=1)

@@ -302,6 +302,7 @@ def test_dry_run_leaves_nothing(environment, tmp_path):
   assert done.returncode == 0, done.stderr
   for word in (
     'parameters', 'checkpoints   121', 'training', 'populations', 'a seed, and',
+    'in all      about ',
   ):  # fmt: skip
     assert word in done.stdout
   assert 'rank' in done.stdout and 'barrier' not in done.stdout

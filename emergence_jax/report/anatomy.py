@@ -179,7 +179,7 @@ def figure(run: str, data: xr.Dataset, task: str):
   rows = -(-len(panels) // columns)
   fig, axes = style.subplots(
     rows, columns, sharex=True, squeeze=False, layout='constrained',
-    figsize=(11, 2.3 * rows + 1),
+    figsize=(13, 2.3 * rows + 1),
   )  # fmt: skip
   scale_of = scales(data)
   for axis, (label, lines) in zip(axes.flat, panels.items()):
@@ -236,4 +236,4 @@ def _panel(axis, label: str, lines: list[Curve], at: Marks) -> None:
       axis.axvline(step, color=colour, lw=1, ls='--', alpha=0.7)
   axis.set_title(label, loc='left', fontsize=9)
   if len(lines) > 1:
-    axis.legend(fontsize=7, loc='best', ncols=-(-len(lines) // 5))
+    style.legend_beside(axis, fontsize=7, ncols=-(-len(lines) // 10))

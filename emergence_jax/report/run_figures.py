@@ -15,6 +15,7 @@ from emergence_jax.report.style import (
   PURPLE,
   RC,
   curves,
+  legend_beside,
   line_colours,
   save,
   step_axis,
@@ -80,7 +81,7 @@ def accuracy_and_rankme(data: xr.Dataset, path: pathlib.Path) -> None:
         bottom.set_ylabel('RankMe (dimensions)')
       if column == columns - 1 and band == 0:
         for axis in (top, bottom):
-          axis.legend(loc='best', fontsize=8)
+          legend_beside(axis)
     for axis in axes[-1]:
       axis.set_xlabel('training step')
     figure.suptitle(
@@ -111,7 +112,7 @@ def training(data: xr.Dataset, path: pathlib.Path) -> None:
       series = series.assign_coords(step=series.step + 1)
       curves(axis, series, BLUE, 'median over seeds')
       axis.set(xscale='log', yscale='log', ylabel=label)
-    axes[0].legend()
+    legend_beside(axes[0])
     axes[-1].set_xlabel('training step')
     save(figure, path, dpi=130)
 

@@ -125,6 +125,12 @@ def curves(
   axis.plot(step[known], middle, color=colour, lw=2.2, label=label)
 
 
+def legend_beside(axis, **options) -> None:
+  """A legend to the right of a panel, where it hides no curve."""
+  options = dict(fontsize=8, handlelength=1.2, borderaxespad=0.2) | options
+  axis.legend(loc='upper left', bbox_to_anchor=(1.0, 1.0), **options)
+
+
 def step_axis(axis, data: xr.Dataset) -> None:
   """Logarithmic steps behind the first checkpoint, linear before it."""
   linear = float(data.step.values[1]) if data.sizes['step'] > 1 else 1.0

@@ -89,7 +89,7 @@ def filled(page: str, studies: Studies) -> tuple[str, dict[str, str]]:
     head, name, words = match.groups()
     folders = words.split()
     of = '_to_'.join([folders[0], folders[-1]][: len(folders)])
-    path = f'tables/{name}_{of}.csv'
+    path = f'tables/{name}_{of.replace("/", "_")}.csv'
     beside[path] = frames.csv(_frame(name, folders, studies))
     title = f'{name.replace("_", " ")}: {", ".join(folders)}'
     return f'{head}- [{title}]({path})\n'
