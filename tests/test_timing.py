@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from emergence_jax.analysis import study, timing
+from emergence_jax.analysis import permutations, study, taus, timing
 from tests.test_study import as_run, made_up, smooth_step
 
 
@@ -32,10 +32,10 @@ def timed(seeds=12, tie=1.0, rng=0):
   return data.drop_vars('llc')
 
 
-def taus(feature_ES, step_ES):
+def each_tau(feature_ES, step_ES):
   """Of each event by itself."""
   return [
-    timing.pool(f[None, None], t[None], draws=1).tau_F[0]
+    taus.pool(f[None, None], t[None], draws=1).tau_F[0]
     for f, t in zip(feature_ES, step_ES)
   ]
 
@@ -43,13 +43,13 @@ def taus(feature_ES, step_ES):
 def test_tau_is_scipys_and_censored_seeds_are_last():
   rng = np.random.default_rng(0)
   feature, step = rng.normal(size=(3, 9)), rng.integers(0, 5, (3, 9)) * 1.0
-  found = taus(feature, step)
+  found = each_tau(feature, step)
   expected = [stats.kendalltau(f, t).statistic for f, t in zip(feature, step)]
   np.testing.assert_allclose(found, expected)
   step[:, :2] = np.inf
   last = np.where(np.isinf(step), 99.0, step)
   expected = [stats.kendalltau(f, t).statistic for f, t in zip(feature, last)]
-  np.testing.assert_allclose(taus(feature, step), expected)
+  np.testing.assert_allclose(each_tau(feature, step), expected)
 
 
 def test_a_planted_tie_is_found():
@@ -76,7 +76,7 @@ def test_what_is_not_tied_is_not_shown():
   assert hits <= 4
 
 
-@pytest.mark.parametrize('seeds,events', [(6, 1), (9, 4), (12, 2)])
+@pytest.mark.parametrize('seeds,events', [(6, 1), (9, 4), (12, 2), (101, 2)])
 def test_p_values_of_independent_seeds_are_flat(seeds, events):
   """Events that share the seed's luck, which must not count twice."""
   rng = np.random.default_rng(seeds)
@@ -85,13 +85,46 @@ def test_p_values_of_independent_seeds_are_flat(seeds, events):
     luck, own = rng.normal(size=(2, seeds))
     step = luck + 0.3 * rng.normal(size=(events, seeds))
     feature = own + 0.3 * rng.normal(size=(1, events, seeds))
-    pooled = timing.pool(feature, step, draws=200, seed=trial)
+    pooled = taus.pool(feature, step, draws=200, seed=trial)
     found.append(pooled.p_F[0])
   found = np.array(found)
   for level in (0.05, 0.2, 0.5):
     share, error = (found <= level).mean(), np.sqrt(level * (1 - level) / 300)
     assert share < level + 3 * error, level
     assert share > level - 3 * error - 0.05, level
+
+
+@pytest.mark.parametrize('group', [(0,) * 6, (0, 0, 0, 0, 1, 1, 1)])
+def test_the_variance_is_that_of_all_arrangements(group):
+  """Of events that have something in common, ties, and seeds of two groups."""
+  rng = np.random.default_rng(0)
+  groups = permutations.members(group, len(group))
+  alike = np.equal.outer(group, group)
+  luck = rng.normal(size=(2, 1, len(group)))
+  values = np.round(luck + 0.3 * rng.normal(size=(2, 3, len(group))), 1)
+  ours, theirs = (taus._signs(x, alike) for x in values)
+  orders, exact = permutations.within(groups, 1000, rng)
+  assert exact
+  sums = [np.sum(ours * theirs[:, o[:, None], o]) for o in orders]
+  np.testing.assert_allclose(np.mean(sums), 0, atol=1e-12)
+  np.testing.assert_allclose(taus.variance(ours, theirs, groups), np.var(sums))
+
+
+def test_many_seeds_have_the_p_values_of_draws(monkeypatch):
+  """Within three standard errors of 4,000 draws, and a hundredth."""
+  rng = np.random.default_rng(1)
+  luck = rng.normal(size=80)
+  step = luck + rng.normal(size=(3, 80))
+  step[:, luck > 1] = np.inf
+  ties = np.linspace(0, 0.5, 8)[:, None, None]
+  feature = ties * luck + rng.normal(size=(8, 3, 80))
+  drawn = taus.pool(feature, step, draws=4000)
+  monkeypatch.setattr(taus, 'MOST_DRAWN', 10)
+  known = taus.pool(feature, step)
+  np.testing.assert_allclose(known.tau_F, drawn.tau_F, atol=1e-12)
+  error = np.sqrt(known.p_F * (1 - known.p_F) / 4000)
+  assert np.all(np.abs(known.p_F - drawn.p_F) < 3 * error + 0.01 * known.p_F)
+  assert known.p_F.min() < 0.01 < known.p_F.max()
 
 
 def test_what_goes_missing_with_emergence_tells_nothing():
@@ -123,7 +156,7 @@ def test_seeds_trade_within_their_groups():
     rng = np.random.default_rng(trial)
     feature, step = 3 * group + rng.normal(size=(2, 1, 12))
     for known in alarms:
-      pooled = timing.pool(
+      pooled = taus.pool(
         feature[None], step, group if known else (), draws=200, seed=trial
       )
       alarms[known] += pooled.p_F[0] < 0.05

@@ -23,17 +23,16 @@ import xarray as xr
 from emergence_jax.analysis import (
   baselines,
   emergence,
-  permutations,
   precedence,
   series,
   statistics,
 )
 from emergence_jax.analysis.runs import Run, Runs
+from emergence_jax.analysis.taus import DRAWS, pool
 
 # Fewer seeds that emerge say nothing of an event; fewer checkpoints in the
 # window nothing of the geometry.
 LEAST_SEEDS, LEAST_STEPS = 8, 4
-DRAWS = 10_000
 # Where a window ends; what is seen in the later two may be emergence itself,
 # since some seeds are above chance there.
 WINDOWS = (
@@ -47,7 +46,6 @@ ADDS, NOT_SHOWN = 'adds', 'not shown'
 UNKNOWN = 'not known'
 # What is taken of each baseline as a control: its last value in the window.
 _CONTROL = 'value at its end'
-_BATCH = 250
 
 
 def _at(share: float) -> Callable:
@@ -81,86 +79,6 @@ def features(step_C: np.ndarray, x_SC: np.ndarray) -> np.ndarray:
         feature(step_C[known], x_C[known]) for feature in FEATURES.values()
       ]
   return feature_FxS
-
-
-def _signs(x_S: np.ndarray, alike_SS: np.ndarray) -> np.ndarray:
-  """Order of every pair of seeds of a group, [S, S], of norm 1.
-
-  It is 0 of what is unknown.
-  """
-  with np.errstate(invalid='ignore'):  # two that never emerge are tied
-    signs = np.sign(x_S[:, None] - x_S)
-  signs = np.nan_to_num(signs) * alike_SS
-  norm = np.sqrt((signs**2).sum())
-  return signs / norm if norm else signs
-
-
-class Pooled(NamedTuple):
-  """Attributes: mean taus [F] over the events, and their p-values [F]."""
-
-  tau_F: np.ndarray
-  p_F: np.ndarray
-
-
-def pool(
-  feature_FES: np.ndarray,
-  step_ES: np.ndarray,
-  group_S: Sequence = (),
-  *,
-  draws: int = DRAWS,
-  seed: int = 0,
-) -> Pooled:
-  """Mean taus of features over events, tested by permuting seeds.
-
-  Seeds that have no value of a feature in any event take no part in its test:
-  what they lack may go with when they emerge.
-
-  Args:
-    feature_FES: F features in E events of S seeds; nan where unknown.
-    step_ES: steps of emergence; infinite where it never comes.
-    group_S: seeds of a group are exchangeable; all are if empty.
-    draws: permutations, where not all are tried.
-    seed: of those that are drawn.
-  """
-  tau_F, p_F = np.full((2, len(feature_FES)), np.nan)
-  has_FS = ~np.isnan(feature_FES).all(1)
-  sets, set_F = np.unique(has_FS, axis=0, return_inverse=True)
-  for i, has_S in enumerate(sets):
-    chosen_F = set_F.ravel() == i
-    names = np.asarray(group_S)[has_S] if len(group_S) else ()
-    if has_S.sum() > 1:
-      tau_F[chosen_F], p_F[chosen_F] = _pool(
-        feature_FES[chosen_F][..., has_S], step_ES[:, has_S], names, draws,
-        np.random.default_rng(seed),
-      )  # fmt: skip
-  return Pooled(tau_F, p_F)
-
-
-def _pool(feature_FES, step_ES, group_S, draws: int, rng) -> Pooled:
-  """The same of features that all seeds have."""
-  count, events, seeds = feature_FES.shape
-  groups = permutations.members(group_S, seeds)
-  alike_SS = np.zeros((seeds, seeds))
-  for inside in groups:
-    alike_SS[np.ix_(inside, inside)] = 1
-  ours = np.array(
-    [[_signs(x, alike_SS) for x in feature_ES] for feature_ES in feature_FES]
-  )
-  theirs = np.array([_signs(x, alike_SS) for x in step_ES])
-  ours = ours.reshape(count, -1) / events
-  observed = ours @ theirs.ravel()
-  order, exact = permutations.within(groups, draws, rng)
-  as_large = np.zeros(count)
-  for start in range(0, len(order), _BATCH):
-    some = order[start : start + _BATCH]
-    # [D, E, S, S]: seeds trade their steps, in all events alike.
-    moved = theirs[:, some[:, :, None], some[:, None, :]].swapaxes(0, 1)
-    null = ours @ moved.reshape(len(some), -1).T
-    as_large += (np.abs(null) >= np.abs(observed)[:, None] - 1e-12).sum(1)
-  drawn = len(order)
-  p = as_large / drawn if exact else (1 + as_large) / (1 + drawn)
-  known = (ours != 0).any(1)
-  return Pooled(np.where(known, observed, np.nan), np.where(known, p, np.nan))
 
 
 class _Events(NamedTuple):
