@@ -158,7 +158,9 @@ def test_answers_when_there_is_little_to_say():
   ('depends', 'depends on what is called the change.'),
 ])  # fmt: skip
 def test_a_plain_sentence(verdict, ending):
-  row = types.SimpleNamespace(first=8, events=8, lead=783.2, verdict=verdict)
+  row = types.SimpleNamespace(
+    first=8, events=8, unclear=0, lead=783.2, verdict=verdict
+  )
   said = answers.plain(row, 1)
   start = (
     'RankMe changed before accuracy in all 8 networks, by about 780 steps '
@@ -166,6 +168,11 @@ def test_a_plain_sentence(verdict, ending):
   assert said.startswith(start) and ending in said
   few = types.SimpleNamespace(**{**vars(row), 'first': 2, 'lead': 20.0})
   assert 'in 2 of 8 networks; ' in answers.plain(few, 1)
+  none = types.SimpleNamespace(**{**vars(row), 'first': 0, 'unclear': 6})
+  assert answers.plain(none, 1) == (
+    'RankMe changed before accuracy in none of 8 networks; in 6 no change of '
+    'the two stands out.'
+  )
   pair = types.SimpleNamespace(**{**vars(row), 'first': 2, 'events': 2})
   assert 'accuracy in both networks, by' in answers.plain(pair, 1)
   single = types.SimpleNamespace(**{**vars(row), 'first': 1, 'events': 1})

@@ -15,7 +15,14 @@ from tests import apps
 
 HERE = pathlib.Path(frames.__file__).parent
 PAGE = (HERE / 'RESULTS.md').read_text(encoding='utf-8')
-RUNS = sorted(path.parent for path in HERE.glob(f'*/{layout.PACKED}'))
+
+
+def _name(run):
+  """A folder of a run, as RESULTS.md names it."""
+  return run.relative_to(HERE).as_posix()
+
+
+RUNS = sorted(path.parent for path in HERE.glob(f'**/{layout.PACKED}'))
 _MEGABYTE = 2**20
 
 
@@ -68,10 +75,10 @@ def test_every_figure_and_run_of_the_page_is_there():
     for line in re.findall(r'<!-- (?:table|csv|figures) \S+ ([^>]+) -->', PAGE)
     for folder in line.split()
   }
-  assert named == {run.name for run in RUNS}
+  assert named == {_name(run) for run in RUNS}
 
 
-@pytest.mark.parametrize('run', RUNS, ids=lambda run: run.name)
+@pytest.mark.parametrize('run', RUNS, ids=lambda run: _name(run))
 def test_a_run_is_small_and_names_no_machine(run):
   assert sum(p.stat().st_size for p in run.iterdir()) < 5 * _MEGABYTE
   env = json.loads((run / 'env.json').read_text())

@@ -120,8 +120,8 @@ def plain(row, events_of_a_seed: int) -> str:
     row: of RankMe, of the table `precedence`.
     events_of_a_seed: tasks × levels that are looked at.
   """
-  first, count = int(row.first), int(row.events)
-  many = f'all {count}' if first == count else f'{first} of {count}'
+  first, count, unclear = int(row.first), int(row.events), int(row.unclear)
+  many = f'all {count}' if first == count else f'{first or "none"} of {count}'
   of_network = events_of_a_seed == 1
   what = 'networks' if of_network else 'cases (a network and a task)'
   if first == count == 2:
@@ -132,10 +132,11 @@ def plain(row, events_of_a_seed: int) -> str:
   lead = ''
   if np.isfinite(row.lead) and row.lead > 0 and 2 * first > count:
     lead = f', by about {float(f"{row.lead:.2g}"):,.0f} steps on average'
-  return (
-    f'RankMe changed before accuracy in {many} {what}{lead}; '
-    f'{_TOGETHER[row.verdict]}.'
-  )
+  start = f'RankMe changed before accuracy in {many} {what}{lead}'
+  if not first or 2 * unclear > count:
+    end = f'in {unclear} no change of the two stands out' if unclear else ''
+    return f'{start}; {end}.' if end else f'{start}.'
+  return f'{start}; {_TOGETHER[row.verdict]}.'
 
 
 def answers(results: Study) -> list[Answer]:

@@ -127,7 +127,11 @@ def _configs(runs: Runs) -> list[dict]:
 def keys(runs: Runs) -> list[dict[str, str]]:
   """Of each of `_all_runs`: key → value, of those keys that differ."""
   configs = _configs(runs)
-  rows = labels.differing(configs)
+  # A key that says what the name says already would be a column twice.
+  names = list(_all_runs(runs))
+  rows = {
+    key: row for key, row in labels.differing(configs).items() if row != names
+  }
   words = labels.short(list(rows))
   return [
     {words[key]: row[i] for key, row in rows.items()}

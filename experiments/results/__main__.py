@@ -24,10 +24,10 @@ from experiments.results import frames
 HERE = pathlib.Path(__file__).parent
 _CHECK = flags.DEFINE_bool('check', False, 'Compare, and write nothing.')
 _TABLE = re.compile(
-  r'(<!-- table (\w+)((?: [\w.-]+)+) -->\n).*?(<!-- end -->)', re.DOTALL
+  r'(<!-- table (\w+)((?: [\w./-]+)+) -->\n).*?(<!-- end -->)', re.DOTALL
 )
-_FILE = re.compile(r'(<!-- csv (\w+)((?: [\w.-]+)+) -->\n)(?:- .*\n)?')
-_GROUP = re.compile(r'<!-- figures ([\w.-]+)((?: [\w.-]+)+) -->')
+_FILE = re.compile(r'(<!-- csv (\w+)((?: [\w./-]+)+) -->\n)(?:- .*\n)?')
+_GROUP = re.compile(r'<!-- figures ([\w./-]+)((?: [\w./-]+)+) -->')
 
 
 class Studies:
