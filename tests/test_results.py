@@ -78,7 +78,7 @@ def test_every_figure_and_run_of_the_page_is_there():
   assert named == {_name(run) for run in RUNS}
 
 
-@pytest.mark.parametrize('run', RUNS, ids=lambda run: _name(run))
+@pytest.mark.parametrize('run', RUNS, ids=_name)
 def test_a_run_is_small_and_names_no_machine(run):
   assert sum(p.stat().st_size for p in run.iterdir()) < 5 * _MEGABYTE
   env = json.loads((run / 'env.json').read_text())

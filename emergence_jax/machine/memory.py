@@ -22,13 +22,17 @@ def available() -> int:
   return here * jax.process_count()
 
 
-def most_of_process() -> int | None:
-  """Bytes of the machine's memory that this process has taken up at most.
+def most_of_process(pid: int | str = 'self') -> int | None:
+  """Bytes of the machine's memory that a process has taken up at most.
 
-  None where the system does not say (it is Linux that does).
+  None where the system does not say (it is Linux that does), and of a process
+  that has ended.
+
+  Args:
+    pid: of the process; this one's if absent.
   """
   try:
-    with open('/proc/self/status') as status:
+    with open(f'/proc/{pid}/status') as status:
       of_line = dict(line.split(':', 1) for line in status)
     return int(of_line['VmHWM'].split()[0]) * 1024
   except (OSError, KeyError, ValueError):

@@ -133,10 +133,10 @@ def plain(row, events_of_a_seed: int) -> str:
   if np.isfinite(row.lead) and row.lead > 0 and 2 * first > count:
     lead = f', by about {float(f"{row.lead:.2g}"):,.0f} steps on average'
   start = f'RankMe changed before accuracy in {many} {what}{lead}'
-  if not first or 2 * unclear > count:
-    end = f'in {unclear} no change of the two stands out' if unclear else ''
-    return f'{start}; {end}.' if end else f'{start}.'
-  return f'{start}; {_TOGETHER[row.verdict]}.'
+  if first and 2 * unclear <= count:
+    return f'{start}; {_TOGETHER[row.verdict]}.'
+  hidden = f'; in {unclear} no change of the two stands out' if unclear else ''
+  return f'{start}{hidden}.'
 
 
 def answers(results: Study) -> list[Answer]:

@@ -78,5 +78,5 @@ def draw(
     'change of a weight since the\nrevision before, root mean square'
   )
   axes.set_title('A cross: something is wrong with the revision', fontsize=9)
-  axes.legend(fontsize=7, ncols=2, loc='upper left', bbox_to_anchor=(1, 1))
+  style.legend_beside(axes, fontsize=7, ncols=2)
   return figure

@@ -192,6 +192,11 @@ def _compiled(work: _Work):
   return jax.jit(work.fn).lower(*work.shapes).compile()
 
 
+def _peak(work: _Work) -> int | None:
+  """Bytes that it needs, from compiling it alone."""
+  return programs.peak_of(_compiled(work))
+
+
 def _time(work: _Work) -> tuple[float, int | None]:
   """Seconds of a call, warm if that is short, and bytes that it needs."""
   program = _compiled(work)
@@ -209,14 +214,7 @@ def _time(work: _Work) -> tuple[float, int | None]:
 def _compile(works: Sequence[_Work], until: float) -> dict[str, int | None]:
   """Name → bytes, of those that are compiled in time."""
   threads = compiling.InThreads('compiling')
-  threads.begin(
-    {
-      work.name: functools.partial(
-        lambda work: programs.peak_of(_compiled(work)), work
-      )
-      for work in works
-    }
-  )
+  threads.begin({work.name: functools.partial(_peak, work) for work in works})
   names = [work.name for work in works]
   threads.wait(names, until=lambda: time.monotonic() > until)
   late = set(threads.left(names))

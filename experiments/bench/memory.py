@@ -4,14 +4,14 @@
 on. Programs are compiled afresh, since a kept one takes less.
 """
 
-import os
-import pathlib
 import re
 import subprocess
 import sys
 import tempfile
 import time
 
+from emergence_jax.machine import memory
+from experiments.bench import starts
 from experiments.bench.formatting import Table
 
 _SHORT = ('--config.train.steps=20', '--config.checkpoints.schedule=2')
@@ -36,10 +36,8 @@ _LOOK_SECONDS = 0.05
 def _peak(process: subprocess.Popen) -> int:
   """Bytes that a process has taken up at most, asked until it ends."""
   most = 0
-  status = pathlib.Path(f'/proc/{process.pid}/status')
   while process.poll() is None:
-    if line := re.search(r'VmHWM:\s*(\d+)', status.read_text()):
-      most = max(most, int(line[1]) * 1024)
+    most = max(most, memory.most_of_process(process.pid) or 0)
     time.sleep(_LOOK_SECONDS)
   return most
 
@@ -47,13 +45,9 @@ def _peak(process: subprocess.Popen) -> int:
 def _call(*flags: str) -> tuple[str, int]:
   """What a run prints, and its peak in bytes."""
   with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryFile() as said:
-    process = subprocess.Popen(
-      [sys.executable, '-m', 'experiments.run', *flags,
-       f'--compile_cache={cache}'],
-      stdout=said, stderr=subprocess.STDOUT,
-      env={k: v for k, v in os.environ.items()
-           if k != 'JAX_COMPILATION_CACHE_DIR'},
-    )  # fmt: skip
+    process = starts.begin(
+      *flags, cache=cache, stdout=said, stderr=subprocess.STDOUT
+    )
     most = _peak(process)
     said.seek(0)
     text = said.read().decode()

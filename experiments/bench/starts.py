@@ -31,15 +31,23 @@ _SHOWN = {
 _LOOK_SECONDS = 0.1
 
 
+def begin(*flags: str, cache: str, **streams) -> subprocess.Popen:
+  """A run that keeps and finds compiled programs in a cache alone."""
+  return subprocess.Popen(
+    [sys.executable, '-m', 'experiments.run', *flags,
+     f'--compile_cache={cache}'],
+    env={k: v for k, v in os.environ.items()
+         if k != 'JAX_COMPILATION_CACHE_DIR'},
+    **streams,
+  )  # fmt: skip
+
+
 def _call(config: str, wanted, folder: str, cache: str) -> dict:
   """Seconds until each of what is wanted is on the disk."""
   workdir = pathlib.Path(folder, 'run')
-  process = subprocess.Popen(
-    [sys.executable, '-m', 'experiments.run', f'--config={config}',
-     f'--workdir={workdir}', f'--compile_cache={cache}'],
+  process = begin(
+    f'--config={config}', f'--workdir={workdir}', cache=cache,
     stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    env={k: v for k, v in os.environ.items()
-         if k != 'JAX_COMPILATION_CACHE_DIR'},
   )  # fmt: skip
   began, seconds = time.monotonic(), {}
   try:

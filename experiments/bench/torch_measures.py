@@ -87,11 +87,6 @@ def squared_error(model, batch):
   return F.mse_loss(model(batch[0]), batch[1])
 
 
-def losses(loss, kept):
-  """Takes what the sampler offers at each draw, as an estimator would."""
-  kept.append(loss)
-
-
 def sgld_problem(name):
   """Model, inputs, targets, and the loss of a model and a batch."""
   torch.manual_seed(0)
@@ -109,13 +104,13 @@ def chain(number, args, draws, threads):
   def evaluate(model, batch):
     return loss(model, (batch['input_ids'], batch['target'])), {}
 
-  kept = []
+  kept = []  # what an estimator would take at each draw
   sample_single_chain(
     model, examples, evaluate, dict.fromkeys(dict(model.named_parameters())),
     num_draws=draws, sampling_method=SGMCMC.sgld, batch_size=args.batch,
     sampling_method_kwargs=dict(lr=1e-6, localization=100.0, nbeta=100.0),
     chain=number, seed=number,
-    callbacks=[lambda loss, **rest: losses(loss, kept)],
+    callbacks=[lambda loss, **rest: kept.append(loss)],
   )  # fmt: skip
 
 
@@ -128,10 +123,10 @@ def sgld(args):
 
     def run(draws):
       began = time.perf_counter()
-      run_chain = functools.partial(
+      of_draws = functools.partial(
         chain, args=args, draws=draws, threads=threads
       )
-      list(pool.map(run_chain, range(args.chains)))
+      list(pool.map(of_draws, range(args.chains)))
       return time.perf_counter() - began
 
     # What a longer run takes beyond a short one, without the start.
