@@ -1,17 +1,50 @@
 """Small configurations that the tests share."""
 
+import contextlib
 import inspect
 
+import jax
+import jaxlib.version
+import pytest
 from ml_collections import ConfigDict
 
 from emergence_jax.config.presets import algorithmic, modadd
 from emergence_jax.measures import MEASURES
 
-# For processes that compile much and compute little.
-QUICK = {
-  'XLA_FLAGS': '--xla_backend_optimization_level=0 '
-  '--xla_llvm_disable_expensive_passes=true'
+# What compiles in half of the time, for those who compute little. XLA ends a
+# process for a flag that it does not know; a newer one may not know the last.
+_QUICK = {
+  'xla_backend_optimization_level': 0,
+  'xla_llvm_disable_expensive_passes': True,
 }
+if jaxlib.version.__version_info__ < (0, 12):
+  _QUICK['xla_cpu_use_fusion_emitters'] = False
+QUICK = {
+  'XLA_FLAGS': ' '.join(f'--{k}={str(v).lower()}' for k, v in _QUICK.items())
+}
+# What XLA does without those flags.
+_USUAL = {
+  name: 3 if name.endswith('level') else not value
+  for name, value in _QUICK.items()
+}
+
+
+@contextlib.contextmanager
+def compiled_as_for_users():
+  """Programs of runs are compiled without `QUICK`.
+
+  Where two programs are to give the same bits: how XLA fuses decides of that.
+  """
+  compile_ = jax.stages.Lowered.compile
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(
+      jax.stages.Lowered,
+      'compile',
+      lambda self: compile_(self, compiler_options=_USUAL),
+    )
+    yield
+
+
 # Every measure, with as little to do as can be.
 ALL = dict(
   behaviour=dict(examples=4),

@@ -55,10 +55,15 @@ def run(workdir, given):
   return timeseries.load(workdir).load()
 
 
+def run_as_users_do(workdir, given):
+  with small.compiled_as_for_users():
+    return run(workdir, given)
+
+
 @pytest.fixture(scope='module')
 def plain(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('plain')
-  run(workdir, config())
+  run_as_users_do(workdir, config())
   return workdir
 
 
@@ -68,7 +73,9 @@ def armed(tmp_path_factory):
   workdir = tmp_path_factory.mktemp('armed')
   each = {key.replace('.', ' '): f'{key}={v}' for key, v in OTHERS.items()}
   frozen = dict(part='mlp', start=1, stop=4)
-  run(workdir, config(arms=dict(each=each), interventions=dict(freeze=frozen)))
+  run_as_users_do(
+    workdir, config(arms=dict(each=each), interventions=dict(freeze=frozen))
+  )
   return workdir
 
 
@@ -180,8 +187,8 @@ def test_a_run_is_branched_from_another(plain, tmp_path):
   given = config(steps=8, start=f'{plain}@4', arms=dict(each=dict(
     fast='optimizer.rate=0.01'
   )))  # fmt: skip
-  data = run(tmp_path / 'branch', given)
-  longer = run(tmp_path / 'longer', config(steps=8))
+  data = run_as_users_do(tmp_path / 'branch', given)
+  longer = run_as_users_do(tmp_path / 'longer', config(steps=8))
   base = data.sel(arm='baseline')
   assert base.step.values.tolist() == [4, 6, 8]
   # To the bits of the run that went on by itself.

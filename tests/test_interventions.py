@@ -30,24 +30,44 @@ def objective():
   return schema.from_mapping(small.modadd_config()).objective
 
 
-def state(objective, own, seed=0, reference=None, step=0):
-  """A step of training, with all that an intervention sees."""
+@pytest.fixture(scope='module')
+def at(objective):
+  """A step of training, with what every intervention sees."""
 
   @jax.jit
   def make():
     task = objective.exams
-    key = prng.key(prng.Stream.DATA, seed, 0)
-    params = objective.init(prng.key(prng.Stream.INIT, seed + 1))
-    batch = task.train_batch(task.prepare(jnp.int32(seed)), key)
+    key = prng.key(prng.Stream.DATA, 0, 0)
+    params = objective.init(prng.key(prng.Stream.INIT, 1))
+    batch = task.train_batch(task.prepare(jnp.int32(0)), key)
     grads = jax.grad(objective.loss)(params, batch)
     updates = jax.tree.map(lambda g: -0.1 * g, grads)
-    prepared = own.prepare(objective, jnp.int32(seed), reference)
     direction = intervention.random_direction(params, jax.random.key(7))
     return intervention.State(
-      jnp.int32(step), key, params, batch, grads, updates, prepared, direction
+      jnp.int32(0), key, params, batch, grads, updates, None, direction
     )
 
   return make()
+
+
+@pytest.fixture(scope='module')
+def first(objective):
+  """The weights that the seed began with."""
+  return jax.jit(objective.init)(prng.key(prng.Stream.INIT, 0))
+
+
+@pytest.fixture(scope='module')
+def other(objective):
+  """The weights of another run."""
+  return jax.jit(objective.init)(jax.random.key(5))
+
+
+def with_own(objective, own, at, reference=None):
+  """A step with what an intervention has prepared for it."""
+  seed = jnp.int32(0)
+  return at._replace(
+    prepared=jax.jit(lambda: own.prepare(objective, seed, reference))()
+  )
 
 
 def push_of(objective, own, at, strength):
@@ -57,8 +77,8 @@ def push_of(objective, own, at, strength):
   )
 
 
-def added(objective, own, strength=1.0, **how):
-  at = state(objective, own, **how)
+def added(objective, own, at, strength=1.0, reference=None):
+  at = with_own(objective, own, at, reference)
   return at, push_of(objective, own, at, strength)
 
 
@@ -83,8 +103,8 @@ def test_the_entropy_of_singular_values_and_its_slope():
 
 
 @pytest.mark.parametrize('sign', [-1, 1])
-def test_rank_moves_the_rank_and_against_its_sign(objective, sign):
-  at, push = added(objective, Rank(), sign)
+def test_rank_moves_the_rank_and_against_its_sign(objective, at, sign):
+  at, push = added(objective, Rank(), at, sign)
   moved = jax.tree.map(lambda p, g: p - 1e-3 * g, at.params, push)
 
   @jax.jit
@@ -95,15 +115,14 @@ def test_rank_moves_the_rank_and_against_its_sign(objective, sign):
   assert np.sign(after - before) == -sign
 
 
-def test_query_states_are_the_features_that_are_measured(objective):
-  at = state(objective, Rank())
+def test_query_states_are_the_features_that_are_measured(objective, at):
   states = jax.jit(objective.query_states)(at.params, at.batch)
   features = jax.jit(objective.query_features)(at.params, at.batch)
   np.testing.assert_allclose(np.stack(states), features, rtol=1e-4, atol=1e-6)
 
 
-def test_mean_is_the_gradient_of_the_centred_model(objective):
-  at, push = added(objective, Mean(), 1.0)
+def test_mean_is_the_gradient_of_the_centred_model(objective, at):
+  at, push = added(objective, Mean(), at, 1.0)
 
   def centred(params):
     def edit(place, x):
@@ -117,8 +136,8 @@ def test_mean_is_the_gradient_of_the_centred_model(objective):
     np.testing.assert_allclose(p + g, w, atol=1e-5)
 
 
-def test_a_frozen_part_does_not_move(objective):
-  at, push = added(objective, Freeze(part='mlp'))
+def test_a_frozen_part_does_not_move(objective, at):
+  at, push = added(objective, Freeze(part='mlp'), at)
   after = jax.tree.map(jnp.add, at.updates, push)
   for path, update in zip(
     intervention.paths(after), jax.tree.leaves(after), strict=True
@@ -126,20 +145,18 @@ def test_a_frozen_part_does_not_move(objective):
     assert ('mlp' in path) == (not np.any(update)), path
 
 
-def test_the_norm_is_held(objective):
-  at, push = added(objective, Norm(part='embed'), 2.0)
+def test_the_norm_is_held(objective, at, first):
+  at, push = added(objective, Norm(part='embed'), at, 2.0)
   after = jax.tree.map(lambda *x: sum(x), at.params, at.updates, push)
-  first = objective.init(prng.key(prng.Stream.INIT, 0))
   assert float(jnp.linalg.norm(after['embed'])) == pytest.approx(
     2 * float(jnp.linalg.norm(first['embed'])), rel=1e-5
   )
 
 
-def test_a_reset_leads_to_the_first_weights_once(objective):
+def test_a_reset_leads_to_the_first_weights_once(objective, at, first):
   own = Reset(start=3)
-  at, push = added(objective, own)
+  at, push = added(objective, own, at)
   after = jax.tree.map(lambda *x: sum(x), at.params, at.updates, push)
-  first = objective.init(prng.key(prng.Stream.INIT, 0))
   for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(first)):
     np.testing.assert_allclose(a, b, atol=1e-6)
   assert [bool(own.acts(jnp.int32(s))) for s in (2, 3, 4)] == [
@@ -147,27 +164,25 @@ def test_a_reset_leads_to_the_first_weights_once(objective):
   ]  # fmt: skip
 
 
-def test_a_transplant_is_of_the_reference(objective):
-  other = objective.init(jax.random.key(5))
+def test_a_transplant_is_of_the_reference(objective, at, other):
   own = Transplant(reference='run@4', part='unembed|embed')
-  at, push = added(objective, own, reference=other)
+  at, push = added(objective, own, at, reference=other)
   after = jax.tree.map(lambda *x: sum(x), at.params, at.updates, push)
   np.testing.assert_allclose(after['embed'], other['embed'], atol=1e-6)
   assert not np.any(push['positions'])
 
 
-def test_noise_has_the_size_that_is_said_and_is_new_each_step(objective):
-  at, push = added(objective, Noise(), 0.5)
+def test_noise_has_the_size_that_is_said_and_is_new_each_step(objective, at):
+  at, push = added(objective, Noise(), at, 0.5)
   np.testing.assert_allclose(norms(push), 0.5 * norms(at.grads), rtol=1e-4)
   later = push_of(objective, Noise(), at._replace(key=jax.random.key(9)), 0.5)
   assert not np.allclose(push['embed'], later['embed'])
 
 
 @pytest.mark.parametrize('reference', ['', 'run@4'])
-def test_updates_lie_in_the_subspace(objective, reference):
+def test_updates_lie_in_the_subspace(objective, at, reference, other):
   own = Subspace(of='updates', k=2, reference=reference, part='mlp_in')
-  other = objective.init(jax.random.key(5))
-  at, push = added(objective, own, reference=other)
+  at, push = added(objective, own, at, reference=other)
   after = jax.tree.map(jnp.add, at.updates, push)
   kernel = after['block_0']['mlp_in']['kernel']
   assert np.linalg.matrix_rank(kernel, tol=1e-5) <= 2
@@ -177,10 +192,9 @@ def test_updates_lie_in_the_subspace(objective, reference):
 
 
 @pytest.mark.parametrize('reference', ['', 'run@4'])
-def test_states_are_projected(objective, reference):
+def test_states_are_projected(objective, at, reference, other):
   own = Subspace(k=3, reference=reference)
-  other = objective.init(jax.random.key(5))
-  at, push = added(objective, own, reference=other)
+  at, push = added(objective, own, at, reference=other)
   assert (norms(push) > 0).any()
   if not reference:
     np.testing.assert_allclose(
@@ -195,12 +209,12 @@ EVERY = [
 
 
 @pytest.mark.parametrize('own', EVERY, ids=lambda own: type(own).__name__)
-def test_window_sham_and_placebo(objective, own):
+def test_window_sham_and_placebo(objective, at, own):
   start, stop = (2, 0) if isinstance(own, Reset) else (2, 4)
   own = dataclasses.replace(own, start=start, stop=stop)
   kind = own.stage
 
-  at = state(objective, own)
+  at = with_own(objective, own, at)
 
   @jax.jit
   def compiled(mode, step, strength):
@@ -247,9 +261,15 @@ class Mine(Intervention):
     return jax.tree.map(lambda p: strength * p, at.params)
 
 
+def config_of_rank(steps=6):
+  """A plain configuration that measures the rank alone."""
+  given = small.modadd_config(steps=steps).to_dict()
+  return {**given, 'measures': {'rank': given['measures']['rank']}}
+
+
 def test_ones_own_intervention(tmp_path):
   own = dict(name='tests.test_interventions:Mine', strengths='0.5')
-  given = {**small.modadd_config().to_dict(), 'interventions': {'pull': own}}
+  given = {**config_of_rank(), 'interventions': {'pull': own}}
   loop.run(schema.from_mapping(given), tmp_path / 'run', lambda line: None)
   data = timeseries.load(tmp_path / 'run')
   loss = data.train_loss
@@ -260,7 +280,7 @@ def test_ones_own_intervention(tmp_path):
 
 
 def test_a_transplant_from_another_run(tmp_path):
-  given = small.modadd_config().to_dict()
+  given = config_of_rank()
   loop.run(schema.from_mapping(given), tmp_path / 'base', lambda line: None)
   donor = dict(name='transplant', start=3, reference=f'{tmp_path}/base@4')
   given['interventions'] = {
@@ -299,7 +319,7 @@ def test_a_model_without_a_hook_says_so(objective):
 
 
 def test_strengths_are_chosen_at_which_learning_goes_on():
-  given = small.modadd_config(steps=40).to_dict()
+  given = config_of_rank(steps=40)
   given['optimizer']['rate'] = 1e-2
   push = dict(name='freeze', strengths='1,0.3', stop=40)
   given['interventions'] = {'hold': push}

@@ -89,11 +89,11 @@ def test_killed_at_random_moments_ends_bitwise_the_same(environment, tmp_path):
 @pytest.mark.slow
 def test_a_killed_run_ends_bitwise_the_same(tmp_path):
   """One kill here; many, of every app, nightly and in `bench kills`."""
-  raw = small.modadd_config(steps=30)
+  raw = small.modadd_config(steps=12)
   raw.checkpoints.schedule = '1'
   calm, killed = tmp_path / 'calm', tmp_path / 'killed'
   loop.run(schema.from_mapping(raw), calm, lambda line: None)
-  flags = (KILL_CONFIG, f'--workdir={killed}', '--config.train.steps=30')
+  flags = (KILL_CONFIG, f'--workdir={killed}', '--config.train.steps=12')
   process = subprocess.Popen(
     command(*flags), cwd=ROOT, env={**os.environ, **small.QUICK},
     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -102,7 +102,7 @@ def test_a_killed_run_ends_bitwise_the_same(tmp_path):
     assert apps.is_going_on(process)
   process.kill()
   process.wait()
-  assert timeseries.load(killed).sizes['step'] < 31
+  assert timeseries.load(killed).sizes['step'] < 13
   config = schema.from_mapping(rundir.read_config(killed))
   lines = []
   assert loop.run(config, killed, lines.append) is loop.Outcome.FINISHED

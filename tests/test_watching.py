@@ -1,5 +1,6 @@
 """The page of a run that goes on."""
 
+import contextlib
 import html
 import json
 import shutil
@@ -36,11 +37,20 @@ def begun(run, tmp_path):
   return tmp_path / 'begun'
 
 
-@pytest.fixture
-def served(begun):
-  with watching.server([begun]) as (address, serve):
+@contextlib.contextmanager
+def serving(workdir):
+  """The address of a server; its thread ends with it."""
+  with watching.server([workdir]) as (address, serve):
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
+    yield address
+  thread.join(timeout=30)
+  assert not thread.is_alive()
+
+
+@pytest.fixture
+def served(begun):
+  with serving(begun) as address:
     yield begun, address
 
 
@@ -78,8 +88,7 @@ def test_before_the_first_rows_and_after_the_last(served):
   begun, address = served
   get(address)
   rows.Writer(begun).drop_after(0)
-  with watching.server([begun]) as (other, serve):
-    threading.Thread(target=serve, daemon=True).start()
+  with serving(begun) as other:
     assert 'this page looks again' in get(other)
   shutil.rmtree(begun)
   with pytest.raises(urllib.error.HTTPError, match='503'):

@@ -106,7 +106,9 @@ def _handler(watched: Watched, secret: str) -> type:
 def server(
   workdirs: Sequence[pathlib.Path], port: int = 0
 ) -> Iterator[tuple[str, Callable[[], None]]]:
-  """A server at 127.0.0.1; gives its address, and what serves until it is shut.
+  """A server at 127.0.0.1; gives its address, and what serves until the end.
+
+  That is in a thread of its own, or until an exception.
 
   Args:
     workdirs: run directories.
@@ -123,6 +125,15 @@ def server(
     raise UserError(
       f'--port={port}: {error.strerror}; give another, or none.'
     ) from error
+  begun = threading.Event()
+
+  def serve() -> None:
+    begun.set()
+    made.serve_forever()
+
   with made:
-    address = f'http://127.0.0.1:{made.server_address[1]}/{secret}/'
-    yield address, made.serve_forever
+    try:
+      yield f'http://127.0.0.1:{made.server_address[1]}/{secret}/', serve
+    finally:
+      if begun.is_set():  # else there is no end to wait for
+        made.shutdown()
