@@ -1,20 +1,23 @@
-"""What the tests cost: processor time of each, and a budget in operations.
+"""What the tests cost: processor time of each, and a budget for all.
 
 `python -m tests.budget SECONDS` exits with 1 if the default tier, which took so
-long, is over its budget on a machine of this one's matrix rate. CI calls it;
-no test asserts a time.
+long, is over its budget on this machine. The tests compile much and compute
+little, so the budget is counted in compilations of one program, on all cores at
+once, as the tests run. CI calls it; no test asserts a time.
 """
 
 import os
+import statistics
+import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 CLOCK = pytest.StashKey[float]()
-# Ten minutes on two cores that multiply float32 matrices at 300 GFLOP/s.
-OPERATIONS = 600 * 300e9
+COMPILATIONS = 600
 _SHOWN = int(os.environ.get('EMERGENCE_JAX_DEAREST', 10))
 
 
@@ -39,25 +42,55 @@ def dearest(stats) -> Iterator[str]:
     yield f'{seconds:8.1f} s  {test}'
 
 
-def matrix_rate() -> float:
-  """Operations a second of float32 products on all cores together."""
-  from emergence_jax.machine import flops, mesh
-
-  mesh.start(mesh.available_cores())
+def _compile_again_and_again() -> float:
+  """The least seconds in which the program of a step is traced and compiled."""
   import jax
+  import jax.numpy as jnp
 
-  return max(flops.matrix_rate(jax.devices()).every for _ in range(5))
+  from emergence_jax.config import schema
+  from tests import small
+
+  jax.config.update('jax_enable_compilation_cache', False)
+  objective = schema.from_mapping(small.modadd_config()).objective
+  task = objective.exams
+
+  def once(trial: int) -> float:
+    def step(seed):
+      key = jax.random.key(seed + trial)
+      batch = task.train_batch(task.prepare(seed), key)
+      return jax.value_and_grad(objective.loss)(objective.init(key), batch)
+
+    began = time.perf_counter()
+    jax.jit(step).lower(jnp.int32(0)).compile()
+    return time.perf_counter() - began
+
+  return min(once(trial) for trial in range(6))
+
+
+def compilation() -> float:
+  """Seconds of a compilation while every core has one."""
+  from tests import small
+
+  code = 'from tests import budget; print(budget._compile_again_and_again())'
+  each = [
+    subprocess.Popen(
+      [sys.executable, '-c', code],
+      stdout=subprocess.PIPE,
+      env={**os.environ, **small.QUICK},
+    )
+    for _ in range(os.cpu_count() or 1)
+  ]
+  return statistics.mean(float(p.communicate()[0]) for p in each)
 
 
 def main(seconds: float) -> int:
   """Prints the budget of this machine; 1 if it was exceeded."""
-  rate = matrix_rate()
-  allowed = OPERATIONS / rate
+  each = compilation()
   print(
-    f'tests: {seconds:.0f} s of wall at {rate / 1e9:.0f} GFLOP/s; '
-    f'the budget here is {allowed:.0f} s.'
+    f'tests: {seconds:.0f} s of wall, or {seconds / each:.0f} compilations of '
+    f'{each:.2f} s; the budget is {COMPILATIONS}.'
   )
-  return int(seconds > allowed)
+  return int(seconds / each > COMPILATIONS)
 
 
 if __name__ == '__main__':

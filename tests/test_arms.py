@@ -184,11 +184,12 @@ def test_parts_of_an_experiment_are_merged_arm_by_arm(armed, tmp_path):
 
 
 def test_a_run_is_branched_from_another(plain, tmp_path):
-  given = config(steps=8, start=f'{plain}@4', arms=dict(each=dict(
-    fast='optimizer.rate=0.01'
-  )))  # fmt: skip
+  few = {'behaviour': {}, 'rank': {'examples': 10}}
+  given = config(steps=8, start=f'{plain}@4', measures=few, arms=dict(
+    each=dict(fast='optimizer.rate=0.01')
+  ))  # fmt: skip
   data = run_as_users_do(tmp_path / 'branch', given)
-  longer = run_as_users_do(tmp_path / 'longer', config(steps=8))
+  longer = run_as_users_do(tmp_path / 'longer', config(steps=8, measures=few))
   base = data.sel(arm='baseline')
   assert base.step.values.tolist() == [4, 6, 8]
   # To the bits of the run that went on by itself.
