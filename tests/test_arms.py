@@ -16,6 +16,7 @@ from emergence_jax.base.types import UserError
 from emergence_jax.config import arms as arm_specs
 from emergence_jax.config import schema
 from emergence_jax.config.arms import ArmsConfig
+from emergence_jax.machine import memory
 from emergence_jax.running import (
   dry_run,
   levers,
@@ -290,14 +291,18 @@ def test_the_order_of_a_file_does_not_matter():
   assert one == other
 
 
-def test_more_arms_than_the_memory_holds(monkeypatch):
-  from emergence_jax.machine import memory
-
-  given = schema.from_mapping(config(arms=dict(grid='optimizer.rate=1,2,3')))
-  weights = given.model.num_weights(given.task.vocab_size)
-  monkeypatch.setattr(memory, 'available', lambda: 3 * 2 * 12 * weights + 1)
-  with pytest.raises(UserError, match='3 such arms fit'):
-    schema.check_devices(given)
+@pytest.mark.parametrize('grid,fitting,message', [
+  ('optimizer.rate=1,2,3', 7, r'holds 1 of the seeds: --parts=2 goes'),
+  ('optimizer.rate=1,2,3', 3, r'of one seed 3 arms fit'),
+  ('', 1, r'holds 1 of the seeds: --parts=2'),
+  ('', 0, r'lower its numbers'),
+])  # fmt: skip
+def test_more_than_the_memory_holds(monkeypatch, grid, fitting, message):
+  made = schema.from_mapping(config(arms=dict(grid=grid)))
+  member = 12 * made.model.num_weights(made.task.vocab_size)
+  monkeypatch.setattr(memory, 'available', lambda: fitting * member + 1)
+  with pytest.raises(UserError, match=message):
+    schema.check_devices(made)
 
 
 _RATES = st.floats(1e-6, 1).map(lambda x: float(f'{x:g}'))

@@ -5,8 +5,10 @@ import pathlib
 import signal
 import subprocess
 
+import numpy as np
 import pytest
 
+from emergence_jax.store import timeseries
 from tests import apps
 
 LAUNCH = pathlib.Path(__file__).parents[1] / 'emergence_jax' / 'cli' / 'launch'
@@ -49,6 +51,55 @@ def test_sweeps_that_cannot_be_are_refused(flags, words, tmp_path):
   done = apps.call('run', *flags)
   assert done.returncode == 1
   assert words.replace('in the place', 'takes the place') in done.stderr
+
+
+@pytest.mark.nightly
+def test_seeds_in_parts_are_the_run(tmp_path):
+  """Told to stop and gone on with; by arms, to the numbers of one run."""
+  flags = [
+    '--config=tests/kill_config.py', *SMALL, '--config.seeds.count=3',
+    '--config.seeds.devices=1', '--config.arms.grid=optimizer.rate=1e-2',
+  ]  # fmt: skip
+  whole = apps.call('run', *flags, f'--workdir={tmp_path / "whole"}')
+  assert whole.returncode == 0, whole.stderr
+  given = [*flags, '--parts=2', f'--workdir={tmp_path / "run"}']
+  process = apps.start('run', *given)
+  for line in process.stdout:
+    if 'compiled in' in line:
+      process.send_signal(signal.SIGTERM)
+      break
+  assert 'the same command' in process.stdout.read()
+  assert process.wait() == 75
+  other = apps.call('run', *given, '--parts=3')
+  assert other.returncode == 1 and 'the part seeds_0_to_1' in other.stderr
+  done = apps.call('run', *given)
+  assert done.returncode == 0, done.stderr
+  for word in ('part 2 of 2: seeds_2_to_2', 'joined in', 'Next: open'):
+    assert word in done.stdout
+  one, joined = (
+    timeseries.load(tmp_path / name).load() for name in ('whole', 'run')
+  )
+  assert joined.seed.values.tolist() == [0, 1, 2] and joined.sizes['arm'] == 2
+  for name in ('train_loss', 'rankme', 'accuracy'):
+    np.testing.assert_allclose(joined[name], one[name], rtol=1e-5)
+  again = apps.call('run', *given)
+  assert 'this run is finished' in again.stdout, again.stderr
+
+
+@pytest.mark.parametrize(
+  'flags, words',
+  [
+    (['--parts=2', '--config=modadd'], 'needs --config and a --workdir'),
+    (['--parts=9', '--config=modadd', '--workdir=x'], '--parts=9 must be'),
+    (['--parts=0', '--config=modadd', '--workdir=x'], '--parts=0 must be'),
+    (['--parts=2', '--config=modadd', '--workdir=x', '--multihost'],
+     'is of one process'),
+  ],
+)  # fmt: skip
+def test_parts_that_cannot_be_are_refused(flags, words):
+  done = apps.call('run', *flags)
+  assert done.returncode == 1
+  assert words in done.stderr
 
 
 def script(folder: pathlib.Path, name: str, text: str) -> pathlib.Path:

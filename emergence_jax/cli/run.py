@@ -17,7 +17,6 @@ Values of the configuration can be set on the command line, for example
 import contextlib
 import os
 import pathlib
-import re
 import sys
 
 from absl import flags
@@ -35,6 +34,10 @@ _SWEEP = flags.DEFINE_multi_string(
   'run one after the other, each in a folder under --workdir; give the flag '
   'again for each. Values of one key are arms of one run, in one program: '
   "--config.arms.grid='optimizer.rate=1e-3,2e-3'.",
+)  # fmt: skip
+_PARTS = flags.DEFINE_integer(
+  'parts', None, 'Run the seeds in so many parts one after the other, where '
+  'the memory does not hold all, and join them in --workdir.',
 )  # fmt: skip
 _WORKDIR = flags.DEFINE_string(
   'workdir', None, 'Run directory; a dated folder under runs/ if absent.'
@@ -257,17 +260,33 @@ def _sweep() -> None:
     raise UserError(
       '--sweep takes the place of --config, and needs a --workdir for its runs.'
     )
-  own = re.compile(r'--?(sweep|workdir)(=|$)')
-  left, passed = sys.argv[1:], []
-  while left:
-    word = left.pop(0)
-    if not (match := own.match(word)):
-      passed.append(word)
-    elif not match[2]:
-      left.pop(0)  # its value, behind a space
+  passed = sweep.others(['sweep', 'workdir'])
   sys.exit(
     sweep.run(_SWEEP.value or (), apps.path('workdir', _WORKDIR.value), passed)
   )
+
+
+def _in_parts(arguments: list[str], count: int) -> None:
+  """Runs the seeds in parts, unless they have been joined already."""
+  from emergence_jax.base.types import UserError
+  from emergence_jax.cli import parts, sweep
+  from emergence_jax.store import layout
+
+  if _CONFIG.value is None or _WORKDIR.value is None or _OVERWRITE.value:
+    raise UserError(
+      f'--parts={count} needs --config and a --workdir, and takes no '
+      '--overwrite: erase the folder of a part to have it run again.'
+    )
+  if multihost.is_one_of_several():
+    raise UserError(
+      f'--parts={count} is of one process; leave --multihost out.'
+    )
+  workdir = apps.path('workdir', _WORKDIR.value)
+  if (workdir / layout.NAME).exists():
+    return
+  flags = sweep.others(['parts', 'workdir'])
+  if code := parts.run(_given(arguments), count, workdir, flags):
+    sys.exit(code)
 
 
 @contextlib.contextmanager
@@ -289,6 +308,9 @@ def main(argv):
   if _SWEEP.value:
     with apps.errors():
       _sweep()
+  if _PARTS.value is not None and not _DRY_RUN.value:
+    with apps.errors():
+      _in_parts(argv[1:], _PARTS.value)
   if _DRY_RUN.value:
     with apps.errors(), _waiting_for_nothing():
       _dry_run(_prepared(argv[1:]))

@@ -4,6 +4,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 
 from emergence_jax.cli import apps, run_table
@@ -21,7 +22,7 @@ def _folder(config: str) -> str:
   return re.sub(r'[^A-Za-z0-9_.]+', '-', words).strip('-')
 
 
-def _call(command: Sequence[str]) -> int:
+def call(command: Sequence[str]) -> int:
   """Runs a command to its end, and passes a signal to stop on to it.
 
   Returns:
@@ -47,6 +48,19 @@ def _call(command: Sequence[str]) -> int:
   finally:
     for number, handler in before.items():
       signal.signal(number, handler)
+
+
+def others(own: Sequence[str]) -> list[str]:
+  """The words of the command line but some flags, which have values."""
+  mine = re.compile(rf'--?({"|".join(own)})(=|$)')
+  left, passed = sys.argv[1:], []
+  while left:
+    word = left.pop(0)
+    if not (match := mine.match(word)):
+      passed.append(word)
+    elif not match[2]:
+      left.pop(0)  # its value, behind a space
+  return passed
 
 
 def run(
@@ -79,7 +93,7 @@ def run(
   failed = []
   for place, (config, name) in enumerate(zip(configs, names, strict=True), 1):
     apps.say(f'— {place} of {len(configs)}: {config}')
-    code = _call([
+    code = call([
       *apps.command('run'), f'--config={config}', f'--workdir={folder / name}',
       *flags,
     ])  # fmt: skip

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -276,6 +277,23 @@ def start_devices(given: Mapping[str, Any]) -> None:
   mesh.start(count_members(raw), seeds.devices, seeds.devices_per_seed)
 
 
+def _fewer(arms: int, seeds: int, fitting: float) -> str:
+  """What to do where `fitting` seeds of all arms fit, and not all seeds."""
+  if fitting >= 1:
+    whole = math.floor(fitting)
+    return (
+      f'the memory holds {whole:,} of the seeds: --parts='
+      f'{math.ceil(seeds / whole)} goes through them in so many runs and joins '
+      'these.'
+    )
+  if not arms:
+    return 'lower its numbers.'
+  return (
+    f'of one seed {math.floor(fitting * arms)} arms fit: give the others to '
+    'runs of their own (the baseline is in each).'
+  )
+
+
 def check_devices(config: Config) -> None:
   """Raises a UserError if the seeds do not fit the machine's devices.
 
@@ -284,20 +302,12 @@ def check_devices(config: Config) -> None:
   seeds, model, members = config.seeds, config.model, config.members
   mesh.seed_mesh(members, seeds.devices, seeds.devices_per_seed)
   # Parameters and the optimiser's two moments, in float32.
-  weights = model.num_weights_for(config.task)
-  arm_bytes = 3 * 4 * weights * seeds.count
-  if config.arms:
-    memory.check(
-      f'{len(config.arms)} arms of {seeds.count:,} seeds of {weights:,} '
-      'parameters or more', arm_bytes * len(config.arms),
-      f'{memory.available() // arm_bytes} such arms fit: give the others to '
-      'runs of their own (the baseline is in each), or lower '
-      '--config.seeds.count.',
-    )  # fmt: skip
+  weights, arms = model.num_weights_for(config.task), len(config.arms)
+  seed_bytes = 3 * 4 * weights * max(1, arms)
   memory.check(
-    f'{seeds.count:,} seeds of {weights:,} parameters or more (config.model: '
-    f'{model})', 3 * 4 * weights * seeds.count,
-    'lower its numbers, or --config.seeds.count.',
+    f'{f"{arms} arms of " if arms else ""}{seeds.count:,} seeds of {weights:,} '
+    f'parameters or more (config.model: {model})', seed_bytes * seeds.count,
+    _fewer(arms, seeds.count, memory.available() / seed_bytes),
   )  # fmt: skip
   tokens = config.task.batch_size * config.task.length
   memory.check(

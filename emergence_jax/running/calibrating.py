@@ -22,8 +22,8 @@ from emergence_jax.running.train import MAX_SEGMENT
 # Of a strength, tried from the largest down.
 LADDER = (3.0, 1.0, 0.3, 0.1, 0.03)
 _SEEDS = 2
-# Their numbers begin so far behind those of the run, which has none of them.
-_APART = 100_000
+# The number of the first; parts of one run try the same ones.
+_FIRST = 100_000
 # The loss is a mean over so many updates before the end of a window.
 _LAST = 10
 
@@ -31,7 +31,9 @@ _LAST = 10
 def _trial(raw: Mapping[str, Any], config: schema.Config) -> schema.Config:
   """The configuration that is tried: every rung an arm, and no measure."""
   tried = copy.deepcopy(dict(raw))
-  tried['seeds'] = {'count': _SEEDS, 'first': config.seeds.first + _APART}
+  first, end = config.seeds.first, config.seeds.first + config.seeds.count
+  apart = end <= _FIRST or first >= _FIRST + _SEEDS
+  tried['seeds'] = {'count': _SEEDS, 'first': _FIRST if apart else end}
   tried['measures'] = {}
   tried['arms'] = {'controls': False}
   for label, own in config.interventions.items():

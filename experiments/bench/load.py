@@ -6,7 +6,6 @@ time and memory should grow by no more than that.
 """
 
 import pathlib
-import resource
 import subprocess
 import sys
 import tempfile
@@ -64,6 +63,7 @@ def store(
 def _work(what: str, size: int) -> None:
   """Writes, reads and analyses; prints seconds of each, and MiB at most."""
   from emergence_jax.analysis import runs, study
+  from emergence_jax.machine import memory
 
   shape = dict(_FEW)
   count = size if what == 'runs' else 1
@@ -81,7 +81,7 @@ def _work(what: str, size: int) -> None:
     times.append(time.monotonic())
     study.study(loaded, draws=20)
     times.append(time.monotonic())
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+  peak = (memory.most_of_process() or 0) / 2**20
   print(*np.diff(times), peak)
 
 
