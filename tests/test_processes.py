@@ -59,13 +59,16 @@ def values(workdir) -> dict[str, np.ndarray]:
   return {name: data[name].values for name in data.data_vars}
 
 
-def assert_same_numbers(workdir, reference):
-  """Of one process: to rounding, since each compiles programs of its own."""
+def assert_same_numbers(workdir, reference, rtol=1e-5):
+  """Of one process: to rounding, since each compiles programs of its own.
+
+  In forty steps it grows to 1e-4 of a gradient's norm; seeds differ by 0.1.
+  """
   found = values(workdir)
   assert found.keys() == reference.keys()
   for name, value in reference.items():
     np.testing.assert_allclose(
-      found[name], value, rtol=1e-5, atol=1e-6, err_msg=name
+      found[name], value, rtol=rtol, atol=rtol / 10, err_msg=name
     )
 
 
@@ -114,7 +117,7 @@ def test_a_run_goes_on_after_a_signal_and_a_kill(tmp_path, alone):
 
   done = apps.call('run', CONFIG, *SEEDS, ALONE, f'--workdir={workdir}')
   assert done.returncode == 0, done.stderr
-  assert_same_numbers(workdir, alone)
+  assert_same_numbers(workdir, alone, rtol=1e-3)
 
 
 @pytest.mark.slow
@@ -142,7 +145,7 @@ def test_a_measure_is_added_by_two_processes(tmp_path, alone):
   assert codes == [0, 0], said
   assert '41 checkpoints added' in said[0][0]
   assert 'added' not in said[1][0]
-  assert_same_numbers(workdir, alone)
+  assert_same_numbers(workdir, alone, rtol=1e-3)
 
 
 @pytest.mark.nightly
