@@ -70,6 +70,8 @@ def test_seeds_in_parts_are_the_run(tmp_path):
       break
   assert 'the same command' in process.stdout.read()
   assert process.wait() == 75
+  told = apps.call('run', *given, '--dry_run')
+  assert '2 arms of 2 on' in told.stdout, told.stderr
   other = apps.call('run', *given, '--parts=3')
   assert other.returncode == 1 and 'the part seeds_0_to_1' in other.stderr
   done = apps.call('run', *given)

@@ -25,6 +25,21 @@ def ranges(first: int, count: int, parts: int) -> list[tuple[int, int]]:
   return [(a, b - a) for a, b in zip(ends, ends[1:])]
 
 
+def pieces(given: Mapping[str, Any], parts: int) -> list[tuple[int, int]]:
+  """First seed and number of seeds of each part of a configuration.
+
+  Raises:
+    UserError: for more parts than seeds.
+  """
+  from emergence_jax.base import checks
+  from emergence_jax.config import building
+  from emergence_jax.config.groups import SeedsConfig
+
+  own = building.build('config.seeds', SeedsConfig, given.get('seeds') or {})
+  checks.in_range('--parts', parts, 1, own.count)
+  return ranges(own.first, own.count, parts)
+
+
 def _name(first: int, count: int) -> str:
   """The folder of a part, for example `seeds_8_to_15`."""
   return f'seeds_{first}_to_{first + count - 1}'
@@ -62,20 +77,15 @@ def run(
   Raises:
     UserError: for more parts than seeds, or others than were begun.
   """
-  from emergence_jax.base import checks
-  from emergence_jax.config import building
-  from emergence_jax.config.groups import SeedsConfig
   from emergence_jax.running import merging
   from emergence_jax.store import files
 
-  own = building.build('config.seeds', SeedsConfig, given.get('seeds') or {})
-  checks.in_range('--parts', parts, 1, own.count)
-  pieces = ranges(own.first, own.count, parts)
-  names = [_name(*piece) for piece in pieces]
+  made = pieces(given, parts)
+  names = [_name(*piece) for piece in made]
   _check(workdir, parts, names)
   files.check_writable(workdir / FOLDER, 'give another --workdir')
   folders = [workdir / FOLDER / name for name in names]
-  for place, ((first, count), folder) in enumerate(zip(pieces, folders), 1):
+  for place, ((first, count), folder) in enumerate(zip(made, folders), 1):
     apps.say(f'— part {place} of {parts}: {folder.name}')
     code = sweep.call([
       *apps.command('run'), *flags, f'--config.seeds.first={first}',

@@ -46,7 +46,10 @@ _MEASURES = flags.DEFINE_list(
   'measures', None, "Only these of the configuration's measures, by commas."
 )
 _DRY_RUN = flags.DEFINE_bool(
-  'dry_run', False, 'Print sizes, schedule, disk, memory and time, and exit.'
+  'dry_run',
+  False,
+  'Print sizes, schedule, disk, memory and time, and exit; of '
+  'the largest of --parts.',
 )
 _OVERWRITE = flags.DEFINE_bool(
   'overwrite', False,
@@ -237,10 +240,14 @@ def _calibrated(given: dict) -> dict[str, str]:
 
 def _prepared(arguments: list[str]):
   """The checked configuration, and devices that are ready."""
+  from emergence_jax.cli import parts
   from emergence_jax.config import schema
   from emergence_jax.machine import compiling
 
   given = _given(arguments)
+  if _DRY_RUN.value and _PARTS.value is not None:  # of the largest
+    first, count = parts.pieces(given, _PARTS.value)[0]
+    given['seeds'] = {**given.get('seeds', {}), 'first': first, 'count': count}
   schema.start_devices(given)
   compiling.keep(_COMPILE_CACHE.value)
   if (given.get('arms') or {}).get('calibrate') and not _DRY_RUN.value:
