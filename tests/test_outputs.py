@@ -315,5 +315,5 @@ def test_a_sweep_that_is_told_to_stop_stops(monkeypatch, code):
 
   monkeypatch.setattr(sweep.subprocess, 'Popen', Child)
   before = signal.getsignal(signal.SIGTERM)
-  assert sweep._call(['run']) == 75
+  assert sweep.call(['run']) == 75
   assert signal.getsignal(signal.SIGTERM) is before
