@@ -273,11 +273,14 @@ def _sweep() -> None:
   )
 
 
-def _in_parts(arguments: list[str], count: int) -> None:
-  """Runs the seeds in parts, unless they have been joined already."""
+def _in_parts(arguments: list[str], count: int) -> bool:
+  """Runs the seeds in parts and shows what is joined; not a run begun whole.
+
+  Of what is joined nothing is trained: it need not fit into the memory.
+  """
   from emergence_jax.base.types import UserError
   from emergence_jax.cli import parts, sweep
-  from emergence_jax.store import layout
+  from emergence_jax.store import layout, outputs
 
   if _CONFIG.value is None or _WORKDIR.value is None or _OVERWRITE.value:
     raise UserError(
@@ -289,11 +292,17 @@ def _in_parts(arguments: list[str], count: int) -> None:
       f'--parts={count} is of one process; leave --multihost out.'
     )
   workdir = apps.path('workdir', _WORKDIR.value)
-  if (workdir / layout.NAME).exists():
-    return
-  flags = sweep.others(['parts', 'workdir'])
-  if code := parts.run(_given(arguments), count, workdir, flags):
-    sys.exit(code)
+  if not (workdir / layout.NAME).exists():
+    flags = sweep.others(['parts', 'workdir'])
+    if code := parts.run(_given(arguments), count, workdir, flags):
+      sys.exit(code)
+  elif not (workdir / parts.FOLDER).exists():
+    return False
+  if outputs.are_current(workdir):
+    apps.say('this run is finished and joined; nothing is left to do.')
+  else:
+    _finish(_prepared(arguments), workdir)
+  return True
 
 
 @contextlib.contextmanager
@@ -317,7 +326,8 @@ def main(argv):
       _sweep()
   if _PARTS.value is not None and not _DRY_RUN.value:
     with apps.errors():
-      _in_parts(argv[1:], _PARTS.value)
+      if _in_parts(argv[1:], _PARTS.value):
+        return
   if _DRY_RUN.value:
     with apps.errors(), _waiting_for_nothing():
       _dry_run(_prepared(argv[1:]))
