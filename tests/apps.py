@@ -19,6 +19,14 @@ def start(app: str, *flags, **environment) -> subprocess.Popen:
   )  # fmt: skip
 
 
+def wait_for(process: subprocess.Popen, words: str = 'compiled in') -> None:
+  """Reads what a process prints, up to a line with these words."""
+  for line in process.stdout:
+    if words in line:
+      return
+  raise AssertionError(f'{words!r} was not said: {process.stderr.read()}')
+
+
 def is_going_on(process: subprocess.Popen, seconds: float = 0.02) -> bool:
   """Whether a process still runs after so long; costs no processor time."""
   try:

@@ -205,9 +205,7 @@ def test_a_run_and_a_measure_on_it_at_once(environment, tmp_path):
     command(*args), cwd=ROOT, env=environment, stdout=subprocess.PIPE,
     stderr=subprocess.PIPE, text=True,
   )  # fmt: skip
-  for line in process.stdout:
-    if 'compiled in' in line:
-      break
+  apps.wait_for(process)
   measure = [
     sys.executable, '-m', 'experiments.measure',
     f'--workdir={tmp_path / "run"}', '--measures=alignment',
@@ -259,12 +257,10 @@ def test_a_stopped_run_does_not_count_as_done(environment, tmp_path):
   args = (KILL_CONFIG, f'--workdir={tmp_path / "run"}')
   process = subprocess.Popen(
     command(*args), cwd=ROOT, env=environment, stdout=subprocess.PIPE,
-    stderr=subprocess.DEVNULL, text=True,
+    stderr=subprocess.PIPE, text=True,
   )  # fmt: skip
-  for line in process.stdout:
-    if 'compiled in' in line:
-      process.send_signal(signal.SIGTERM)
-      break
+  apps.wait_for(process)
+  process.send_signal(signal.SIGTERM)
   assert 'to go on' in process.stdout.read()
   assert process.wait() == 75
   # The file may have changed or gone: the run knows its configuration.

@@ -55,19 +55,20 @@ def test_sweeps_that_cannot_be_are_refused(flags, words, tmp_path):
 
 @pytest.mark.nightly
 def test_seeds_in_parts_are_the_run(tmp_path):
-  """Told to stop and gone on with; by arms, to the numbers of one run."""
+  """Where the memory is short: told to stop, gone on with, joined, shown."""
   flags = [
     '--config=tests/kill_config.py', *SMALL, '--config.seeds.count=3',
     '--config.seeds.devices=1', '--config.arms.grid=optimizer.rate=1e-2',
   ]  # fmt: skip
   whole = apps.call('run', *flags, f'--workdir={tmp_path / "whole"}')
   assert whole.returncode == 0, whole.stderr
-  given = [*flags, '--parts=2', f'--workdir={tmp_path / "run"}']
+  short = ['--config=tests/short_config.py', *SMALL]
+  refused = apps.call('run', *short, f'--workdir={tmp_path / "run"}')
+  assert refused.returncode == 1 and '--parts=2 goes' in refused.stderr
+  given = [*short, '--parts=2', f'--workdir={tmp_path / "run"}']
   process = apps.start('run', *given)
-  for line in process.stdout:
-    if 'compiled in' in line:
-      process.send_signal(signal.SIGTERM)
-      break
+  apps.wait_for(process)
+  process.send_signal(signal.SIGTERM)
   assert 'the same command' in process.stdout.read()
   assert process.wait() == 75
   told = apps.call('run', *given, '--dry_run')
