@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from emergence_jax.analysis import align, lengths, precedence, timing
+from emergence_jax.analysis.emergence import RULE_OF_EVENTS, WORDS
 from emergence_jax.analysis.paper import cadences, peaks
 from emergence_jax.analysis.study import Study
 from emergence_jax.report import moved
@@ -113,6 +114,14 @@ _TOGETHER = {
 }  # fmt: skip
 
 
+def _cases(count: int, events_of_a_seed: int) -> str:
+  """What so many events are called: networks, or networks × tasks."""
+  plural = '' if count == 1 else 's'
+  if events_of_a_seed == 1:
+    return f'network{plural}'
+  return f'case{plural} (a network and a task)'
+
+
 def plain(row, events_of_a_seed: int) -> str:
   """What comes first, and whether it matters, in one plain sentence.
 
@@ -122,13 +131,11 @@ def plain(row, events_of_a_seed: int) -> str:
   """
   first, count, unclear = int(row.first), int(row.events), int(row.unclear)
   many = f'all {count}' if first == count else f'{first or "none"} of {count}'
-  of_network = events_of_a_seed == 1
-  what = 'networks' if of_network else 'cases (a network and a task)'
+  what = _cases(count, events_of_a_seed)
   if first == count == 2:
     many = 'both'
   if first == count == 1:
     many = 'the only'
-    what = 'network' if of_network else 'case (a network and a task)'
   lead = ''
   if np.isfinite(row.lead) and row.lead > 0 and 2 * first > count:
     lead = f', by about {float(f"{row.lead:.2g}"):,.0f} steps on average'
@@ -203,7 +210,11 @@ def _answer_of(results: Study, run: str) -> Answer:
     )
   lead = leads[leads.measure == leads.measure.iloc[0]]
   if not lead.emerged.any():
-    why = f'no capability emerged in {len(lead)} events.'
+    what = _cases(len(lead), _events_of_a_seed(results, run))
+    why = (
+      f'accuracy was {WORDS[RULE_OF_EVENTS]}, for five checkpoints, in none of '
+      f'{len(lead)} {what}.'
+    )
     return Answer(run, f'{_CANNOT} {why}')
   rows = _tests(results, run=run, tasks='all')
   of_rank = list(rows[rows.measure == 'RankMe'].itertuples())
