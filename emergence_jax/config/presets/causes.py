@@ -46,7 +46,7 @@ def _eight() -> ConfigDict:
   )
   window = dict(start=0, stop=WINDOW_OF_EIGHT)
   config.interventions = dict(
-    rank=dict(strengths='-0.1,0.01', examples=64, **window),
+    rank=dict(strengths='-0.1,0.03', examples=64, **window),
     mean=dict(strengths='-0.5,0.5', **window),
   )
   config.arms = dict(margin=100.0)
