@@ -155,6 +155,58 @@ def test_the_page_and_its_figures(results, tmp_path):
   assert 'Table: shams and placebos' in html
 
 
+def several(later=(0, 12, 24)) -> Run:
+  """Tasks that emerge so many checkpoints later, and one that never does."""
+  run = made_up()
+  data = run.arms_data
+  of_task = [
+    data.assign(accuracy=data.accuracy.shift(step=n, fill_value=0.0))
+    for n in later
+  ]
+  of_task.append(data.assign(accuracy=data.accuracy * 0))
+  tasks = [x.assign_coords(task=[f'T{i}']) for i, x in enumerate(of_task)]
+  per_task = [n for n in data.data_vars if 'task' in data[n].dims]
+  joined = xr.concat([x[per_task] for x in tasks], 'task', join='exact')
+  for name in per_task:
+    joined[name] = joined[name].transpose(*data[name].dims)
+    joined[name].attrs = data[name].attrs
+  data = data.drop_dims('task').merge(joined)
+  base = store_arms.select(data, 'baseline')
+  return Run('many', base, run.config, arms=run.arms, arms_data=data)
+
+
+def test_of_several_capabilities_half_of_those_that_come_is_the_first(tmp_path):
+  runs = {'many': several()}
+  results = study.study(runs, draws=100)
+  (item,) = results.experiments.values()
+  assert item.events[0] == ('all', '3') and len(item.events) == 5
+  # The lower median of three: the second.
+  np.testing.assert_array_equal(item.emergence_EAS[0], item.emergence_EAS[2])
+  (words,) = moved.sentences(results)
+  assert words.startswith('many, half of 3 capabilities: decay (')
+  table = results.tables['effects']
+  of_all = table[table.task == 'all'].set_index('arm').verdict
+  assert of_all['decay'] == effects.MOVES
+  assert of_all['rank +1'] == effects.MOVES_NOT
+  geometry = results.tables['moved_geometry'].set_index(
+    ['task', 'measure', 'arm']
+  )
+  assert geometry['shift']['all', 'RankMe', 'rank -1'] > 5
+  # The one that nobody has is in the table, and in no figure.
+  own = [t for t, d in study_figures.makers(results, runs).items()
+         if d.section == 'moved']  # fmt: skip
+  assert len(own) == 1 + 3 + 3 and not any('T3' in title for title in own)
+  assert 'T3' in set(table.task)
+
+
+def test_several_capabilities_that_nobody_has():
+  run = several(later=(200, 200))
+  results = study.study({'many': run}, draws=50)
+  (item,) = results.experiments.values()
+  assert not item.summarised and len(item.events) == 3
+  assert 'Nothing is shown' in moved.sentences(results)[0]
+
+
 def test_a_grid_has_a_phase_diagram():
   names = ['baseline', 'a', 'b', 'c']
   fast, strong = {'optimizer.rate': 2e-3}, {'optimizer.weight_decay': 2.0}

@@ -1,21 +1,19 @@
 """What moved a capability: the arms of a run beside its baseline.
 
 Paired by seed, for every event (task × level): the step of emergence, by
-`effects`; the measures of the geometry, at the step at which the interventions
-have ended; trends over strengths, and whether a seed whose geometry an arm
-moved more emerged later for it.
+`effects`. Of a run with several capabilities the first event is that a network
+has half of them. The tables are in `moved_tables`.
 """
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
-from emergence_jax.analysis import effects, emergence, series, statistics
+from emergence_jax.analysis import effects, emergence, statistics
 from emergence_jax.analysis.runs import Run, Runs
 from emergence_jax.base.arms import (
   BASELINE,
@@ -30,9 +28,8 @@ from emergence_jax.store import history
 # A shift within this share of the baseline's step of emergence counts as none,
 # where `config.arms.margin` says nothing.
 _MARGIN = 0.1
-# Fewer seeds say nothing of a trend, or of what goes together.
-_LEAST_SEEDS = 4
-ACCURACY = 'accuracy at the end'
+# In the place of a task: all of them.
+ALL = 'all'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -43,7 +40,9 @@ class Experiment:
     run: label.
     arms: in their order.
     data: timeseries with a dimension `arm`.
-    events: (task, level).
+    events: (task, level); the first of several is (`ALL`, how many count), the
+      step at which half of the capabilities that count have emerged.
+    counted: places of the events that emerge in half of the baseline's seeds.
     emergence_EAS: step of emergence of each event; inf for not within the run.
     margin: a shift within it counts as none, in steps; of each event.
     step: at which the geometry is looked at.
@@ -56,6 +55,7 @@ class Experiment:
   arms: Sequence[Arm]
   data: xr.Dataset
   events: Sequence[tuple[str, str]]
+  counted: Sequence[int]
   emergence_EAS: np.ndarray
   margin: Sequence[float]
   step: int
@@ -67,6 +67,24 @@ class Experiment:
   def names(self) -> list[str]:
     """Names of the arms."""
     return [arm.name for arm in self.arms]
+
+  @property
+  def summarised(self) -> bool:
+    """Whether the first event stands for all."""
+    return self.events[0][0] == ALL
+
+  @property
+  def shown(self) -> list[int]:
+    """Places of the events of which something can be said; one at least."""
+    first = [0] if self.summarised else []
+    return [*first, *self.counted] or [0]
+
+  def title(self, event: int) -> str:
+    """An event in words."""
+    task, level = self.events[event]
+    if task == ALL:
+      return f'half of {level} capabilities'
+    return f'{task}, level {level}'
 
   @property
   def placebos(self) -> dict[str, str]:
@@ -118,6 +136,18 @@ def _steps(data: xr.Dataset) -> np.ndarray:
   steps_ASE = np.stack([x.reshape(len(x), -1) for x in by_arm])
   steps_EAS = np.moveaxis(steps_ASE, 2, 0)
   return np.where(np.isnan(steps_EAS), np.inf, steps_EAS)
+
+
+def _with_half(events, steps_EAS):
+  """Events, which of them count, and steps; first of several: half of them."""
+  came_E = np.isfinite(steps_EAS[:, 0]).mean(1) >= 0.5
+  counted = np.flatnonzero(came_E)
+  if len(events) == 1 or not counted.size:
+    return events, list(counted), steps_EAS
+  half_AS = statistics.lower_median(np.moveaxis(steps_EAS[counted], 0, -1))
+  first = (ALL, str(counted.size))
+  steps_EAS = np.concatenate([half_AS[None], steps_EAS])
+  return [first, *events], list(counted + 1), steps_EAS
 
 
 def _windows(config: Mapping[str, Any], last: int) -> dict[str, int]:
@@ -173,7 +203,10 @@ def experiment(run: Run) -> Experiment | None:
     return None
   arms = run.arms
   options = run.config.get('arms') or {}
-  steps_EAS = _steps(data)
+  events, counted, steps_EAS = _with_half(
+    [(t, level) for t in run.tasks for level in map(str, data.level.values)],
+    _steps(data),
+  )
   last = int(data.step.values[-1])
   ends = _windows(run.config, last)
   learned_A = _learned(data, arms, ends)
@@ -184,9 +217,8 @@ def experiment(run: Run) -> Experiment | None:
     middle = middle if np.isfinite(middle) else last
     margin.append(options.get('margin') or max(_MARGIN * middle, 1.0))
   return Experiment(
-    run.label, arms, data,
-    [(t, level) for t in run.tasks for level in map(str, data.level.values)],
-    steps_EAS, margin, _look(data, ends, steps_EAS), learned_A,
+    run.label, arms, data, events, counted, steps_EAS, margin,
+    _look(data, ends, steps_EAS), learned_A,
     [arm.name for arm, x in zip(arms, learned_A, strict=True) if x < least],
     run.config,
   )  # fmt: skip
@@ -196,167 +228,3 @@ def experiments(runs: Runs) -> dict[str, Experiment]:
   """Label → arms, of the runs that have any."""
   made = {name: experiment(run) for name, run in runs.items()}
   return {name: item for name, item in made.items() if item is not None}
-
-
-def _shift_columns(name: str, shift: effects.Shift | None) -> dict[str, float]:
-  if shift is None:
-    return {name: np.nan, f'{name}_low': np.nan, f'{name}_high': np.nan}
-  return {
-    name: shift.estimate, f'{name}_low': shift.low, f'{name}_high': shift.high
-  }  # fmt: skip
-
-
-def effects_table(items: Mapping[str, Experiment]) -> pd.DataFrame:
-  """A row for each arm that is no control, and event."""
-  rows = []
-  for label, item in items.items():
-    for e, (task, level) in enumerate(item.events):
-      for one in item.judged[e]:
-        place = item.names.index(one.arm)
-        rows.append({
-          'run': label, 'task': task, 'level': level, 'arm': one.arm,
-          **_shift_columns('shift', one.shift),
-          **_shift_columns('beyond_placebo', one.beyond),
-          'p_holm': one.p, 'emerged': one.emerged[0], 'seeds': one.emerged[1],
-          'learned': item.learned_A[place], 'margin': item.margin[e],
-          'verdict': one.verdict,
-        })  # fmt: skip
-  return pd.DataFrame(rows)
-
-
-def controls_table(items: Mapping[str, Experiment]) -> pd.DataFrame:
-  """Shams and placebos beside the baseline, of each event; not judged."""
-  rows = []
-  for label, item in items.items():
-    for e, (task, level) in enumerate(item.events):
-      for name, shift in item.of_controls[e].items():
-        place = item.names.index(name)
-        steps_AS = item.emergence_EAS[e]
-        rows.append({
-          'run': label, 'task': task, 'level': level, 'control': name,
-          **_shift_columns('shift', shift), 'p': shift.p,
-          'emerged': int(np.isfinite(steps_AS[place]).sum()),
-          'seeds': shift.seeds, 'learned': item.learned_A[place],
-        })  # fmt: skip
-  return pd.DataFrame(rows)
-
-
-def features(item: Experiment) -> Iterator[tuple[str, str, np.ndarray]]:
-  """Measure, task and its value [A, S] at the step that is looked at.
-
-  On the scale on which its changes count: the logarithm of what grows by
-  factors.
-  """
-  for name, one in series.tested(item.data).items():
-    array = series.scaled(item.data, one)
-    if array is None:
-      continue
-    at = array.sel(step=item.step)
-    for task in dict.fromkeys(task for task, _ in item.events):
-      own = at.sel(task=task) if 'task' in at.dims else at
-      value_AS = own.transpose('arm', 'seed').values
-      if np.isfinite(value_AS).any():
-        yield name, task, value_AS
-  final = item.data.accuracy.isel(step=-1)
-  for task in dict.fromkeys(task for task, _ in item.events):
-    own = final.sel(task=task).mean('level').transpose('arm', 'seed')
-    yield ACCURACY, task, own.values
-
-
-def geometry_table(items: Mapping[str, Experiment]) -> pd.DataFrame:
-  """How far each arm moved each measure: paired shifts from the baseline."""
-  rows = []
-  for label, item in items.items():
-    for name, task, value_AS in features(item):
-      at_end = name == ACCURACY
-      step = int(item.data.step.values[-1]) if at_end else item.step
-      for arm, value_S in zip(item.arms[1:], value_AS[1:], strict=True):
-        shift = effects.shift(value_S, value_AS[0])
-        rows.append({
-          'run': label, 'task': task, 'measure': name, 'step': step,
-          'arm': arm.name, 'baseline': np.nanmedian(value_AS[0]),
-          'median': np.nanmedian(value_S), **_shift_columns('shift', shift),
-          'p': shift.p, 'seeds': shift.seeds,
-        })  # fmt: skip
-  return pd.DataFrame(rows)
-
-
-def _families(item: Experiment) -> Iterator[tuple[str, str, list[int]]]:
-  """Intervention, which of its arms, and their places.
-
-  All of its own; those that went on learning, where some did not; placebos.
-  """
-  for label in dict.fromkeys(a.intervention for a in item.arms):
-    of_label = [
-      i for i, a in enumerate(item.arms) if label and a.intervention == label
-    ]
-    own = [i for i in of_label if not item.arms[i].control]
-    learned = [i for i in own if item.arms[i].name not in item.stopped]
-    placebos = [i for i in of_label if item.arms[i].control == PLACEBO]
-    kinds = {'own': own, PLACEBO: placebos}
-    if len(learned) < len(own):
-      kinds['own that learned'] = learned
-    for kind, places in kinds.items():
-      if len(places) > 1:
-        yield label, kind, places
-
-
-def trends_table(items: Mapping[str, Experiment]) -> pd.DataFrame:
-  """Whether emergence goes with the strength of an intervention."""
-  rows = []
-  for label, item in items.items():
-    if item.data.sizes['seed'] < _LEAST_SEEDS:
-      continue
-    for e, (task, level) in enumerate(item.events):
-      for name, kind, places in _families(item):
-        strengths = [item.arms[i].strength for i in places]
-        tau, p = effects.trend(item.emergence_EAS[e][places], strengths)
-        rows.append({
-          'run': label, 'task': task, 'level': level, 'intervention': name,
-          'arms': kind, 'strengths': ', '.join(f'{s:g}' for s in strengths),
-          'correlation': tau, 'p': p,
-        })  # fmt: skip
-  return pd.DataFrame(rows)
-
-
-def mediation_table(items: Mapping[str, Experiment]) -> pd.DataFrame:
-  """Whether a seed whose geometry an arm moved more emerged later for it."""
-  rows = []
-  for label, item in items.items():
-    if item.data.sizes['seed'] < _LEAST_SEEDS:
-      continue
-    values = [f for f in features(item) if f[0] != ACCURACY]
-    for e, (task, level) in enumerate(item.events):
-      for name, kind, places in _families(item):
-        for measure, of_task, value_AS in values:
-          if of_task != task:
-            continue
-          chosen = [0, *places]
-          r, p = effects.mediation(
-            item.emergence_EAS[e][chosen], value_AS[chosen], draws=2000
-          )
-          rows.append({
-            'run': label, 'task': task, 'level': level, 'measure': measure,
-            'intervention': name, 'arms': kind, 'correlation': r, 'p': p,
-          })  # fmt: skip
-  return pd.DataFrame(rows)
-
-
-def phase_table(items: Mapping[str, Experiment]) -> pd.DataFrame:
-  """Share of seeds that emerged, and their median step, of every arm."""
-  rows = []
-  for label, item in items.items():
-    varied = sorted({key for arm in item.arms for key in arm.numbers})
-    for e, (task, level) in enumerate(item.events):
-      for arm, step_S in zip(item.arms, item.emergence_EAS[e], strict=True):
-        middle = float(statistics.lower_median(step_S))
-        rows.append({
-          'run': label, 'task': task, 'level': level, 'arm': arm.name,
-          'emerged': float(np.isfinite(step_S).mean()),
-          'median_step': middle if np.isfinite(middle) else np.nan,
-          **{
-            key: arm.numbers.get(key, item.value_of(key)) for key in varied
-            if not arm.intervention
-          },
-        })  # fmt: skip
-  return pd.DataFrame(rows)

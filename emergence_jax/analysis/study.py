@@ -11,6 +11,7 @@ from emergence_jax.analysis import (
   claims,
   lengths,
   moved,
+  moved_tables,
   order,
   precedence,
   published,
@@ -144,12 +145,12 @@ def study(
   frames['foretelling'] = timing.foretelling_table(runs)
   log('arms')
   items = moved.experiments(runs)
-  frames['effects'] = moved.effects_table(items)
-  frames['effects_of_controls'] = moved.controls_table(items)
-  frames['moved_geometry'] = moved.geometry_table(items)
-  frames['trends'] = moved.trends_table(items)
-  frames['mediation'] = moved.mediation_table(items)
-  frames['phase'] = moved.phase_table(items)
+  frames['effects'] = moved_tables.effects_table(items)
+  frames['effects_of_controls'] = moved_tables.controls_table(items)
+  frames['moved_geometry'] = moved_tables.geometry_table(items)
+  frames['trends'] = moved_tables.trends_table(items)
+  frames['mediation'] = moved_tables.mediation_table(items)
+  frames['phase'] = moved_tables.phase_table(items)
   log('claims')
   ours: dict[str, Finding] = {}
   for reference in references(runs):

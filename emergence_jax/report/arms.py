@@ -97,9 +97,8 @@ def forest(item: Experiment, event: int):
     'beside the baseline', 'beside its placebo', 'the placebo itself', 'sham',
   )  # fmt: skip
   figure.legend(handles, words, loc='outside lower center', ncols=4, fontsize=9)
-  task, level = item.events[event]
   figure.suptitle(
-    f'{item.run}, {task}, level {level}: what moved emergence? Paired by seed, '
+    f'{item.run}, {item.title(event)}: what moved emergence? Paired by seed, '
     f'95% intervals; arrows: beyond the run; shaded: within ±{margin:,.0f} '
     'steps', fontsize=10,
   )  # fmt: skip
@@ -179,7 +178,7 @@ def phase(run: str, table: pd.DataFrame, key: str, other: str):
 
   Args:
     run: label.
-    table: rows of `moved.phase_table` of one event, keys filled in.
+    table: rows of `moved_tables.phase_table` of one event, keys filled in.
     key: along the abscissa.
     other: along the ordinate.
   """

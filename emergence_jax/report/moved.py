@@ -51,9 +51,8 @@ def sentences(results: Study) -> list[str]:
   """What moved the capabilities of runs with arms: a sentence for each."""
   said = []
   for label, item in results.experiments.items():
-    for e, (task, level) in enumerate(item.events):
-      words = _moved_in(item, e)
-      several = len(item.events) > 1 or len(results.experiments) > 1
-      place = f'{label}, {task}, level {level}: ' if several else ''
-      said.append(f'{place}{words}')
+    several = len(item.events) > 1 or len(results.experiments) > 1
+    for e in [0] if item.summarised else item.shown:
+      place = f'{label}, {item.title(e)}: ' if several else ''
+      said.append(f'{place}{_moved_in(item, e)}')
   return said

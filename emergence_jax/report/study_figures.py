@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 
 from emergence_jax.analysis import (
   emergence,
+  moved,
   precedence,
   published,
   statistics,
@@ -326,19 +327,20 @@ def _of_arms(results: Study) -> dict[str, Drawing]:
   """Figures of runs with arms."""
   made = {}
   for name, item in results.experiments.items():
-    for e, (task, level) in enumerate(item.events):
+    shown = [item.events[e] for e in item.shown]
+    for e, (task, level) in zip(item.shown, shown):
       made[f'What moved it: {name}: {task} {level}'] = Drawing(
         'moved', functools.partial(arms.forest, item, e), name
       )
     table = results.tables['phase']
     table = table[table.run == name]
     keys = arms.axes_of(table)[:2]
-    for task, level in item.events if len(keys) == 2 else ():
+    for task, level in shown if len(keys) == 2 else ():
       own = table[(table.task == task) & (table.level == level)]
       made[f'Phases: {name}: {task} {level}'] = Drawing(
         'moved', functools.partial(arms.phase, name, own, *keys), name
       )
-    for task in dict.fromkeys(task for task, _ in item.events):
+    for task in dict.fromkeys(task for task, _ in shown if task != moved.ALL):
       made[f'Arms: {name}: {task}'] = Drawing(
         'moved',
         functools.partial(arms.curves, item, task, arms.shown(item)),
