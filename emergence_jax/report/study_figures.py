@@ -109,6 +109,11 @@ def _clipped(axis) -> None:
         )
 
 
+def _has_emerged(item: Events | int) -> bool:
+  """Whether there is an event whose lead could be drawn."""
+  return isinstance(item, Events) and bool(item.emerged_SKL.any())
+
+
 def _why_none(item: Events | int) -> str:
   """Why a measure has no lead that counts; empty if it has."""
   if isinstance(item, int):
@@ -310,7 +315,7 @@ def makers(results: Study, runs: Runs) -> dict[str, Drawing]:
       name,
     )
   for name, measures in results.changes.items():
-    if measures:
+    if any(_has_emerged(item) for item in measures.values()):
       made[f'Leads: {name}'] = Drawing(
         'leads', functools.partial(leads, results, name), name
       )
