@@ -12,7 +12,14 @@ from emergence_jax.base import arms as arms_lib
 from emergence_jax.base import fields
 from emergence_jax.base.arms import Arm
 from emergence_jax.base.types import Field, Status
-from emergence_jax.report import answers, arms, moved, page, study_figures, text
+from emergence_jax.report import (
+  answers,
+  arms,
+  moved,
+  page,
+  study_figures,
+  terminal,
+)
 from emergence_jax.store import arms as store_arms
 
 STEPS = np.arange(0, 2001, 25)
@@ -130,7 +137,7 @@ def test_the_first_sentence_says_it(results):
   assert 'rank +2 slowed or stopped the training itself' in words
   assert '12 paired seeds' in words
   assert answers.answer(results).startswith(words)
-  assert 'What moved it' in text.study(results)
+  assert 'What moved it' in terminal.study(results)
 
 
 def test_nothing_is_said_to_move_where_nothing_does():

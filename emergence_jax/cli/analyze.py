@@ -17,13 +17,13 @@ flags.adopt_module_key_flags(analysis_flags)
 def _analyze(workdirs, out) -> None:
   """Prints what was found and writes every table."""
   from emergence_jax.analysis import runs
-  from emergence_jax.report import text, write
+  from emergence_jax.report import terminal, text, write
 
   study = write.analyse(runs.load(workdirs), **analysis_flags.options())
-  width = shutil.get_terminal_size((170, 24)).columns
-  apps.say(text.study(study, max(width, 100)))
-  for path in text.write_tables(study, out):
-    apps.say(f'wrote {path}')
+  width = shutil.get_terminal_size((terminal.NARROWEST, 24)).columns
+  apps.say(terminal.study(study, width))
+  paths = text.write_tables(study, out)
+  apps.say(f'wrote {len(paths)} tables: {out}/*.csv')
 
 
 def main(argv):

@@ -1,13 +1,9 @@
-"""Results in tables, for a terminal and for CSV."""
+"""Results in tables, for the page and for CSV."""
 
-import io
 import pathlib
 
 import numpy as np
 import pandas as pd
-from rich import box, markup
-from rich import console as rich_console
-from rich import table as rich_table
 
 from emergence_jax.analysis import emergence
 from emergence_jax.analysis.paper import peaks
@@ -38,20 +34,6 @@ def number(value) -> str:
 def heading(name) -> str:
   """A column's name as people read it: `p_order` → `p order`."""
   return str(name).replace('_', ' ')
-
-
-def _table(title: str, frame: pd.DataFrame, caption: str = ''):
-  # Names are shown as they are, brackets and all.
-  out = rich_table.Table(
-    title=title, box=box.SIMPLE_HEAD, title_justify='left', caption=caption,
-    caption_justify='left',
-  )  # fmt: skip
-  for name, column in frame.items():
-    is_text = column.map(lambda v: isinstance(v, str)).all()
-    out.add_column(heading(name), justify='left' if is_text else 'right')
-  for row in frame.itertuples(index=False):
-    out.add_row(*(markup.escape(number(cell)) for cell in row))
-  return out
 
 
 _COUNTS = ('events', 'first', 'together', 'after', 'depends', 'unclear')
@@ -110,69 +92,6 @@ def emergence_summary(results: Study) -> pd.DataFrame:
   columns = ['run', 'task', 'level', 'emerged', 'seeds', 'median step', 'low',
              'high', 'level_of_interval']  # fmt: skip
   return frame[columns]
-
-
-def study(results: Study, width: int = 170) -> str:
-  """The tables that people look at first, as plain text of a width."""
-  out = io.StringIO()
-  console = rich_console.Console(file=out, width=width)
-  console.print(answers.answer(results), highlight=False, markup=False)
-  for note in results.notes:
-    console.print(f'note: {note}', highlight=False, markup=False)
-  console.print(
-    _table(
-      f'Emergence: first step {emergence.WORDS[emergence.RULE_OF_EVENTS]}, for '
-      f'{emergence.PERSISTENCE} checkpoints',
-      emergence_summary(results),
-      'median and interval over seeds, with the level that so many seeds allow;'
-      ' not yet: not within the run',
-    )  # fmt: skip
-  )
-  if results.experiments:
-    console.print(
-      _table(
-        'What moved it: shifts of emergence, paired by seed',
-        results.tables['effects'],
-        'steps, with 95% intervals, beside the baseline and beside the '
-        'placebo; learned: share of the fall of the training loss',
-      )
-    )
-  tests = precedence_summary(results)
-  if len(tests):
-    tests = tests[tests.tasks == 'all'].drop(columns='tasks')
-  console.print(
-    _table(
-      'What moves first: largest changes of measures against those of accuracy',
-      tests,
-      'events that emerged: first and after by onset and midpoint, each by two '
-      'checkpoints or more; lead in steps from midpoint to midpoint with its '
-      '95% interval over seeds; '
-      'p order: first rather than after; p seeds, p tasks: tied to the own '
-      'seed, task; p holm: order and a tie, corrected for all measures',
-    )
-  )
-  rates = precursors_summary(results)
-  if len(rates):
-    console.print(
-      _table(
-        f"Precursors, the paper's way: |r| > {peaks.THRESHOLD} with the "
-        'measure first',
-        rates.drop(columns=['low', 'high']),
-        'shares of the events that emerged; they describe, and prove nothing: '
-        'unrelated series that move early have high ones too',
-      )
-    )
-  table = results.tables['claims']
-  if not len(table):
-    console.print('No run is set beside a study (config.reference.name).')
-    return out.getvalue()
-  if (table.verdict == 'not measured').all():
-    console.print('Nothing was measured that decides a claim of the study.')
-    return out.getvalue()
-  columns = ['claim', 'paper v1', 'v3/v4', 'ours [95%] (count)', 'seeds',
-             'p of precedence', 'range', 'verdict', 'why']  # fmt: skip
-  console.print(_table('Claims', table[columns]))
-  return out.getvalue()
 
 
 def write_tables(results: Study, folder: pathlib.Path) -> list[pathlib.Path]:
