@@ -151,6 +151,21 @@ def test_a_machine_that_was_busy_is_forgotten(clock):
   assert rate == pytest.approx(2 * 100 / 60, rel=0.1)
 
 
+def test_a_process_that_was_stopped_has_as_long_left_as_before(clock):
+  """A laptop sleeps once; a machine that is slow stays slow, and is heeded."""
+  forecast = progress.Forecast({})
+  for _ in range(20):
+    clock[0] += 10
+    forecast.trained(10, 10.0)
+  clock[0] += 3600
+  forecast.trained(10, 3600.0)
+  assert forecast.left(0, 100) == pytest.approx(100)
+  for _ in range(2):
+    clock[0] += 600
+    forecast.trained(10, 600.0)
+  assert forecast.left(0, 100) > 3000
+
+
 def test_waiting_says_what_is_left(monkeypatch):
   """A line at every look, until all is done."""
   work = {name: concurrent.futures.Future() for name in ('training', 'llc')}

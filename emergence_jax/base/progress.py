@@ -14,6 +14,9 @@ _LINE_SECONDS, _LOOK_SECONDS = 10.0, 0.2
 _FILES = 'reading and writing'
 # After so many seconds what was seen counts half as much.
 _HALF_LIFE = 120.0
+# Work that takes so many times as long as of late, and a minute or more, was
+# interrupted: a laptop slept, or the process was stopped (SIGSTOP).
+_INTERRUPTED, _LEAST_PAUSE = 10.0, 60.0
 
 
 def duration(seconds: float) -> str:
@@ -115,22 +118,30 @@ class _Shown:
 class _Recent:
   """Recent cost of work: an exponentially decaying mean.
 
-  A machine that had something else to do for a while is soon forgotten.
+  A machine that had something else to do for a while is soon forgotten, and an
+  interruption, which is not followed by another, at once.
   """
 
   def __init__(self):
     self._units, self._seconds = 0.0, 0.0
+    self._interrupted = False
     self.total = 0.0  # seconds, of which nothing fades
     self._at = time.monotonic()
 
   def add(self, units: float, seconds: float) -> None:
     """Adds finished work."""
     now = time.monotonic()
+    self.total += seconds
+    usual = self.cost * units if self._units else math.inf
+    paused = seconds > max(_INTERRUPTED * usual, _LEAST_PAUSE)
+    self._interrupted = paused and not self._interrupted
+    if self._interrupted:
+      self._at = now
+      return
     fade = 0.5 ** ((now - self._at) / _HALF_LIFE)
     self._at = now
     self._units = fade * self._units + units
     self._seconds = fade * self._seconds + seconds
-    self.total += seconds
 
   @property
   def cost(self) -> float:
