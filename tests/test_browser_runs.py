@@ -91,3 +91,18 @@ def test_works_within_another_page(many, chromium, tmp_path):
   frame.locator('[name=panel]').select_option('accuracy')
   frame.locator('#plots.large .panel').wait_for(timeout=60_000)
   assert frame.locator('.panel').count() == 1 and not errors
+
+
+def test_marks_of_many_runs_are_left_out(many, chromium):
+  """Of up to four: more lines than panels could bear."""
+  counts = []
+  for run in ('&run=run+4&run=run+5', ''):  # those that are not shown
+    one = Opened(chromium, many, f'#panel=accuracy&curves=level+1{run}')
+    counts.append(
+      one.page.evaluate("""
+      [...Bokeh.index.roots].flatMap(view => view.model.center ?? [])
+        .filter(item => item?.type === 'Span').length""")
+    )
+    assert not one.errors
+  # One span is the cross hair.
+  assert counts[0] > 4 and counts[1] == 1, counts

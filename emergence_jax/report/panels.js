@@ -124,12 +124,16 @@ function drawLine(figure, line, view, x, y) {
     });
 }
 
-/** Emergence of each level, floor of RankMe and half of its rise. */
+/** Marks of more runs than these cannot be told apart. */
+const MOST_MARKED = 4;
+
+/** Emergence of each level, floor of RankMe and half of its rise; of a few runs. */
 function drawMarks(figure, data, view, x) {
   const mark = (step, look) => step === null || figure.add_layout(new Bokeh.Span({
     location: x.to(step), dimension: 'height', line_width: 1, ...look}));
   const chosen = chosenRuns(data, view);
   const places = placesOf(data, view.group);
+  if (chosen.length > MOST_MARKED) return;
   chosen.forEach(run => {
     const task = data[run].tasks[view.task], own = colourOf(places[run]);
     task.emergence.forEach((step, i) => mark(step, {
