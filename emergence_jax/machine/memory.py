@@ -1,6 +1,7 @@
 """How much memory the devices have, and checks against it."""
 
 import os
+import pathlib
 
 import jax
 
@@ -8,15 +9,56 @@ from emergence_jax.base.checks import LARGEST_INT
 from emergence_jax.base.progress import size
 from emergence_jax.base.types import UserError
 
+# Where Linux tells of control groups: version 2, and memory's own of version 1.
+_GROUPS = {
+  '': ('sys/fs/cgroup', 'memory.max'),
+  'memory': ('sys/fs/cgroup/memory', 'memory.limit_in_bytes'),
+}
+
+
+def _limit(path: pathlib.Path) -> int | None:
+  """A number of bytes in a file; None for no limit, and for no such file."""
+  try:
+    return int(path.read_text())
+  except (OSError, ValueError):  # `max` is no number
+    return None
+
+
+def limit_of_group(root: str = '/') -> int | None:
+  """Bytes that a batch system or a container leaves to this process.
+
+  The least limit of its control group and of those that hold it; None where
+  there is none.
+
+  Args:
+    root: of the file system.
+  """
+  top = pathlib.Path(root)
+  try:
+    lines = (top / 'proc/self/cgroup').read_text().splitlines()
+  except OSError:
+    return None
+  limits = []
+  for _, controllers, group in (line.split(':', 2) for line in lines):
+    for name in {*controllers.split(',')} & _GROUPS.keys():
+      folder, file = _GROUPS[name]
+      within = pathlib.PurePosixPath(group.lstrip('/'))
+      # In a container its own group can be the folder itself.
+      for part in (within, *within.parents):
+        limits.append(_limit(top / folder / part / file))
+  return min((x for x in limits if x is not None), default=None)
+
 
 def available() -> int:
   """Bytes that the devices can hold together; of a CPU, the machine's.
 
-  Other processes of a run are taken to have as much.
+  Less where a batch system or a container leaves less. Other processes of a run
+  are taken to have as much.
   """
   devices = jax.local_devices()
   if devices[0].platform == 'cpu':
-    return os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    machine = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    return min(machine, limit_of_group() or machine)
   stats = [device.memory_stats() or {} for device in devices]
   here = sum(s.get('bytes_limit', LARGEST_INT**2) for s in stats)
   return here * jax.process_count()
