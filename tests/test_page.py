@@ -12,6 +12,7 @@ from emergence_jax.report import (
   anatomy,
   answers,
   glossary,
+  leads,
   page,
   study_figures,
   style,
@@ -198,10 +199,10 @@ def test_runs_that_have_nothing_to_say_are_named():
 def test_an_interval_beyond_the_axis_has_a_mark():
   figure, axis = style.subplots(figsize=(3, 2))
   for row, ends in enumerate([(-1, 1), (-9, 1), (-9, 9)]):
-    axis.plot(ends, [row, row], lw=study_figures._INTERVAL_WIDTH)
+    axis.plot(ends, [row, row], lw=leads._INTERVAL_WIDTH)
   axis.plot([-9, 9], [3, 3], lw=1)
   axis.set_xlim(-2, 2)
-  study_figures._clipped(axis)
+  leads._clipped(axis)
   marks = [
     (x.get_marker(), int(x.get_ydata()[0])) for x in axis.lines
     if x.get_marker() in ('<', '>')
