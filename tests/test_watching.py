@@ -48,6 +48,14 @@ def serving(workdir):
   assert not thread.is_alive()
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+  """A clock that is set by hand."""
+  now = [0.0]
+  monkeypatch.setattr(watching.time, 'monotonic', lambda: now[0])
+  return now
+
+
 @pytest.fixture
 def served(begun):
   with serving(begun) as address:
@@ -74,6 +82,24 @@ def test_it_shows_what_is_new(served, run):
     'at step 6. All is there; the report tests what moved first.'
   )
   assert second['data'] != first['data']
+
+
+def test_reading_takes_a_share_of_the_time(served, run, clock, monkeypatch):
+  begun, address = served
+  load = runs.load
+
+  def slow(workdirs):
+    clock[0] += 3
+    return load(workdirs)
+
+  monkeypatch.setattr(watching.runs_lib, 'load', slow)
+  first = json.loads(get(f'{address}data'))
+  assert clock[0] == 3
+  shutil.rmtree(begun)
+  shutil.copytree(run, begun)
+  for seconds, is_new in ((11, False), (2, True)):
+    clock[0] += seconds
+    assert (json.loads(get(f'{address}data')) != first) == is_new
 
 
 def test_nobody_gets_anything_without_the_address(served):

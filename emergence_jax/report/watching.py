@@ -6,6 +6,7 @@ import json
 import pathlib
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 from emergence_jax.analysis import runs as runs_lib
@@ -18,10 +19,14 @@ _WAITING = (
   '<link rel="icon" href="data:,"><title>waiting</title>'
   '<p>No run has two checkpoints yet; this page looks again.'
 )
+# Of a core, which the training needs, so much at most goes into reading.
+_SHARE = 0.2
 
 
 class Watched:
   """The newest data of runs, read again when rows were added.
+
+  The longer that takes, the more seldom.
 
   Args:
     workdirs: run directories.
@@ -31,6 +36,7 @@ class Watched:
     self._workdirs = list(workdirs)
     self._lock = threading.Lock()
     self._at: list[list[int]] = []
+    self._again = 0.0
     self._runs: runs_lib.Runs = {}
     self._data = ''
 
@@ -52,13 +58,16 @@ class Watched:
     """Reads what is new; whether there is anything to show."""
     with self._lock:
       at = [self._reached(w) for w in self._workdirs]
-      if at != self._at:
+      began = time.monotonic()
+      if at != self._at and began >= self._again:
         begun = [w for w, rows in zip(self._workdirs, at) if len(rows) > 1]
         if not begun:
           return False
         self._runs = runs_lib.load(begun)
         self._data = payload.packed(self._runs)
         self._at = at
+        now = time.monotonic()
+        self._again = now + (now - began) * (1 / _SHARE - 1)
       return bool(self._runs)
 
   def page(self) -> str:
