@@ -89,6 +89,12 @@ def test_orbax_is_known_to_one_file():
   assert users == ['checkpoints.py']
 
 
+def test_what_takes_long_to_import_is_for_analyses():
+  """A second, before the first step of every run."""
+  users = [p for p in FILES if 'from scipy import stats' in p.read_text()]
+  assert {p.parent.name for p in users} <= {'analysis', 'paper', 'report'}
+
+
 def test_files_stay_small():
   for path in [*FILES, *(ROOT / 'experiments').rglob('*.py')]:
     assert len(path.read_text().splitlines()) <= 400, path
