@@ -5,6 +5,7 @@ import contextlib
 import random
 import shutil
 import sys
+import threading
 import time
 
 import pytest
@@ -96,6 +97,16 @@ def test_only_what_was_fetched_here_is_deleted(here, there):
   assert (place.fetch() / WEIGHTS).exists()
   place.drop()
   assert kept() == files
+
+
+def test_downloads_leave_no_thread_behind(here):
+  """A class of progress bars has a thread that stays, and suites are long."""
+  every = hub.find('org/tiny-seed2').revisions[2]
+  every[0].fetch()
+  before = threading.active_count()
+  for place in every.values():
+    place.fetch()
+  assert threading.active_count() == before
 
 
 class _Lying:

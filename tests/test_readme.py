@@ -109,6 +109,27 @@ def test_its_flags_are_known(app):
   assert not done.returncode, done.stderr[-600:]
 
 
+# What the loop in README has of PyTorch and of its author's own.
+_IN_THE_PLACE_OF_TORCH = """
+import types
+import numpy as np
+from scipy import special
+import emergence_jax as ej
+torch = types.SimpleNamespace(
+  manual_seed=lambda seed: None, exp=np.exp, special=special,
+  linalg=types.SimpleNamespace(
+    svdvals=lambda x: np.linalg.svd(x, compute_uv=False)
+  ),
+)
+build = lambda: ({'steps': 0}, None)
+held_out = None
+features = lambda model, data: np.eye(3)
+accuracy = lambda model, data: float(model['steps'] > 2000)
+def train_step(model, optimizer):
+  model['steps'] += 1
+"""
+
+
 @pytest.mark.nightly
 def test_the_readme_runs(tmp_path):
   """Its main job, made small, and then its Python, which reads that run."""
@@ -136,9 +157,10 @@ def test_the_readme_runs(tmp_path):
 import jax.numpy as jnp
 def loss(params, batch):
   return jnp.mean((batch @ params) ** 2)
-print(curvature(jnp.ones(6), jnp.eye(6)).eigenvalues)
+params, batch = jnp.ones(6), jnp.eye(6)
 """
-  data, arrays, measure = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+  blocks = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+  data, arrays, recorded, measure = blocks
   made_up = """
 import numpy as np
 steps = np.arange(20) * 10
@@ -149,5 +171,9 @@ arms, emergence = ['none', 'arm'], np.arange(16.0).reshape(2, 8)
 """
   said = call('-c', made_up + arrays)
   assert 'changed before accuracy in all 8 seeds' in said and 'arm ' in said
-  snippets = [data, measure]
-  assert call('-c', ''.join([*snippets, own])).count('0.33') == 5
+  call('-c', f'{_IN_THE_PLACE_OF_TORCH}\n{recorded}')
+  assert (tmp_path / 'runs' / 'mine' / 'timeseries.zarr').exists()
+  call('-c', data)
+  before, _, last = measure.rstrip().rpartition('\n')
+  code = f'{own}{before}\nprint({last}.eigenvalues)'
+  assert call('-c', code).count('0.33') == 5

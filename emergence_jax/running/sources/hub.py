@@ -33,8 +33,12 @@ def _library() -> Any:
   return huggingface_hub
 
 
+@functools.cache
 def _bounded(library: Any) -> Any:
-  """A progress bar that ends a download of more than was announced."""
+  """A progress bar that ends a download of more than was announced.
+
+  One class for all downloads: each has a thread of its own, which stays.
+  """
 
   class Bounded(library.utils.tqdm):
     """Counts bytes, also where nothing is shown."""
