@@ -69,15 +69,17 @@ class Experiment:
     return [arm.name for arm in self.arms]
 
   @property
-  def summarised(self) -> bool:
-    """Whether the first event stands for all."""
-    return self.events[0][0] == ALL
+  def foremost(self) -> list[int]:
+    """Places of the events that stand for all: one, where there is such a one.
+
+    Else those of which something can be said; one at least.
+    """
+    return [0] if self.events[0][0] == ALL else list(self.counted) or [0]
 
   @property
   def shown(self) -> list[int]:
-    """Places of the events of which something can be said; one at least."""
-    first = [0] if self.summarised else []
-    return [*first, *self.counted] or [0]
+    """Places of the events that are drawn, the foremost first."""
+    return list(dict.fromkeys([*self.foremost, *self.counted]))
 
   def title(self, event: int) -> str:
     """An event in words."""

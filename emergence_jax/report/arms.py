@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from emergence_jax.analysis import effects, series
 from emergence_jax.analysis.moved import Experiment
 from emergence_jax.base.arms import PLACEBO, SHAM
-from emergence_jax.report import style
+from emergence_jax.report import style, text
 
 _VERDICT_COLOURS = {
   effects.MOVES: style.ORANGE, effects.MOVES_NOT: style.BLUE,
@@ -70,7 +70,7 @@ def forest(item: Experiment, event: int):
   for i, one in enumerate(judged):
     _row_of(axis, item, event, one, i, reach)
     learned = item.learned_A[item.names.index(one.arm)]
-    share = '–' if np.isnan(learned) else f'{learned:.0%}'
+    share = text.percent(learned)
     right.text(
       0, i, f'{one.emerged[0]}/{one.emerged[1]}  {share:>5}  {one.verdict}',
       family='monospace', fontsize=8, va='center',
@@ -194,11 +194,11 @@ def phase(run: str, table: pd.DataFrame, key: str, other: str):
     for (i, j), number in np.ndenumerate(cells.values):
       if np.isnan(tried.values[i, j]):
         continue
-      text = '–' if np.isnan(number) else (
+      cell = '–' if np.isnan(number) else (
         f'{number:.0%}' if value == 'emerged' else f'{number:,.0f}'
       )  # fmt: skip
       axis.text(
-        j, i, text, ha='center', va='center', fontsize=9,
+        j, i, cell, ha='center', va='center', fontsize=9,
         bbox=dict(facecolor='white', alpha=0.7, lw=0, pad=1.5),
       )  # fmt: skip
     axis.set_xticks(range(cells.shape[1]), [f'{x:g}' for x in cells.columns])

@@ -7,7 +7,7 @@ from emergence_jax.analysis import precedence, statistics
 from emergence_jax.analysis.changes import LEAST
 from emergence_jax.analysis.events import Events
 from emergence_jax.analysis.study import Study
-from emergence_jax.report import style
+from emergence_jax.report import style, text
 
 _INTERVAL_WIDTH = 5
 
@@ -68,9 +68,7 @@ def _words(results: Study, run: str, measure: str) -> str:
     return ''
   row = table.iloc[0]
 
-  def p(value):
-    return '–' if np.isnan(value) else f'{value:.2g}'
-
+  p = text.p_value
   return (
     f'{row["first"]:>5} {row.together:>5} {row.after:>5} {row.depends:>5} '
     f'{row.unclear:>5}   '

@@ -52,7 +52,7 @@ def sentences(results: Study) -> list[str]:
   said = []
   for label, item in results.experiments.items():
     several = len(item.events) > 1 or len(results.experiments) > 1
-    for e in [0] if item.summarised else item.shown:
+    for e in item.foremost:
       place = f'{label}, {item.title(e)}: ' if several else ''
       said.append(f'{place}{_moved_in(item, e)}')
   return said

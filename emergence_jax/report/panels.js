@@ -132,8 +132,8 @@ function drawMarks(figure, data, view, x) {
   const mark = (step, look) => step === null || figure.add_layout(new Bokeh.Span({
     location: x.to(step), dimension: 'height', line_width: 1, ...look}));
   const chosen = chosenRuns(data, view);
-  const places = placesOf(data, view.group);
   if (chosen.length > MOST_MARKED) return;
+  const places = placesOf(data, view.group);
   chosen.forEach(run => {
     const task = data[run].tasks[view.task], own = colourOf(places[run]);
     task.emergence.forEach((step, i) => mark(step, {

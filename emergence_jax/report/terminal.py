@@ -63,16 +63,8 @@ def _varying(frame: pd.DataFrame, keys: Sequence[str]) -> dict[str, pd.Series]:
   return {k: frame[k].astype(str) for k in keys if frame[k].nunique() > 1}
 
 
-def _p(column: pd.Series) -> pd.Series:
-  return column.map(lambda p: '–' if np.isnan(p) else f'{p:.2g}')
-
-
-def _percent(column: pd.Series) -> pd.Series:
-  return column.map(lambda x: '–' if np.isnan(x) else f'{x:.0%}')
-
-
 def _steps(value: float, never: str) -> str:
-  return never if np.isinf(value) else f'{value:,.0f}'
+  return f'{value:,.0f}' if np.isfinite(value) else never
 
 
 def _interval(frame, name: str, never: str) -> pd.Series:
@@ -95,18 +87,21 @@ def _of(frame: pd.DataFrame, count: str, total: str) -> pd.Series:
   return frame[count].astype(str) + '/' + frame[total].astype(str)
 
 
+def _of_all_tasks(frame: pd.DataFrame) -> pd.DataFrame:
+  """Without the rows of easy and of hard ones; a frame may be empty."""
+  return frame[frame.tasks == 'all'] if len(frame) else frame
+
+
 def _emergence(results: Study) -> rich_table.Table:
   frame = text.emergence_summary(results)
   never = 'not yet'
   shown = pd.DataFrame({
     **_varying(frame, ['run']), 'task': frame.task, 'level': frame.level,
     'seeds': _of(frame, 'emerged', 'seeds'),
-    'median': frame['median step'].map(
-      lambda x: never if np.isnan(x) else _steps(x, never)
-    ),
+    'median': frame['median step'].map(lambda x: _steps(x, never)),
     'low': frame.low.map(lambda x: _steps(x, never)),
     'high': frame.high.map(lambda x: _steps(x, never)),
-    'of level': _percent(frame.level_of_interval),
+    'of level': frame.level_of_interval.map(text.percent),
   })  # fmt: skip
   words = emergence.WORDS[emergence.RULE_OF_EVENTS]
   return _table(
@@ -122,7 +117,7 @@ def _moved(results: Study) -> rich_table.Table:
   kept = [
     (label, *item.events[e])
     for label, item in results.experiments.items()
-    for e in ([0] if item.summarised else item.shown)
+    for e in item.foremost
   ]
   events = zip(frame.run, frame.task, frame.level, strict=True)
   frame = frame[[event in kept for event in events]]
@@ -132,8 +127,8 @@ def _moved(results: Study) -> rich_table.Table:
     'seeds': _of(frame, 'emerged', 'seeds'),
     'beside baseline': _interval(frame, 'shift', never),
     'beside placebo': _interval(frame, 'beyond_placebo', never),
-    'Holm': _p(frame.p_holm), 'learned': _percent(frame.learned),
-    'verdict': frame.verdict,
+    'Holm': frame.p_holm.map(text.p_value),
+    'learned': frame.learned.map(text.percent), 'verdict': frame.verdict,
   })  # fmt: skip
   return _table(
     'What moved it: shifts of emergence, paired by seed',
@@ -145,8 +140,7 @@ def _moved(results: Study) -> rich_table.Table:
 
 
 def _first(results: Study) -> rich_table.Table:
-  frame = results.tables['precedence']
-  frame = frame[frame.tasks == 'all'] if len(frame) else frame
+  frame = _of_all_tasks(results.tables['precedence'])
   if not len(frame):
     return _table('What moves first: nothing can be tested', frame, '')
   shown = pd.DataFrame({
@@ -154,9 +148,11 @@ def _first(results: Study) -> rich_table.Table:
     'first': _of(frame, 'first', 'events'), 'after': frame['after'],
     'lead': _interval(frame, 'lead', 'never'),
     'p: order\nties': (
-      _p(frame.p_order) + '\n' + _p(frame.p_seeds) + ', ' + _p(frame.p_tasks)
+      frame.p_order.map(text.p_value)
+      + '\n' + frame.p_seeds.map(text.p_value)
+      + ', ' + frame.p_tasks.map(text.p_value)
     ),
-    'Holm': _p(frame.p_holm),
+    'Holm': frame.p_holm.map(text.p_value),
     'verdict': frame.verdict + frame.precedes_by.map(
       lambda by: f' ({by})' if by else ''
     ),
@@ -172,15 +168,15 @@ def _first(results: Study) -> rich_table.Table:
 
 
 def _precursors(results: Study) -> rich_table.Table | None:
-  frame = text.precursors_summary(results)
-  frame = frame[frame.tasks == 'all'] if len(frame) else frame
+  frame = _of_all_tasks(text.precursors_summary(results))
   if not len(frame):
     return None
   shown = pd.DataFrame({
     **_varying(frame, ['run']), 'measure': frame.measure, 'over': frame['axis'],
-    'first': _of(frame, 'hits', 'total'), 'rate': _percent(frame.rate),
-    'at once': _percent(frame.synchronous), 'lagging': _percent(frame.lagging),
-    'none': _percent(frame['none']),
+    'first': _of(frame, 'hits', 'total'), 'rate': frame.rate.map(text.percent),
+    'at once': frame.synchronous.map(text.percent),
+    'lagging': frame.lagging.map(text.percent),
+    'none': frame['none'].map(text.percent),
   })  # fmt: skip
   return _table(
     f"Precursors, the paper's way: |r| > {peaks.THRESHOLD} with the measure "

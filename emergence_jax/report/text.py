@@ -31,6 +31,20 @@ def number(value) -> str:
   return str(value)
 
 
+def p_value(value: float) -> str:
+  """Two digits; – where a test is not possible.
+
+  >>> [p_value(p) for p in (0.03125, float('nan'))]
+  ['0.031', '–']
+  """
+  return '–' if np.isnan(value) else f'{value:.2g}'
+
+
+def percent(share: float) -> str:
+  """A share without decimals; – where it is not known."""
+  return '–' if np.isnan(share) else f'{share:.0%}'
+
+
 def heading(name) -> str:
   """A column's name as people read it: `p_order` → `p order`."""
   return str(name).replace('_', ' ')
