@@ -31,8 +31,9 @@ def test_configurations_are_run_one_after_the_other(tmp_path):
   assert f'experiments.report --workdir={tmp_path / "kill_config"}' in (
     done.stdout
   )
-  again = apps.call('run', *flags)
+  again = apps.call('run', *flags, '--blind')
   assert 'this run is finished at step 2' in again.stdout
+  assert row not in again.stdout
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_sweeps_that_cannot_be_are_refused(flags, words, tmp_path):
 
 @pytest.mark.nightly
 def test_seeds_in_parts_are_the_run(tmp_path):
-  """Where the memory is short: told to stop, gone on with, joined, shown."""
+  """Where the memory is short: told to stop, gone on with blind, shown."""
   flags = [
     '--config=tests/kill_config.py', *SMALL, '--config.seeds.count=3',
     '--config.seeds.devices=1', '--config.arms.grid=optimizer.rate=1e-2',
@@ -75,16 +76,22 @@ def test_seeds_in_parts_are_the_run(tmp_path):
   assert '2 arms of 2 on' in told.stdout, told.stderr
   other = apps.call('run', *given, '--parts=3')
   assert other.returncode == 1 and 'the part seeds_0_to_1' in other.stderr
-  done = apps.call('run', *given)
+  done = apps.call('run', *given, '--blind')
   assert done.returncode == 0, done.stderr
-  for word in ('part 2 of 2: seeds_2_to_2', 'joined in', 'Next: open'):
+  for word in ('part 2 of 2: seeds_2_to_2', 'joined in', 'not shown'):
     assert word in done.stdout
+  assert 'emerged' not in done.stdout
+  for name in ('summary.txt', 'report', 'figures'):
+    assert not list((tmp_path / 'run').rglob(name)), name
   one, joined = (
     timeseries.load(tmp_path / name).load() for name in ('whole', 'run')
   )
   assert joined.seed.values.tolist() == [0, 1, 2] and joined.sizes['arm'] == 2
   for name in ('train_loss', 'rankme', 'accuracy'):
     np.testing.assert_allclose(joined[name], one[name], rtol=1e-5)
+  looked = apps.call('run', *given)
+  assert 'Next: open' in looked.stdout, looked.stderr
+  assert (tmp_path / 'run' / 'summary.txt').exists()
   again = apps.call('run', *given)
   assert 'this run is finished' in again.stdout, again.stderr
 

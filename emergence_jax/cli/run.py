@@ -55,6 +55,11 @@ _OVERWRITE = flags.DEFINE_bool(
   'overwrite', False,
   'Erase the run in --workdir, its rows and populations, and begin again.',
 )  # fmt: skip
+_BLIND = flags.DEFINE_bool(
+  'blind', False,
+  'Show nothing but the training loss: no page while it runs, and at its end '
+  'none, nor figures, nor a summary; for an experiment that is looked at once.',
+)  # fmt: skip
 
 _PROFILE = flags.DEFINE_string(
   'profile', '', 'START:STOP; a trace of these steps is written to profile/ in '
@@ -135,6 +140,9 @@ def _dry_run(config) -> None:
 
 def _finish(config, workdir: pathlib.Path) -> None:
   """Prints and writes the summary, the figures and the report."""
+  if _BLIND.value:
+    apps.say(f'not shown; Next: {apps.CALLED}report --workdir={workdir}')
+    return
   from emergence_jax.base import names
   from emergence_jax.base.arms import BASELINE
   from emergence_jax.report import run_figures, summary, write
@@ -200,10 +208,11 @@ def _run(config):
   _say(f'{apps.CALLED}watch --workdir={workdir} shows it as it goes on.')
   compiles = compiling.Compiles()
   pages = previews.Previews(workdir, config.steps.tolist())
+  previewed = processes.leads() and not _BLIND.value
   outcome = loop.run(
     config, workdir, apps.say, overwrite=_OVERWRITE.value,
     profile=_PROFILE.value, tracker=_LOG.value,
-    on_row=pages if processes.leads() else lambda step: None,
+    on_row=pages if previewed else lambda step: None,
     leaves_at_once=True,
   )  # fmt: skip
   pages.close()
@@ -214,7 +223,7 @@ def _run(config):
     sys.exit(stopping.TRY_AGAIN)
   if outcome is loop.Outcome.ALREADY_FINISHED:
     current = processes.agreed(lambda: outputs.are_current(workdir))
-    left = 'nothing is left to do' if current else (
+    left = 'nothing is left to do' if current or _BLIND.value else (
       'its summary and its page are older than its rows, and are made again'
     )  # fmt: skip
     _say(f'this run is finished at step {config.train.steps:,}; {left}.')
@@ -268,9 +277,8 @@ def _sweep() -> None:
       '--sweep takes the place of --config, and needs a --workdir for its runs.'
     )
   passed = sweep.others(['sweep', 'workdir'])
-  sys.exit(
-    sweep.run(_SWEEP.value or (), apps.path('workdir', _WORKDIR.value), passed)
-  )
+  folder = apps.path('workdir', _WORKDIR.value)
+  sys.exit(sweep.run(_SWEEP.value or (), folder, passed, blind=_BLIND.value))
 
 
 def _in_parts(arguments: list[str], count: int) -> bool:

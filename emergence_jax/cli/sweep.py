@@ -64,7 +64,11 @@ def others(own: Sequence[str]) -> list[str]:
 
 
 def run(
-  configs: Sequence[str], folder: pathlib.Path, flags: Sequence[str]
+  configs: Sequence[str],
+  folder: pathlib.Path,
+  flags: Sequence[str],
+  *,
+  blind: bool,
 ) -> int:
   """Runs configurations, each in a folder of its own, and prints a table.
 
@@ -72,6 +76,7 @@ def run(
     configs: as `--config` takes them.
     folder: where the runs lie; those that are there are gone on with.
     flags: of `emergence run`, the same for all.
+    blind: whether nothing is shown of them, nor the table.
 
   Returns:
     An exit code: 75 if a signal stopped a run, 1 if one has failed.
@@ -103,7 +108,7 @@ def run(
     if code:
       failed.append(name)
   finished = [r for r in listing.runs(folder) if r.path.name in names]
-  if finished:
+  if finished and not blind:
     run_table.show(finished)
   if failed:
     apps.say(f'failed, for the reasons above: {", ".join(failed)}.')
