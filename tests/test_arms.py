@@ -1,6 +1,7 @@
 """Arms: one program for all, the seeds shared; a run of one's own for each."""
 
 import json
+import re
 import shutil
 
 import chex
@@ -347,7 +348,8 @@ def test_a_sweep_over_numbers_compiles_once():
     shapes = levers.shapes(made)
     seed = jax.ShapeDtypeStruct((), np.int32)
     member = jax.eval_shape(levers.init(made), seed, shapes)
-    return jax.jit(levers.segment(made)).lower(member, shapes, seed).as_text()
+    given = (member, shapes, seed, seed)
+    return jax.jit(levers.segment(made)).lower(*given).as_text()
 
   other = dict(rate=0.1, weight_decay=3.0, b1=0.5, b2=0.6, clip_norm=2.0)
   assert program() == program(**other)
@@ -360,3 +362,17 @@ def test_a_dry_run_names_the_arms():
   assert any('3 arms of 2 on' in line for line in lines)
   assert any(line.split() == ['arm', 'rate', '1'] for line in lines)
   assert any(line.split()[0] == 'training' for line in lines)
+
+
+@pytest.mark.parametrize('at_once, dear', [(None, 2), (6, 3)])
+def test_a_dry_run_counts_steps_in_a_window_apart(at_once, dear):
+  """Two of three arms are pushed in half of the steps; together, all pay."""
+  given = config(
+    interventions=dict(rank=dict(strengths='0.1,-0.1', stop=3)),
+    arms=dict(controls=False), measures={},
+  )  # fmt: skip
+  given['seeds']['at_once'] = at_once
+  lines = dry_run.describe(schema.from_mapping(given))
+  rows = (re.split(r'\s{2,}', line.strip()) for line in lines)
+  times = {row[0]: row[3] for row in rows if row[-1] == 'timed'}
+  assert times == {'training': str(6 - dear), 'with rank': str(dear)}

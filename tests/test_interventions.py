@@ -19,8 +19,9 @@ from emergence_jax.interventions.rank import Rank
 from emergence_jax.interventions.reset import Reset
 from emergence_jax.interventions.subspace import Subspace
 from emergence_jax.interventions.transplant import Transplant
+from emergence_jax.machine import flops
 from emergence_jax.numerics.spectrum import log_rankme, rankme
-from emergence_jax.running import calibrating, loop
+from emergence_jax.running import calibrating, levers, loop
 from emergence_jax.store import timeseries
 from tests import small
 
@@ -221,7 +222,7 @@ def test_window_sham_and_placebo(objective, at, own):
     now = at._replace(step=step)
     tree = now.grads if kind == intervention.GRADIENT else now.updates
     by = intervention.Push(strength, mode)
-    after = intervention.push('x', own, objective, by, now, tree)
+    after = intervention.push('x', own, objective, by, step, now, tree)
     return tree, after, own.adds(objective, now, strength)
 
   def pushed(mode, step, strength=0.7):
@@ -277,6 +278,44 @@ def test_ones_own_intervention(tmp_path):
   given['interventions']['pull'] = {**own, 'wrong': True}
   with pytest.raises(UserError, match='a tree like the'):
     loop.run(schema.from_mapping(given), tmp_path / 'two', lambda line: None)
+
+
+class Marked(Intervention):
+  """Adds nothing, by an operation that nothing else has."""
+
+  def adds(self, objective, at, strength):
+    """Log-gamma of nought strength."""
+    del objective
+    return jax.tree.map(lambda p: 0 * jax.lax.lgamma(p + strength), at.params)
+
+
+def names_of_operations(jaxpr, *, conditional):
+  """Of a program, with or without what stands behind a condition."""
+  for equation in jaxpr.eqns:
+    yield equation.primitive.name
+    if conditional or equation.primitive.name != 'cond':
+      for inner in flops.inner(equation.params):
+        yield from names_of_operations(inner, conditional=conditional)
+
+
+@pytest.mark.parametrize('together', [False, True])
+def test_outside_the_window_nothing_is_computed(together):
+  """Nor where members are mapped together, as on a GPU."""
+  own = dict(name='tests.test_interventions:Marked', stop=3)
+  config = schema.from_mapping(
+    {**config_of_rank(), 'interventions': {'m': own}}
+  )
+  segment, given = levers.segment(config), levers.shapes(config)
+  seed = jax.ShapeDtypeStruct((), jnp.int32)
+  member = jax.eval_shape(levers.init(config), seed, given)
+  if together:
+    segment = jax.vmap(segment, (0, 0, None, None))
+    member, given = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct((2, *x.shape), x.dtype), (member, given)
+    )
+  program = jax.make_jaxpr(segment)(member, given, seed, seed).jaxpr
+  assert 'lgamma' in names_of_operations(program, conditional=True)
+  assert 'lgamma' not in names_of_operations(program, conditional=False)
 
 
 def test_a_transplant_from_another_run(tmp_path):

@@ -179,7 +179,7 @@ def test_a_population_of_fewer_bits_trains_alike():
     config = schema.from_mapping(given)
     own = levers.example(config)
     member = levers.init(config)(0, own)
-    after, history = jax.jit(levers.segment(config))(member, own, 4)
+    after, history = jax.jit(levers.segment(config))(member, own, 0, 4)
     chex.assert_trees_all_equal_dtypes(after, member)
     histories.append(history.loss[:4])
   whole, products, fewer = histories

@@ -84,7 +84,7 @@ def test_it_learns(name):
   config = schema.from_mapping(given)
   own = levers.example(config)
   member = levers.init(config)(0, own)
-  _, history = jax.jit(levers.segment(config))(member, own, 40)
+  _, history = jax.jit(levers.segment(config))(member, own, 0, 40)
   assert history.loss[39] < history.loss[0]
 
 

@@ -51,12 +51,12 @@ def test_the_longest_line_fits_eighty_columns(clock, terminal):
   out, shown = shown_by(terminal, width=80)
   with progress.Progress(200_000, 0, 64, shown) as bar:
     clock[0] += 2000
-    bar.update(150_000, 1.4567e-05, 98_765.0)
+    bar.update(150_000, 1.4567e-05, 98_765.0, '≤ ')
   lines = re.split(
     r'[\r\n]', re.sub('\x1b\\[[0-9;?]*[A-Za-z]', '', out.getvalue())
   )
   assert max(map(len, lines)) <= 80
-  wanted = '4,800 seed-steps/s · loss 1.5e-05 · 27 h 26 min left'
+  wanted = '4,800 seed-steps/s · loss 1.5e-05 · ≤ 27 h 26 min left'
   assert any(line.rstrip().endswith(wanted) for line in lines)
   assert any(line.startswith('step 150,000/200,000 ') for line in lines)
 
@@ -80,7 +80,7 @@ def test_the_forecast_counts_what_is_still_due(clock):
   for _ in range(10):
     forecast.done('rank', 2.0)
     forecast.done('saving', 1.0)
-    forecast.trained(10, 5.0)
+    forecast.trained(0, 10, 5.0)
   # 900 steps of half a second, and two rows; the LLC is as dear as others.
   assert forecast.left(100, 1000) == 900 * 0.5 + 2 * (2.0 + 1.0 + 1.5)
   forecast.done('llc', 60.0)
@@ -88,10 +88,38 @@ def test_the_forecast_counts_what_is_still_due(clock):
   assert forecast.left(1000, 1000) == 0
 
 
+def test_steps_within_a_window_are_counted_apart(clock):
+  """Where interventions act steps take four times as long as behind them."""
+  forecast = progress.Forecast({}, [(100, 400), (300, 500)])
+  assert [forecast.until(s, 900) for s in (0, 100, 350, 400, 500)] == [
+    100, 300, 400, 500, 900,
+  ]  # fmt: skip
+  seconds = {0: 10.0, 100: 40.0, 300: 70.0, 400: 40.0, 500: 10.0}
+  said = {}
+  for first, cost in seconds.items():
+    forecast.trained(first, 10, cost)
+    ends = first + 10, 900
+    said[first] = forecast.bound(*ends), forecast.left(*ends)
+  assert said[0] == ('≥ ', 890)
+  # 190 steps in the window, as many as dear, 100 steps known from before.
+  assert said[100] == ('', 4 * (190 + 100 + 100) + 400)
+  assert said[300] == ('≤ ', 7 * (90 + 100) + 400)
+  assert said[400] == ('', 4 * 90 + 400)
+  assert said[500] == ('', 390)
+  later = progress.Forecast({}, [(0, 400)])
+  later.trained(0, 10, 40.0)
+  out, plain = shown_by(terminal=False)
+  clock[0] += 100
+  with progress.Progress(900, 0, 2, plain) as bar:
+    clock[0] += 40
+    bar.update(10, 1.0, later.left(10, 900), later.bound(10, 900))
+  assert '≤ 59 min 20 s left' in out.getvalue()
+
+
 def test_what_the_time_went_to(clock):
   forecast = progress.Forecast({})
   assert forecast.spent() == ''
-  forecast.trained(100, 60.0)
+  forecast.trained(0, 100, 60.0)
   for _ in range(3):
     forecast.done('llc', 43.0)
     clock[0] += 600  # nothing fades
@@ -140,7 +168,7 @@ def test_a_machine_that_was_busy_is_forgotten(clock):
     for step in range(0, 5000, 100):
       slow = 4 if step < 4000 else 1
       clock[0] += 50 * slow
-      forecast.trained(100, 50 * slow)
+      forecast.trained(step, 100, 50 * slow)
       clock[0] += 10 * slow
       forecast.done('rank', 10 * slow)
       bar.update(step + 100, 1.0, forecast.left(step, 10_000))
@@ -156,13 +184,13 @@ def test_a_process_that_was_stopped_has_as_long_left_as_before(clock):
   forecast = progress.Forecast({})
   for _ in range(20):
     clock[0] += 10
-    forecast.trained(10, 10.0)
+    forecast.trained(0, 10, 10.0)
   clock[0] += 3600
-  forecast.trained(10, 3600.0)
+  forecast.trained(0, 10, 3600.0)
   assert forecast.left(0, 100) == pytest.approx(100)
   for _ in range(2):
     clock[0] += 600
-    forecast.trained(10, 600.0)
+    forecast.trained(0, 10, 600.0)
   assert forecast.left(0, 100) > 3000
 
 

@@ -35,9 +35,9 @@ def test_one_trace_serves_every_segment(monkeypatch):
   def counting(*args):
     inner = segment(*args)
 
-    def traced(member, levers, steps):
+    def traced(member, levers, first, steps):
       traces.append(1)
-      return inner(member, levers, steps)
+      return inner(member, levers, first, steps)
 
     return traced
 

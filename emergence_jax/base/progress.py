@@ -1,10 +1,11 @@
 """Progress of a run: a bar on a terminal, plain lines elsewhere."""
 
 import concurrent.futures
+import itertools
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import humanize
 from rich import console as rich_console
@@ -158,20 +159,64 @@ class Forecast:
   """The time that is left: steps to come, and measures still due.
 
   Each counts at what it has cost of late, so that measures which are dense at
-  the beginning of a run do not double the time that is left.
+  the beginning of a run do not double the time that is left. Nor do steps in
+  which interventions act, of which few may be to come: steps within the same
+  windows cost alike. What no step was in yet costs what the last steps did.
 
   Args:
     work: step → names of what is done there, besides training.
+    windows: first and last step, the latter not included, between which steps
+      are dearer.
   """
 
-  def __init__(self, work: Mapping[int, Sequence[str]]):
-    self._work = work
-    self._training = _Recent()
+  def __init__(
+    self,
+    work: Mapping[int, Sequence[str]],
+    windows: Sequence[tuple[int, int]] = (),
+  ):
+    self._work, self._windows = work, windows
+    self._training: dict[frozenset[int], _Recent] = {}
+    self._latest: frozenset[int] = frozenset()
     self._others: dict[str, _Recent] = {}
 
-  def trained(self, steps: int, seconds: float) -> None:
-    """Adds the time of trained steps."""
-    self._training.add(steps, seconds)
+  def _open(self, step: int) -> frozenset[int]:
+    """The windows that a step is in."""
+    return frozenset(
+      i for i, (start, stop) in enumerate(self._windows) if start <= step < stop
+    )
+
+  def _alike(self, step: int, last: int) -> Iterator[tuple[int, int]]:
+    """First and last steps of stretches that are in the same windows."""
+    inside = {
+      end for ends in self._windows for end in ends if step < end < last
+    }
+    return itertools.pairwise([step, *sorted(inside), last])
+
+  def until(self, step: int, last: int) -> int:
+    """The step up to which steps are in the same windows; `last` at most."""
+    return next(self._alike(step, last))[1]
+
+  def trained(self, first: int, steps: int, seconds: float) -> None:
+    """Adds the time of trained steps, all in the windows of the first."""
+    self._latest = self._open(first)
+    self._training.setdefault(self._latest, _Recent()).add(steps, seconds)
+
+  def _cost(self, step: int) -> float:
+    """Seconds of a step; nan before anything is known."""
+    known = self._training.get(self._open(step)) or self._training.get(
+      self._latest
+    )
+    return known.cost if known else math.nan
+
+  def bound(self, step: int, last: int) -> str:
+    """What `left` is before a stretch of other windows: a bound."""
+    unknown = {self._open(a) for a, _ in self._alike(step, last)}
+    unknown -= self._training.keys()
+    if unknown and all(kind < self._latest for kind in unknown):
+      return '≤ '
+    if unknown and all(kind > self._latest for kind in unknown):
+      return '≥ '
+    return ''
 
   def done(self, name: str, seconds: float) -> None:
     """Adds the time of a measure or a save."""
@@ -179,7 +224,10 @@ class Forecast:
 
   def left(self, step: int, last: int) -> float:
     """Seconds from a step to the last one; nan before anything is known."""
-    return (last - step) * self._training.cost + self.due(step)
+    if step >= last:
+      return self.due(step)
+    training = sum((b - a) * self._cost(a) for a, b in self._alike(step, last))
+    return training + self.due(step)
 
   def due(self, step: int) -> float:
     """Seconds of the work that is due at the checkpoints after a step."""
@@ -194,14 +242,15 @@ class Forecast:
 
   def spent(self) -> str:
     """Time by kind of work, the largest first; empty before any."""
-    parts = {'training': self._training, **self._others}
-    total = sum(part.total for part in parts.values())
+    parts = {name: part.total for name, part in self._others.items()}
+    parts['training'] = sum(part.total for part in self._training.values())
+    total = sum(parts.values())
     if not total:
       return ''
     each = ', '.join(
-      f'{name} {duration(part.total)} ({part.total / total:.0%})'
-      for name, part in sorted(parts.items(), key=lambda x: -x[1].total)
-      if part.total
+      f'{name} {duration(seconds)} ({seconds / total:.0%})'
+      for name, seconds in sorted(parts.items(), key=lambda x: -x[1])
+      if seconds
     )
     return f'the time went to {each}.'
 
@@ -230,24 +279,27 @@ class Progress(_Shown):
     title = 'step {task.completed:,.0f}/{task.total:,.0f}'
     super().__init__(console, title, total, start)
 
-  def _text(self, step: int, loss: float, left: float) -> str:
+  def _text(self, step: int, loss: float, left: float, bound: str) -> str:
     now = time.monotonic()
     self._recent.add(self._seeds * (step - self._step), now - self._at)
     self._step, self._at = step, now
     rate = self._recent.rate
-    words = '?' if math.isnan(left) else duration(left)
+    words = '?' if math.isnan(left) else f'{bound}{duration(left)}'
     shown = f'{rate:,.0f}' if rate >= 100 else f'{rate:.3g}'
     return f'{shown} seed-steps/s · loss {loss:.2g} · {words} left'
 
-  def update(self, step: int, loss: float, left: float) -> None:
+  def update(
+    self, step: int, loss: float, left: float, bound: str = ''
+  ) -> None:
     """Shows that `step` steps are done.
 
     Args:
       step: where the run is.
       loss: median over seeds.
       left: seconds to its end, see `Forecast`; nan if not known.
+      bound: what they are, if it is a bound: '≤ '.
     """
-    text = self._text(step, loss, left)
+    text = self._text(step, loss, left, bound)
     self._show(step, text, f'step {step:,}/{self._total:,} · {text}')
 
 

@@ -17,8 +17,8 @@ class SeedsConfig:
     count: number of seeds.
     first: number of the first one; the others follow it.
     devices: devices to spread them over; None takes what fits.
-    at_once: seeds at once on a device; None is one on a CPU, and all on
-      accelerators.
+    at_once: seeds, of all arms, at once on a device; None is one on a CPU, and
+      all on accelerators.
     devices_per_seed: devices that share each seed, where one has too little
       memory for it; None is one.
   """
@@ -36,8 +36,7 @@ class SeedsConfig:
     for name in ('devices', 'at_once', 'devices_per_seed'):
       value = getattr(self, name)
       if value is not None:
-        most = self.count if name == 'at_once' else checks.LARGEST_INT
-        checks.in_range(f'config.seeds.{name}', value, 1, most)
+        checks.in_range(f'config.seeds.{name}', value, 1, last)
     if self.first + self.count > last:
       raise UserError(
         f'config.seeds.first={self.first} and count={self.count} run past the '

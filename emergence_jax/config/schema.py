@@ -252,6 +252,10 @@ def count_members(raw: Mapping[str, Any]) -> int:
 
 
 def _check_ranges(config: Config) -> None:
+  if config.seeds.at_once is not None:
+    checks.in_range(
+      'config.seeds.at_once', config.seeds.at_once, 1, config.members
+    )
   for name, spec in config.measures.items():
     if spec.seeds_at_once is not None:
       path = f'config.measures.{name}.seeds_at_once'

@@ -11,7 +11,7 @@ import abc
 import dataclasses
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, NamedTuple
 
 import jax
@@ -127,6 +127,23 @@ class Intervention(abc.ABC):
     return (step >= self.start) & ~jnp.asarray(ended)
 
 
+def windows(
+  interventions: Iterable[Intervention], steps: int
+) -> list[tuple[int, int]]:
+  """Steps at which each begins to act, and those at which it has ceased to.
+
+  >>> from emergence_jax.interventions import INTERVENTIONS
+  >>> windows([INTERVENTIONS['rank'](start=2, stop=6)], 10)
+  [(2, 6)]
+  """
+  made: list[tuple[int, int]] = []
+  for own in interventions:
+    acts = np.asarray(jax.vmap(own.acts)(jnp.arange(steps)), int)
+    ends = np.flatnonzero(np.diff(acts, prepend=0, append=0)).tolist()
+    made += zip(ends[::2], ends[1::2], strict=True)
+  return made
+
+
 def random_direction(like: PyTree, key: jax.Array) -> PyTree:
   """A random direction whose leaves, those of a tree, have norm 1."""
   leaves, structure = jax.tree.flatten(like)
@@ -207,6 +224,7 @@ def push(
   intervention: Intervention,
   objective: Objective,
   by: Push,
+  step: jax.Array,
   at: State,
   tree: PyTree,
 ) -> PyTree:
@@ -214,6 +232,17 @@ def push(
 
   Where it is off, or outside its window, the tree is as it was, to the bit; so
   it is where the strength is 0, though all is computed.
+
+  Args:
+    label: of the intervention.
+    intervention: it.
+    objective: what is trained.
+    by: how it acts on this member.
+    step: updates made before; of all members. Outside the window nothing is
+      computed, also where members are mapped together, for which a condition
+      that differs between them computes both of its sides.
+    at: the step of this member.
+    tree: the gradient or the update.
   """
 
   def acting(tree):
@@ -231,8 +260,12 @@ def push(
       added,
     )
 
-  on = (by.mode != OFF) & intervention.acts(at.step)
-  return jax.lax.cond(on, acting, lambda tree: tree, tree)
+  def in_window(tree):
+    return jax.lax.cond(by.mode != OFF, acting, lambda tree: tree, tree)
+
+  return jax.lax.cond(
+    intervention.acts(step), in_window, lambda tree: tree, tree
+  )
 
 
 def paths(params: PyTree) -> list[str]:

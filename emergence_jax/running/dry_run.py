@@ -22,6 +22,7 @@ from emergence_jax.base.progress import duration, size
 from emergence_jax.base.types import Measure
 from emergence_jax.config import measures as measure_specs
 from emergence_jax.config import schema
+from emergence_jax.interventions import intervention
 from emergence_jax.machine import compiling, flops, memory, mesh
 from emergence_jax.running import levers, programs
 from emergence_jax.running.sources import measuring
@@ -156,16 +157,48 @@ def _measured(name: str, spec) -> Callable:
   return build
 
 
-def _training(config: schema.Config, member) -> _Work:
-  """One update of one seed; `member` has the shapes of its state."""
-  own = levers.example(config)
-  return _Work(
-    'training',
-    levers.segment(config),
-    (member, levers.shapes(config), jax.ShapeDtypeStruct((), jnp.int32)),
-    lambda: (jax.jit(_member(config))(jnp.int32(0), own), own, jnp.int32(1)),
-    config.train.steps, _counted(config, _gradient),
-  )  # fmt: skip
+def _dear_steps(config: schema.Config) -> dict[str, tuple[int, int]]:
+  """Label → steps that a member trains while it acts, and the first of them.
+
+  On average over the members; where they are mapped together, all do.
+  """
+  usual = 1 if jax.default_backend() == 'cpu' else None
+  alone = (config.seeds.at_once or usual) == 1
+  steps = {}
+  for label, own in config.interventions.items():
+    spans = intervention.windows([own], config.train.steps)
+    acting = sum(arm.intervention == label for arm in config.arms)
+    share = acting / len(config.arms) if alone else 1
+    length = sum(stop - start for start, stop in spans)
+    if spans:
+      steps[label] = (round(length * share), spans[0][0])
+  return steps
+
+
+def _training(config: schema.Config, member) -> Iterator[_Work]:
+  """One update of one seed, with no intervention and with each.
+
+  Args:
+    config: of the run.
+    member: shapes of the state of a seed.
+  """
+  number = jax.ShapeDtypeStruct((), jnp.int32)
+  shapes = (member, levers.shapes(config), number, number)
+  gradient = _counted(config, _gradient)
+
+  def work(name: str, label: str, first: int, times: int) -> _Work:
+    def make():
+      own = levers.example(config, label)
+      state = jax.jit(_member(config))(jnp.int32(0), own)
+      return state, own, jnp.int32(first), jnp.int32(1)
+
+    return _Work(name, levers.segment(config), shapes, make, times, gradient)
+
+  dear = _dear_steps(config)
+  plain = config.train.steps - sum(times for times, _ in dear.values())
+  yield work('training', '', 0, max(0, plain))
+  for label, (times, first) in dear.items():
+    yield work(f'with {label}', label, first, times)
 
 
 def _measures(config: schema.Config) -> Iterator[_Work]:
@@ -229,7 +262,7 @@ def _costs(config: schema.Config, member, devices) -> Iterator[str]:
   shared = config.members * rate.single / rate.every
   yield f'  {"":<12}{"memory":>10}{"seconds":>10}{"times":>10}{"in all":>17}'
   total, peaks = 0.0, {}
-  works = [_training(config, member), *_measures(config)]
+  works = [*_training(config, member), *_measures(config)]
   works.sort(key=lambda work: work.flops)
   for work in works:
     each = work.flops / (_REACHED * rate.single)

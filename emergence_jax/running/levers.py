@@ -118,11 +118,23 @@ def shapes(config: schema.Config) -> Levers:
   )
 
 
-def example(config: schema.Config) -> Levers:
-  """Levers of one member of the baseline, for timing; references are nought."""
+def example(config: schema.Config, acting: str = '') -> Levers:
+  """Levers of one member, for timing; references are nought.
+
+  Args:
+    config: of the run.
+    acting: label of the intervention that acts on it; none if empty.
+  """
   values = config.numbers
   nought = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes(config))
   numbers = {
     k: jnp.asarray(values[k], x.dtype) for k, x in nought.numbers.items()
   }
-  return nought._replace(numbers=numbers)
+  pushes = dict(nought.pushes)
+  if acting:
+    push = pushes[acting]
+    one = jnp.ones((), push.strength.dtype)
+    pushes[acting] = push._replace(
+      strength=one, mode=jnp.int32(intervention.OWN)
+    )
+  return nought._replace(numbers=numbers, pushes=pushes)

@@ -17,6 +17,7 @@ from emergence_jax.base import arms as arms_lib
 from emergence_jax.base import progress as progress_lib
 from emergence_jax.base.types import UserError
 from emergence_jax.config import schema
+from emergence_jax.interventions import intervention
 from emergence_jax.machine import processes, profiling, stopping
 from emergence_jax.running import extending, live, rundir
 from emergence_jax.running import programs as programs_lib
@@ -237,7 +238,8 @@ def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
     )
     wanted = measuring.due(config.measures, programs.pairs, config.steps)
     forecast = progress_lib.Forecast(
-      {step: [*names, SAVING] for step, names in wanted.items()}
+      {step: [*names, SAVING] for step, names in wanted.items()},
+      intervention.windows(config.interventions.values(), config.train.steps),
     )
     source = Training(
       config, programs, writer, checkpoints, progress, forecast, stop, clock,

@@ -123,8 +123,9 @@ class Programs:
     self._at_once = seeds.at_once or mesh_lib.default_at_once(self.mesh)
     self._sharded = mesh_lib.sharded(self.mesh, config.members)
     self._init = self._map(levers_lib.init(config), per_seed=(True, True))
-    self._segment = self._map(
-      levers_lib.segment(config, self._spread), per_seed=(True, True, False)
+    self._of_member = self._map(
+      levers_lib.segment(config, self._spread),
+      per_seed=(True, True, False, False),
     )
     # References are read from the disk where members are made or trained, and
     # not where a run is measured or loaded.
@@ -190,6 +191,9 @@ class Programs:
   def _seeds(self) -> jax.Array:
     numbers = self._config.member_seeds.astype(np.int32)
     return jax.device_put(numbers, self._sharded)
+
+  def _segment(self, population: Population, levers: Levers, steps: jax.Array):
+    return self._of_member(population, levers, population.step[0], steps)
 
   def _compile_segment(self):
     step = jax.ShapeDtypeStruct((), jnp.int32)

@@ -129,10 +129,11 @@ def make_segment(
   interventions: Mapping[str, Intervention],
   precision: str = 'float32',
   spread: Callable[[PyTree], PyTree] = lambda batch: batch,
-) -> Callable[[Population, Levers, jax.Array], tuple[Population, History]]:
-  """(member, levers, number of steps ≤ MAX_SEGMENT) → (member, history).
+) -> Callable[..., tuple[Population, History]]:
+  """(member, levers, first step, number of steps) → (member, history).
 
-  Number and levers are traced, so one compiled program serves every segment
+  The first step is that of all members, and the number at most MAX_SEGMENT.
+  Both and the levers are traced, so one compiled program serves every segment
   and every arm. The data of a step depend on (seed, step) alone, and so does
   the result of a run not depend on how it was cut into segments.
 
@@ -156,7 +157,7 @@ def make_segment(
       for label, own in interventions.items()
     }  # fmt: skip
 
-  def pushed(stage, at: State, levers: Levers, seed, prepared) -> PyTree:
+  def pushed(stage, step, at: State, levers: Levers, seed, prepared) -> PyTree:
     """The gradient or the update, with all that act on it."""
     for label, own in interventions.items():
       if own.stage == stage:
@@ -164,14 +165,17 @@ def make_segment(
         own_part, random = prepared[label]
         at = at._replace(key=key, prepared=own_part, random=random)
         tree = at.grads if stage == GRADIENT else at.updates
-        tree = push(label, own, objective, levers.pushes[label], at, tree)
+        by = levers.pushes[label]
+        tree = push(label, own, objective, by, step, at, tree)
         at = (
           at._replace(grads=tree) if stage == GRADIENT
           else at._replace(updates=tree)
         )  # fmt: skip
     return at.grads if stage == GRADIENT else at.updates
 
-  def segment(member: Population, levers: Levers, num_steps: jax.Array):
+  def segment(
+    member: Population, levers: Levers, first: jax.Array, num_steps: jax.Array
+  ) -> tuple[Population, History]:
     ready = task.prepare(member.seed)
     prepared = prepare(member, levers)
     transform = optimizer(levers.numbers)
@@ -192,14 +196,14 @@ def make_segment(
       at = State(
         member.step, key, member.params, batch, grads, None, None, None
       )  # fmt: skip
-      grads = pushed(GRADIENT, at, levers, member.seed, prepared)
+      grads = pushed(GRADIENT, first + i, at, levers, member.seed, prepared)
       with jax.named_scope('update'):
         updates, opt_state = transform.update(
           grads, member.opt_state, member.params
         )
         updates = _fence(updates, member.step)
         at = at._replace(grads=grads, updates=updates)
-        updates = pushed(UPDATE, at, levers, member.seed, prepared)
+        updates = pushed(UPDATE, first + i, at, levers, member.seed, prepared)
         params = optax.apply_updates(member.params, updates)
       return Population(
         member.step + 1, member.seed, params, opt_state

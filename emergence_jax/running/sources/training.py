@@ -175,20 +175,23 @@ class Training:
     self._meet()
     while self.step < target and not self.stopped_by:
       end = self.profile.until(self.step, target)
+      end = self.forecast.until(self.step, end)
       count = self._pacer.next(end - self.step)
       began = time.monotonic()
       self.population, history = self.programs.segment(self.population, count)
       history = processes.to_host(history)
       seconds = self._meet(time.monotonic() - began)
       self._pacer.record(count, seconds)
-      self.forecast.trained(count, seconds)
+      self.forecast.trained(self.step, count, seconds)
       losses.append(history.loss[:, :count])
       norms.append(history.grad_norm[:, :count])
       self.step += count
       self.profile.at(self.step)
       median = float(np.median(losses[-1][:, -1]))
-      left = self.forecast.left(self.step, self.config.train.steps)
-      self.progress.update(self.step, median, left)
+      ends = self.step, self.config.train.steps
+      self.progress.update(
+        self.step, median, self.forecast.left(*ends), self.forecast.bound(*ends)
+      )
     self.lock.check()
     self._finite = np.ones(self.config.members, bool)
     if losses:
