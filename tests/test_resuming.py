@@ -5,11 +5,13 @@ import os
 import re
 import shutil
 import signal
+import threading
 
 import numpy as np
 import pytest
 import xarray as xr
 
+from emergence_jax.config import schema
 from emergence_jax.running import loop, programs
 from emergence_jax.running.sources import measuring, training
 from emergence_jax.store import checkpoints, layout, timeseries
@@ -143,11 +145,16 @@ def test_a_kill_between_two_saves_costs_no_bit(
   )
 
 
+@pytest.mark.parametrize('at_once', [False, True])
 def test_a_signal_while_a_row_is_measured_does_not_wait_for_its_end(
-  finished, tmp_path, monkeypatch
+  finished, tmp_path, monkeypatch, at_once
 ):
-  """The population is saved, and the row measured on going on."""
-  measured = []
+  """The population is saved, and the row measured on going on.
+
+  Nor for the end of the measure, where the process ends: for such a one that
+  never comes back.
+  """
+  measured, released = [], threading.Event()
   # Not those that are kept between tests: these are bound anew.
   fresh = programs.Programs.__bases__[0]
   bind = fresh._bind
@@ -159,6 +166,8 @@ def test_a_signal_while_a_row_is_measured_does_not_wait_for_its_end(
       measured.append(population.now())
       if measured.count(4) == 1 and measured[-1] == 4:
         os.kill(os.getpid(), signal.SIGTERM)
+        if at_once:
+          released.wait()
       return call(population, previous)
 
     return one
@@ -166,7 +175,10 @@ def test_a_signal_while_a_row_is_measured_does_not_wait_for_its_end(
   with monkeypatch.context() as patch:
     patch.setattr(programs, 'Programs', fresh)
     patch.setattr(fresh, '_bind', sending)
-    assert run(tmp_path, small.modadd_config()) is loop.Outcome.STOPPED
+    config = schema.from_mapping(small.modadd_config())
+    outcome = loop.run(config, tmp_path, leaves_at_once=at_once)
+    released.set()
+  assert outcome is loop.Outcome.STOPPED
   assert measured.count(2) == 3 and measured.count(4) == 1
   assert timeseries.reached(tmp_path) == [0, 2]
   lines = []

@@ -7,6 +7,8 @@ import enum
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:  # reading a run needs no JAX
   import jax
 
@@ -51,7 +53,8 @@ class Population(NamedTuple):
 
   def now(self) -> int:
     """The step of all seeds, also where other processes hold some of them."""
-    return int(self.step.addressable_data(0)[0])
+    # Copied and then indexed: a program would wait for those that run.
+    return int(np.asarray(self.step.addressable_data(0))[0])
 
 
 SCALES = ('linear', 'log', 'symlog')

@@ -243,7 +243,7 @@ def _run(config, workdir, checkpoints, stop, lock, log, watched) -> Outcome:
     )
     source = Training(
       config, programs, writer, checkpoints, progress, forecast, stop, clock,
-      lock, population, step, watched.profile,
+      lock, population, step, watched.profile, watched.leaves_at_once,
     )  # fmt: skip
 
     shown = live.open_log(
@@ -350,8 +350,8 @@ def run(
     tracker: where scalars are sent while the run goes on, of `live.KINDS`;
       nowhere if empty.
     on_row: called behind every row, with its step.
-    leaves_at_once: whether a signal that comes while programs are compiled
-      ends the process, rather than waiting for them.
+    leaves_at_once: whether the process ends behind a signal, so that neither
+      programs that are compiled then nor a measure are waited for.
 
   Raises:
     UserError: if the run cannot go on; what was computed is kept.

@@ -19,6 +19,7 @@ from emergence_jax.machine import processes
 FOLDER = 'checkpoints'
 
 
+@jax.jit
 def fingerprint(population: Population) -> jax.Array:
   """A uint32 that changes with any single word of a population.
 
@@ -31,9 +32,6 @@ def fingerprint(population: Population) -> jax.Array:
     place = jnp.arange(words.size, dtype=jnp.uint32)
     total += (2 * i + 1) * jnp.sum(words * (2 * place + 1), dtype=jnp.uint32)
   return total
-
-
-_fingerprint = jax.jit(fingerprint)
 
 
 def _ignore_closed_loops() -> None:
@@ -132,13 +130,21 @@ class Checkpoints:
     """Steps that have a checkpoint, increasing."""
     return sorted(self._manager.all_steps())
 
-  def save(self, population: Population) -> None:
-    """Starts saving a population, once the save before has been committed."""
+  def save(
+    self, population: Population, words: jax.Array | None = None
+  ) -> None:
+    """Starts saving a population, once the save before has been committed.
+
+    Args:
+      population: what is saved.
+      words: its fingerprint; computed if it is not given, by a program that
+        waits for those which the devices are busy with.
+    """
     self.wait()
     step = population.now()
     item = {
       'population': population,
-      'fingerprint': _fingerprint(population),
+      'fingerprint': fingerprint(population) if words is None else words,
       'run': jax.device_put(np.uint32(self._run), _everywhere(population)),
     }
     saved = self._manager.save(step, args=ocp.args.StandardSave(item))
@@ -174,7 +180,7 @@ class Checkpoints:
         step, args=ocp.args.StandardRestore(abstract)
       )
       whole = np.array_equal(
-        _fingerprint(item['population']), item['fingerprint']
+        fingerprint(item['population']), item['fingerprint']
       )
     except Exception as error:  # whatever the storage layers raise
       lines = str(error).strip().splitlines() or ['']

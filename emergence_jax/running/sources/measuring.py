@@ -1,8 +1,11 @@
 """Measures a source of parameters into the rows of a timeseries."""
 
 import dataclasses
+import functools
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
 from typing import NamedTuple, Protocol
 
 import jax
@@ -12,6 +15,7 @@ from emergence_jax.base.types import MeasureSpec, Population, PyTree, Status
 from emergence_jax.machine import processes
 from emergence_jax.store import layout, rows
 
+_LOOK_SECONDS = 0.2
 Log = Callable[[str], None]
 # Step → names of the measures that are wanted there.
 Work = Mapping[int, Sequence[str]]
@@ -59,6 +63,8 @@ class Source(Protocol):
   Attributes:
     seeds: numbers of all S seeds.
     programs: that measure them.
+    interrupted: asked a few times a second whether to leave a measure that
+      goes on; None if each is waited for.
   """
 
   @property
@@ -68,6 +74,11 @@ class Source(Protocol):
 
   @property
   def programs(self) -> Programs:
+    """See the attributes."""
+    ...
+
+  @property
+  def interrupted(self) -> Callable[[], bool] | None:
     """See the attributes."""
     ...
 
@@ -136,9 +147,42 @@ def times(
   return {name: sum(name in names for names in wanted) for name in specs}
 
 
+def _measured(programs: Programs, name: str, snapshot: Snapshot) -> dict:
+  """What a measure says of a snapshot, on the host."""
+  with jax.profiler.TraceAnnotation(f'measure {name}'):
+    program = programs.measures[name]
+    measured = program(snapshot.population, snapshot.previous)
+    return processes.to_host(measured)
+
+
 def _blank(like: np.ndarray, seeds: int) -> np.ndarray:
   fill = layout.fill_value(like.dtype)
   return np.full((seeds, *like.shape[1:]), fill, like.dtype)
+
+
+def _call(
+  fn: Callable[[], dict], interrupted: Callable[[], bool] | None
+) -> dict | None:
+  """What a function returns; None if it was interrupted before.
+
+  A compiled program cannot be stopped. So it is called in a thread, which is
+  left behind: by a process that saves what it has, and ends.
+  """
+  if interrupted is None:
+    return fn()
+  future: futures.Future = futures.Future()
+
+  def call():
+    try:
+      future.set_result(fn())
+    except BaseException as error:  # raised where it is waited for
+      future.set_exception(error)
+
+  threading.Thread(target=call, daemon=True).start()
+  while not futures.wait([future], timeout=_LOOK_SECONDS).done:
+    if interrupted():
+      return None
+  return future.result()
 
 
 def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
@@ -157,10 +201,12 @@ def take(source: Source, step: int, names: Sequence[str]) -> Row | None:
       if name in programs.pairs and snapshot.previous is None:
         continue
       began = time.monotonic()
-      with jax.profiler.TraceAnnotation(f'measure {name}'):
-        program = programs.measures[name]
-        measured = program(snapshot.population, snapshot.previous)
-        measured = processes.to_host(measured)
+      measured = _call(
+        functools.partial(_measured, programs, name, snapshot),
+        source.interrupted,
+      )
+      if measured is None:
+        return None
       seconds[name] = seconds.get(name, 0.0) + time.monotonic() - began
       own = by_measure.setdefault(name, {})
       for key, value in measured.items():

@@ -23,6 +23,8 @@ class Saved:
     log: takes lines of text for the user.
   """
 
+  interrupted = None  # a signal ends the process
+
   def __init__(
     self,
     config: schema.Config,

@@ -27,6 +27,7 @@ class OneByOne(abc.ABC):
   """
 
   known: Callable[[int, int], set[str]] = staticmethod(lambda step, seed: set())
+  interrupted = None  # a signal ends the process
 
   def __init__(
     self,

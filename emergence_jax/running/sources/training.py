@@ -59,12 +59,15 @@ class Point(NamedTuple):
     population: then.
     finite: bool [members], whether the loss was finite since the point before.
     means: name → [members], of the updates since then.
+    fingerprint: of the population, made before it is measured: a save need not
+      wait for a measure.
   """
 
   step: int
   population: Population
   finite: np.ndarray
   means: dict[str, np.ndarray]
+  fingerprint: jax.Array | None = None
 
 
 @dataclasses.dataclass
@@ -84,6 +87,8 @@ class Training:
     population: where the training stands; consumed.
     step: its step.
     profile: traces some steps.
+    leaves_at_once: whether the process ends behind a stop, so that a measure
+      that goes on need not be waited for.
     stopped_by: the signal by which all processes stop; None if none came.
   """
 
@@ -101,6 +106,7 @@ class Training:
   profile: profiling.Profile = dataclasses.field(
     default_factory=profiling.NoProfile
   )
+  leaves_at_once: bool = False
   stopped_by: str | None = None
   _pacer: Pacer = dataclasses.field(default_factory=Pacer)
 
@@ -208,8 +214,11 @@ class Training:
     self._train_until(step)
     if self.step == step:
       self._points.append(
-        Point(step, self.population, self._finite, self._means)
-      )
+        Point(
+          step, self.population, self._finite, self._means,
+          checkpoints_lib.fingerprint(self.population),
+        )
+      )  # fmt: skip
 
   def _following(self) -> int | None:
     """The next checkpoint that there is room for."""
@@ -239,6 +248,12 @@ class Training:
     everyone = np.arange(self.config.members)
     return iter([Snapshot(everyone, self.point.population, self._previous)])
 
+  @property
+  def interrupted(self):
+    """Whether to stop, where a measure may be left; else None."""
+    alone = not processes.several()
+    return self.is_stopping if self.leaves_at_once and alone else None
+
   def status(self, step):
     """Whether the loss was finite since the row before."""
     del step
@@ -263,12 +278,13 @@ class Training:
   def after(self, step):
     """Saves the population, if it is due; returns whether to continue."""
     point = self.point
-    if self.programs.pairs and point.step == step:
+    stays = self.programs.pairs and not self.stopped_by
+    if stays and point.step == step:
       self._previous = self.programs.copy(point.population.params)
     began = time.monotonic()
     self.lock.check()
     if self._is_to_be_saved(point.step):
-      self.checkpoints.save(point.population)
+      self.checkpoints.save(point.population, point.fingerprint)
     self.clock.record(point.step)
     self.forecast.done(SAVING, time.monotonic() - began)
     self._meet()
