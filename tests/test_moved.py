@@ -21,6 +21,7 @@ from emergence_jax.report import (
   terminal,
 )
 from emergence_jax.store import arms as store_arms
+from experiments.results import frames_of_arms
 
 STEPS = np.arange(0, 2001, 25)
 SEEDS = 12
@@ -204,6 +205,14 @@ def test_of_several_capabilities_half_of_those_that_come_is_the_first():
          if d.section == 'moved']  # fmt: skip
   assert len(own) == 1 + 3 + 3 and not any('T3' in title for title in own)
   assert 'T3' in set(table.task)
+  # The tables of RESULTS.md: RankMe is that of the row's own task.
+  half = frames_of_arms.effects_on_half(runs, results)
+  every = frames_of_arms.effects(runs, results)
+  assert list(half.arm) == list(of_all.index) and 'task' not in half
+  assert len(every) == 5 * len(half)
+  of_one = every[(every.task == 'T0') & (every.arm == 'rank -1')].RankMe.iloc[0]
+  shift = geometry['shift']['T0', 'RankMe', 'rank -1']
+  assert of_one.startswith(f'{shift:.3g} [')
 
 
 def test_several_capabilities_that_nobody_has():

@@ -10,7 +10,7 @@ import pytest
 
 from emergence_jax.base.types import UserError
 from emergence_jax.store import layout
-from experiments.results import frames
+from experiments.results import cells, frames
 from tests import apps
 
 HERE = pathlib.Path(frames.__file__).parent
@@ -96,8 +96,8 @@ def test_cells_say_what_is_not_there():
     'name': ['a'], 'unknown': [float('nan')], 'never': [float('inf')],
     'large': [1234.5], 'small': [0.01234], 'count': [1200],
   })  # fmt: skip
-  assert frames._estimate(1.0, np.nan, np.nan) == '1 [–, –]'
-  assert frames._estimate(30.0, 10.0, np.inf) == '30 [10, not yet]'
-  assert frames._estimate(0.1, 1e-12, 0.6) == '0.1 [0, 0.6]'
-  *_, row = frames.markdown(frame).splitlines()
+  assert cells.estimate(1.0, np.nan, np.nan) == '1 [–, –]'
+  assert cells.estimate(30.0, 10.0, np.inf) == '30 [10, not yet]'
+  assert cells.estimate(0.1, 1e-12, 0.6) == '0.1 [0, 0.6]'
+  *_, row = cells.markdown(frame).splitlines()
   assert row == '| a | – | not yet | 1,234 | 0.0123 | 1,200 |'

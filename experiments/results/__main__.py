@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from emergence_jax.cli import apps
-from experiments.results import frames
+from experiments.results import cells, frames
 
 HERE = pathlib.Path(__file__).parent
 _CHECK = flags.DEFINE_bool('check', False, 'Compare, and write nothing.')
@@ -83,14 +83,14 @@ def filled(page: str, studies: Studies) -> tuple[str, dict[str, str]]:
   def table(match: re.Match) -> str:
     head, name, words, end = match.groups()
     frame = _frame(name, words.split(), studies)
-    return f'{head}{frames.markdown(frame)}\n{end}'
+    return f'{head}{cells.markdown(frame)}\n{end}'
 
   def link(match: re.Match) -> str:
     head, name, words = match.groups()
     folders = words.split()
     of = '_to_'.join([folders[0], folders[-1]][: len(folders)])
     path = f'tables/{name}_{of.replace("/", "_")}.csv'
-    beside[path] = frames.csv(_frame(name, folders, studies))
+    beside[path] = cells.csv(_frame(name, folders, studies))
     title = f'{name.replace("_", " ")}: {", ".join(folders)}'
     return f'{head}- [{title}]({path})\n'
 

@@ -5,51 +5,15 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pandas as pd
 
-from emergence_jax.analysis import statistics
 from emergence_jax.analysis.paper.algorithmic import FLOORS
 from emergence_jax.base.progress import duration
 from emergence_jax.store import files
-from experiments.bench.formatting import grid
+from experiments.results import frames_of_arms
+from experiments.results.cells import cell, estimate, interval
 
 # Of many features of measures, and of baselines, so many with the least p in
 # each window are shown.
 _TOLD = 3
-
-
-def _cell(value) -> str:
-  """A cell, rounded to what it can bear."""
-  if isinstance(value, float | np.floating):
-    if np.isnan(value):
-      return '–'
-    if np.isinf(value):
-      return 'not yet'
-    return f'{value:,.0f}' if abs(value) >= 100 else f'{value:.3g}'
-  return f'{value:,}' if isinstance(value, int | np.integer) else str(value)
-
-
-def markdown(frame: pd.DataFrame) -> str:
-  """A frame as a table of Markdown."""
-  rows = [list(map(_cell, row)) for row in frame.itertuples(index=False)]
-  return '\n'.join(grid(list(map(str, frame.columns)), rows))
-
-
-def csv(frame: pd.DataFrame) -> str:
-  """The same cells as a file; what has a comma is quoted."""
-  return frame.map(_cell).to_csv(index=False, lineterminator='\n')
-
-
-def _estimate(value, low, high) -> str:
-  """An estimate with its interval: `2.19 [2.1, 2.3]`."""
-  if np.isnan(value):
-    return '–'
-  ends = ', '.join(map(_cell, statistics.shown_ends(low, high)))
-  return f'{_cell(value)} [{ends}]'
-
-
-def _interval(frame: pd.DataFrame, value: str = 'value') -> pd.Series:
-  """Estimates with their intervals."""
-  columns = [value, 'low', 'high']
-  return frame.apply(lambda row: _estimate(*row[columns]), axis=1)
 
 
 def runs(loaded, study) -> pd.DataFrame:
@@ -83,7 +47,7 @@ def emergence(loaded, study) -> pd.DataFrame:
     'run': table.run, 'task': table.task, 'level': table['level'],
     'emerged': table.emerged.map(str) + '/' + table.seeds.map(str),
     'median step': table['median step'],
-    'interval': _interval(table, 'median step'),
+    'interval': interval(table, 'median step'),
     'its level': level.map(lambda x: '–' if np.isnan(x) else f'{x:.1%}'),
   })  # fmt: skip
 
@@ -103,7 +67,7 @@ def floors(loaded, study) -> pd.DataFrame:
     of_run = collapse[(collapse.run == name) & (collapse.layer == last)]
     for task in FLOORS:
       cells = of_run[of_run.task == task].set_index('quantity')
-      text = _interval(cells)
+      text = interval(cells)
       theirs = paper[
         (paper.run == name) & (paper.task == task)
         & (paper.quantity == 'floor of RankMe')
@@ -133,7 +97,7 @@ def same_events(loaded, study) -> pd.DataFrame:
   table = study.tables['same_events']
   return pd.DataFrame({
     'run': table.run, 'capabilities': table.capabilities,
-    'events': table.events, 'floor before emergence': _interval(table, 'share'),
+    'events': table.events, 'floor before emergence': interval(table, 'share'),
   })  # fmt: skip
 
 
@@ -169,7 +133,7 @@ def top_down(loaded, study) -> pd.DataFrame:
     'last_before_first': 'the last layer falls by half before the first',
   }
   return pd.DataFrame({
-    'run': table.run, 'test': table.test.map(words), 'value': _interval(table),
+    'run': table.run, 'test': table.test.map(words), 'value': interval(table),
     'seeds': table['count'], 'events': table.events,
   })  # fmt: skip
 
@@ -180,7 +144,7 @@ def phases(loaded, study) -> pd.DataFrame:
   table = study.tables['phases']
   return pd.DataFrame({
     'run': table.run, 'order': table.order,
-    'share of events': _interval(table, 'share'), 'events': table.events,
+    'share of events': interval(table, 'share'), 'events': table.events,
     'lead, steps': table.lead, 'p of order': table.p_order,
     'p of tie over seeds': table.p_seeds,
   })  # fmt: skip
@@ -199,7 +163,7 @@ def _tests(loaded, study, name) -> pd.DataFrame:
     'run': table.run, 'measure': table.measure, 'tasks': table.tasks,
     'first': table['first'], 'together': table.together, 'after': table.after,
     'depends': table.depends, 'unclear': table.unclear,
-    'lead, steps': _interval(lead, 'lead'),
+    'lead, steps': interval(lead, 'lead'),
     'step of its change': table.step_of_change,
     'p of order': table.p_order, 'p of tie over seeds': table.p_seeds,
     'p of tie over tasks': table.p_tasks, 'p, by Holm': table.p_holm,
@@ -217,8 +181,8 @@ def lengths(loaded, study) -> pd.DataFrame:
   })  # fmt: skip
   return pd.DataFrame({
     'run': table.run, 'measure': table.measure, 'up to step': table.up_to_step,
-    'events': table.events, 'first, up to it': _interval(table, 'first_then'),
-    'first, to the end': _interval(end),
+    'events': table.events, 'first, up to it': interval(table, 'first_then'),
+    'first, to the end': interval(end),
   })  # fmt: skip
 
 
@@ -227,7 +191,7 @@ def cadences(loaded, study) -> pd.DataFrame:
   from emergence_jax.report import text
 
   del loaded
-  table = text.cadences_summary(study, _estimate)
+  table = text.cadences_summary(study, estimate)
   table = table[table.measure == 'RankMe'].rename(
     columns={'looked at': 'RankMe at', 'precursors over steps': 'over steps'}
   )
@@ -243,7 +207,7 @@ def precursors(loaded, study) -> pd.DataFrame:
   table = table[(table.threshold == 0.3) & (table.tasks == 'all')]
   return pd.DataFrame({
     'run': table.run, 'measure': table.measure, 'axis': table.axis,
-    'precursors': _interval(table, 'rate'),
+    'precursors': interval(table, 'rate'),
     'events': table.hits.map(str) + '/' + table.total.map(str),
     'synchronous': table.synchronous, 'lagging': table.lagging,
   })  # fmt: skip
@@ -255,7 +219,7 @@ def prediction(loaded, study) -> pd.DataFrame:
   table = study.tables['prediction']
   table = table[table['count'] > 0]
   return pd.DataFrame({
-    'run': table.run, 'quantity': table.quantity, 'value': _interval(table),
+    'run': table.run, 'quantity': table.quantity, 'value': interval(table),
     'seeds': table['count'], 'events': table.events,
   })  # fmt: skip
 
@@ -312,68 +276,9 @@ def numbers(loaded, study) -> pd.DataFrame:
   return pd.DataFrame({
     'run': table.run, 'quantity': table.quantity, 'task': table.task,
     'level': table.level, 'the paper': table.paper, 'ours': table.ours,
-    'one more seed': ends.map(_cell).agg(' to '.join, axis=1),
+    'one more seed': ends.map(cell).agg(' to '.join, axis=1),
     'verdict': table.verdict,
   })  # fmt: skip
-
-
-def _shift(row, name: str) -> str:
-  """A paired shift with its interval; beyond the run where half are."""
-  if np.isinf(row[name]):
-    return 'beyond the run'
-  return _estimate(row[name], row[f'{name}_low'], row[f'{name}_high'])
-
-
-def _rank_shifts(study, arms) -> list[str]:
-  """How far arms moved RankMe by the end of the windows."""
-  geometry = study.tables['moved_geometry']
-  rank = geometry[geometry.measure == 'RankMe'].set_index('arm')
-  return [_shift(rank.loc[arm], 'shift') for arm in arms]
-
-
-def _shifts(table: pd.DataFrame, name: str) -> list[str]:
-  return [_shift(row, name) for _, row in table.iterrows()]
-
-
-def effects(loaded, study) -> pd.DataFrame:
-  """What each arm did to emergence, and to RankMe at the windows' end."""
-  del loaded
-  table = study.tables['effects']
-  return pd.DataFrame({
-    'arm': table.arm,
-    'RankMe': _rank_shifts(study, table.arm),
-    'emergence, steps': _shifts(table, 'shift'),
-    'beyond its placebo': _shifts(table, 'beyond_placebo'),
-    'p, by Holm': table.p_holm,
-    'emerged': table.emerged.map(str) + '/' + table.seeds.map(str),
-    'learned': table.learned.map(lambda x: f'{x:.0%}'),
-    'verdict': table.verdict,
-  })  # fmt: skip
-
-
-def controls(loaded, study) -> pd.DataFrame:
-  """Shams and placebos beside the baseline."""
-  del loaded
-  table = study.tables['effects_of_controls']
-  return pd.DataFrame({
-    'control': table.control,
-    'RankMe': _rank_shifts(study, table.control),
-    'emergence, steps': _shifts(table, 'shift'),
-    'p': table.p,
-    'emerged': table.emerged.map(str) + '/' + table.seeds.map(str),
-  })  # fmt: skip
-
-
-def trends(loaded, study) -> pd.DataFrame:
-  """Emergence over the strengths of an intervention, and of its placebos."""
-  del loaded
-  return study.tables['trends'].drop(columns=['run', 'task', 'level'])
-
-
-def mediation(loaded, study) -> pd.DataFrame:
-  """Whether a seed whose geometry was moved more emerged later for it."""
-  del loaded
-  return study.tables['mediation'].drop(columns=['run', 'task', 'level'])
 
 
 TABLES: Mapping[str, Callable] = {
@@ -381,7 +286,8 @@ TABLES: Mapping[str, Callable] = {
   for frame_of in (
     runs, emergence, floors, invariance, variants, top_down, phases, precedence,
     lengths, cadences, precursors, prediction, timing, foretelling, claims,
-    decided, numbers, neighbours, same_events, memorisation,
-    correlations, effects, controls, trends, mediation,
+    decided, numbers, neighbours, same_events, memorisation, correlations,
+    frames_of_arms.effects, frames_of_arms.effects_on_half,
+    frames_of_arms.controls, frames_of_arms.trends, frames_of_arms.mediation,
   )
 }  # fmt: skip
