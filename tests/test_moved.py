@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from emergence_jax.analysis import effects, study
+from emergence_jax.analysis import effects, emergence, study
 from emergence_jax.analysis.runs import Run
 from emergence_jax.base import arms as arms_lib
 from emergence_jax.base import fields
@@ -205,6 +205,17 @@ def test_of_several_capabilities_half_of_those_that_come_is_the_first():
          if d.section == 'moved']  # fmt: skip
   assert len(own) == 1 + 3 + 3 and not any('T3' in title for title in own)
   assert 'T3' in set(table.task)
+  by_rule = results.tables['effects_by_rule']
+  shares = by_rule[by_rule.rule == emergence.WORDS['halfway']]
+  assert sorted(set(shares.share)) == [0.25, 0.5, 0.75]
+  # Of three: the first, the second, and the third.
+  assert set(shares[shares.arm == 'decay']['shift']) == {
+    table[(table.task == f'T{i}') & (table.arm == 'decay')]['shift'].iloc[0]
+    for i in range(3)
+  }
+  np.testing.assert_array_equal(
+    shares[shares.share == 0.5]['shift'], table[table.task == 'all']['shift']
+  )
   # The tables of RESULTS.md: RankMe is that of the row's own task.
   half = frames_of_arms.effects_on_half(runs, results)
   every = frames_of_arms.effects(runs, results)

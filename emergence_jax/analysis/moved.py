@@ -7,6 +7,7 @@ has half of them. The tables are in `moved_tables`.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ from emergence_jax.store import history
 # A shift within this share of the baseline's step of emergence counts as none,
 # where `config.arms.margin` says nothing.
 _MARGIN = 0.1
+# Of the capabilities, where it is asked when a network has them.
+_SHARES = (0.25, 0.5, 0.75)
 # In the place of a task: all of them.
 ALL = 'all'
 
@@ -129,21 +132,46 @@ class Experiment:
     return [a.name for a in self.arms if a.control in (SHAM, PLACEBO)]
 
 
-def _steps(data: xr.Dataset) -> np.ndarray:
+def _steps(
+  data: xr.Dataset, rule: str = emergence.RULE_OF_EVENTS
+) -> np.ndarray:
   """Steps of emergence [E, A, S]; inf where it did not come."""
   by_arm = [
-    emergence.by_rule(data.sel(arm=arm), emergence.RULE_OF_EVENTS).values
-    for arm in data.arm.values
+    emergence.by_rule(data.sel(arm=arm), rule).values for arm in data.arm.values
   ]
   steps_ASE = np.stack([x.reshape(len(x), -1) for x in by_arm])
   steps_EAS = np.moveaxis(steps_ASE, 2, 0)
   return np.where(np.isnan(steps_EAS), np.inf, steps_EAS)
 
 
+def _counted(steps_EAS: np.ndarray) -> np.ndarray:
+  """Places of the events that come in half of the baseline's seeds."""
+  return np.flatnonzero(np.isfinite(steps_EAS[:, 0]).mean(1) >= 0.5)
+
+
+def steps_by_rule(
+  data: xr.Dataset, rule: str
+) -> tuple[int, dict[float, np.ndarray]]:
+  """When networks have their capabilities, by another rule of emergence.
+
+  Args:
+    data: timeseries with a dimension `arm`, the baseline first.
+    rule: of `emergence.RULES`.
+
+  Returns:
+    The number of capabilities that count; and share of them → the step at which
+    a network has as many [A, S], inf for not within the run.
+  """
+  steps_EAS = _steps(data, rule)
+  sorted_EAS = np.sort(steps_EAS[_counted(steps_EAS)], axis=0)
+  count = len(sorted_EAS)
+  shares = _SHARES if count > 1 else (1.0,)[:count]
+  return count, {x: sorted_EAS[math.ceil(x * count) - 1] for x in shares}
+
+
 def _with_half(events, steps_EAS):
   """Events, which of them count, and steps; first of several: half of them."""
-  came_E = np.isfinite(steps_EAS[:, 0]).mean(1) >= 0.5
-  counted = np.flatnonzero(came_E)
+  counted = _counted(steps_EAS)
   if len(events) == 1 or not counted.size:
     return events, list(counted), steps_EAS
   half_AS = statistics.lower_median(np.moveaxis(steps_EAS[counted], 0, -1))

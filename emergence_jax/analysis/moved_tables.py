@@ -11,7 +11,13 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from emergence_jax.analysis import effects, series, statistics
+from emergence_jax.analysis import (
+  effects,
+  emergence,
+  moved,
+  series,
+  statistics,
+)
 from emergence_jax.analysis.moved import ALL, Experiment
 from emergence_jax.base.arms import PLACEBO
 
@@ -60,6 +66,36 @@ def controls_table(items: Mapping[str, Experiment]) -> pd.DataFrame:
           'emerged': int(np.isfinite(steps_AS[place]).sum()),
           'seeds': shift.seeds, 'learned': item.learned_A[place],
         })  # fmt: skip
+  return pd.DataFrame(rows)
+
+
+def rules_table(items: Mapping[str, Experiment]) -> pd.DataFrame:
+  """What arms did to when a network has its capabilities, by every rule.
+
+  Not corrected for the number of rules; an effect that one of them alone shows
+  is one of the rule.
+  """
+  rows = []
+  for label, item in items.items():
+    for rule, words in emergence.WORDS.items():
+      if emergence.RULES[rule][0] not in item.data:
+        continue
+      count, by_share = moved.steps_by_rule(item.data, rule)
+      for share, steps_AS in by_share.items():
+        of_arm = dict(zip(item.names, steps_AS, strict=True))
+        for one in item.judged[0]:
+          placebo = item.placebos.get(one.arm)
+          shift = effects.shift(of_arm[one.arm], steps_AS[0])
+          beyond = (
+            effects.shift(of_arm[one.arm], of_arm[placebo]) if placebo else None
+          )
+          rows.append({
+            'run': label, 'rule': words, 'capabilities': count, 'share': share,
+            'arm': one.arm, 'baseline': statistics.lower_median(steps_AS[0]),
+            **_shift_columns('shift', shift),
+            **_shift_columns('beyond_placebo', beyond),
+            'p': max(shift.p, beyond.p) if beyond else shift.p,
+          })  # fmt: skip
   return pd.DataFrame(rows)
 
 

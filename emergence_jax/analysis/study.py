@@ -146,6 +146,7 @@ def study(
   log('arms')
   items = moved.experiments(runs)
   frames['effects'] = moved_tables.effects_table(items)
+  frames['effects_by_rule'] = moved_tables.rules_table(items)
   frames['effects_of_controls'] = moved_tables.controls_table(items)
   frames['moved_geometry'] = moved_tables.geometry_table(items)
   frames['trends'] = moved_tables.trends_table(items)

@@ -288,6 +288,7 @@ TABLES: Mapping[str, Callable] = {
     lengths, cadences, precursors, prediction, timing, foretelling, claims,
     decided, numbers, neighbours, same_events, memorisation, correlations,
     frames_of_arms.effects, frames_of_arms.effects_on_half,
-    frames_of_arms.controls, frames_of_arms.trends, frames_of_arms.mediation,
+    frames_of_arms.effects_by_rule, frames_of_arms.controls,
+    frames_of_arms.trends, frames_of_arms.mediation,
   )
 }  # fmt: skip

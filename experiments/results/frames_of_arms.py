@@ -14,26 +14,27 @@ def _shift(row, name: str) -> str:
   return cells.estimate(row[name], row[f'{name}_low'], row[f'{name}_high'])
 
 
-def _rank_shifts(study, arms, tasks) -> list[str]:
-  """How far arms moved RankMe, of a task or of all, by the windows' end."""
+def _rank_shifts(study, table: pd.DataFrame, arms: str) -> list[str]:
+  """How far each row's arm moved RankMe of its task by the windows' end."""
   geometry = study.tables['moved_geometry']
-  rank = geometry[geometry.measure == 'RankMe'].set_index(['arm', 'task'])
-  return [_shift(rank.loc[key], 'shift') for key in zip(arms, tasks)]
+  rank = geometry[geometry.measure == 'RankMe']
+  rank = rank.set_index(['run', 'task', 'arm'])
+  keys = table[['run', 'task', arms]].itertuples(index=False, name=None)
+  return [_shift(rank.loc[key], 'shift') for key in keys]
 
 
 def _shifts(table: pd.DataFrame, name: str) -> list[str]:
   return [_shift(row, name) for _, row in table.iterrows()]
 
 
-def _capability(table: pd.DataFrame) -> pd.DataFrame:
-  """The columns that say which capability, where there are several."""
-  names = table[['task', 'level']]
-  return names if len(names.drop_duplicates()) > 1 else names.iloc[:, :0]
+def _event(table: pd.DataFrame) -> pd.DataFrame:
+  """The columns that say which run and capability, where there are several."""
+  names = table[['run', 'task', 'level']]
+  return names.loc[:, names.nunique() > 1]
 
 
-def _by_capability(table: pd.DataFrame) -> pd.DataFrame:
-  rest = table.drop(columns=['run', 'task', 'level'])
-  return _capability(table).join(rest)
+def _by_event(table: pd.DataFrame) -> pd.DataFrame:
+  return _event(table).join(table.drop(columns=['run', 'task', 'level']))
 
 
 def effects(loaded, study) -> pd.DataFrame:
@@ -41,9 +42,9 @@ def effects(loaded, study) -> pd.DataFrame:
   del loaded
   table = study.tables['effects']
   return pd.DataFrame({
-    **_capability(table),
+    **_event(table),
     'arm': table.arm,
-    'RankMe': _rank_shifts(study, table.arm, table.task),
+    'RankMe': _rank_shifts(study, table, 'arm'),
     'emergence, steps': _shifts(table, 'shift'),
     'beyond its placebo': _shifts(table, 'beyond_placebo'),
     'p, by Holm': table.p_holm,
@@ -59,14 +60,27 @@ def effects_on_half(loaded, study) -> pd.DataFrame:
   return table[table.task == ALL].drop(columns=['task', 'level'])
 
 
+def effects_by_rule(loaded, study) -> pd.DataFrame:
+  """The same for shares of the capabilities, by every rule of emergence."""
+  del loaded
+  table = study.tables['effects_by_rule']
+  return pd.DataFrame({
+    'rule': table.rule, 'capabilities': table.capabilities,
+    'share of them': table.share.map(lambda x: f'{x:.0%}'), 'arm': table.arm,
+    'in the baseline, step': table.baseline,
+    'shift, steps': _shifts(table, 'shift'),
+    'beyond its placebo': _shifts(table, 'beyond_placebo'), 'p': table.p,
+  })  # fmt: skip
+
+
 def controls(loaded, study) -> pd.DataFrame:
   """Shams and placebos beside the baseline."""
   del loaded
   table = study.tables['effects_of_controls']
   return pd.DataFrame({
-    **_capability(table),
+    **_event(table),
     'control': table.control,
-    'RankMe': _rank_shifts(study, table.control, table.task),
+    'RankMe': _rank_shifts(study, table, 'control'),
     'emergence, steps': _shifts(table, 'shift'),
     'p': table.p,
     'emerged': table.emerged.map(str) + '/' + table.seeds.map(str),
@@ -76,10 +90,10 @@ def controls(loaded, study) -> pd.DataFrame:
 def trends(loaded, study) -> pd.DataFrame:
   """Emergence over the strengths of an intervention, and of its placebos."""
   del loaded
-  return _by_capability(study.tables['trends'])
+  return _by_event(study.tables['trends'])
 
 
 def mediation(loaded, study) -> pd.DataFrame:
   """Whether a seed whose geometry was moved more emerged later for it."""
   del loaded
-  return _by_capability(study.tables['mediation'])
+  return _by_event(study.tables['mediation'])
