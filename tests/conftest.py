@@ -1,7 +1,9 @@
 """What all tests share: two virtual devices, and programs compiled once."""
 
+import gc
 import json
 import os
+import pathlib
 import shutil
 
 import pytest
@@ -55,6 +57,29 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
   item.stash[budget.CLOCK] = budget.processor_seconds()
+
+
+def _maps() -> tuple[int, int]:
+  """Stretches of memory that this process has mapped, and the most of them."""
+  try:
+    lines = pathlib.Path('/proc/self/maps').read_text().count('\n')
+    most = int(pathlib.Path('/proc/sys/vm/max_map_count').read_text())
+  except OSError:  # not Linux
+    return 0, 1
+  return lines, most
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _memory_maps_suffice():
+  """Forgets compiled programs before their maps run out.
+
+  Each has three; where none is left, the compiler crashes (SIGSEGV).
+  """
+  yield
+  mapped, most = _maps()
+  if mapped > most / 2:
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.hookimpl(wrapper=True)
