@@ -222,7 +222,7 @@ def test_window_sham_and_placebo(objective, at, own):
     now = at._replace(step=step)
     tree = now.grads if kind == intervention.GRADIENT else now.updates
     by = intervention.Push(strength, mode)
-    after = intervention.push('x', own, objective, by, step, now, tree)
+    after = intervention.push('x', own, objective, by, now, tree)
     return tree, after, own.adds(objective, now, strength)
 
   def pushed(mode, step, strength=0.7):

@@ -43,7 +43,7 @@ class State(NamedTuple):
   """A step of training, as an intervention sees it; of one seed.
 
   Attributes:
-    step: updates made before.
+    step: updates made before; the same number for all members.
     key: random, of seed and step.
     params: parameters before the update.
     batch: of the step.
@@ -224,7 +224,6 @@ def push(
   intervention: Intervention,
   objective: Objective,
   by: Push,
-  step: jax.Array,
   at: State,
   tree: PyTree,
 ) -> PyTree:
@@ -232,17 +231,9 @@ def push(
 
   Where it is off, or outside its window, the tree is as it was, to the bit; so
   it is where the strength is 0, though all is computed.
-
-  Args:
-    label: of the intervention.
-    intervention: it.
-    objective: what is trained.
-    by: how it acts on this member.
-    step: updates made before; of all members. Outside the window nothing is
-      computed, also where members are mapped together, for which a condition
-      that differs between them computes both of its sides.
-    at: the step of this member.
-    tree: the gradient or the update.
+  Outside the window nothing is computed, nor where members are mapped together:
+  the step is that of all of them, while a condition that differs between them
+  would compute both of its sides.
   """
 
   def acting(tree):
@@ -264,7 +255,7 @@ def push(
     return jax.lax.cond(by.mode != OFF, acting, lambda tree: tree, tree)
 
   return jax.lax.cond(
-    intervention.acts(step), in_window, lambda tree: tree, tree
+    intervention.acts(at.step), in_window, lambda tree: tree, tree
   )
 
 

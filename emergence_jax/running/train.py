@@ -157,7 +157,7 @@ def make_segment(
       for label, own in interventions.items()
     }  # fmt: skip
 
-  def pushed(stage, step, at: State, levers: Levers, seed, prepared) -> PyTree:
+  def pushed(stage, at: State, levers: Levers, seed, prepared) -> PyTree:
     """The gradient or the update, with all that act on it."""
     for label, own in interventions.items():
       if own.stage == stage:
@@ -165,8 +165,7 @@ def make_segment(
         own_part, random = prepared[label]
         at = at._replace(key=key, prepared=own_part, random=random)
         tree = at.grads if stage == GRADIENT else at.updates
-        by = levers.pushes[label]
-        tree = push(label, own, objective, by, step, at, tree)
+        tree = push(label, own, objective, levers.pushes[label], at, tree)
         at = (
           at._replace(grads=tree) if stage == GRADIENT
           else at._replace(updates=tree)
@@ -194,16 +193,16 @@ def make_segment(
         history.grad_norm.at[i].set(_norm(grads)),
       )
       at = State(
-        member.step, key, member.params, batch, grads, None, None, None
+        first + i, key, member.params, batch, grads, None, None, None
       )  # fmt: skip
-      grads = pushed(GRADIENT, first + i, at, levers, member.seed, prepared)
+      grads = pushed(GRADIENT, at, levers, member.seed, prepared)
       with jax.named_scope('update'):
         updates, opt_state = transform.update(
           grads, member.opt_state, member.params
         )
         updates = _fence(updates, member.step)
         at = at._replace(grads=grads, updates=updates)
-        updates = pushed(UPDATE, first + i, at, levers, member.seed, prepared)
+        updates = pushed(UPDATE, at, levers, member.seed, prepared)
         params = optax.apply_updates(member.params, updates)
       return Population(
         member.step + 1, member.seed, params, opt_state
