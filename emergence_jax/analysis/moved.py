@@ -96,19 +96,20 @@ class Experiment:
     """Arm → its placebo."""
     return {arm.name: arm.placebo for arm in self.arms if arm.placebo}
 
-  @functools.cached_property
-  def judged(self) -> list[list[effects.Effect]]:
-    """What each arm that is no control did, of each event."""
+  def judge(self, steps_AS: np.ndarray, margin: float) -> list[effects.Effect]:
+    """What each arm that is no control did to steps of emergence."""
     # Where the loss says that an arm learns, one that emerges late is late.
     known = not np.isnan(self.learned_A).all()
-    return [
-      effects.effects(
-        steps_AS, self.names, baseline=BASELINE, margin=margin,
-        placebos=self.placebos, controls=self.controls, stopped=self.stopped,
-        least_share=0.0 if known else effects.LEAST_SHARE,
-      )
-      for steps_AS, margin in zip(self.emergence_EAS, self.margin, strict=True)
-    ]  # fmt: skip
+    return effects.effects(
+      steps_AS, self.names, baseline=BASELINE, margin=margin,
+      placebos=self.placebos, controls=self.controls, stopped=self.stopped,
+      least_share=0.0 if known else effects.LEAST_SHARE,
+    )  # fmt: skip
+
+  @functools.cached_property
+  def judged(self) -> list[list[effects.Effect]]:
+    """The same of each event."""
+    return list(map(self.judge, self.emergence_EAS, self.margin))
 
   @functools.cached_property
   def of_controls(self) -> list[dict[str, effects.Shift]]:

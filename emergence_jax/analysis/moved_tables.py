@@ -82,19 +82,14 @@ def rules_table(items: Mapping[str, Experiment]) -> pd.DataFrame:
         continue
       count, by_share = moved.steps_by_rule(item.data, rule)
       for share, steps_AS in by_share.items():
-        of_arm = dict(zip(item.names, steps_AS, strict=True))
-        for one in item.judged[0]:
-          placebo = item.placebos.get(one.arm)
-          shift = effects.shift(of_arm[one.arm], steps_AS[0])
-          beyond = (
-            effects.shift(of_arm[one.arm], of_arm[placebo]) if placebo else None
-          )
+        for one in item.judge(steps_AS, item.margin[0]):
+          tests = [x.p for x in (one.shift, one.beyond) if x is not None]
           rows.append({
             'run': label, 'rule': words, 'capabilities': count, 'share': share,
             'arm': one.arm, 'baseline': statistics.lower_median(steps_AS[0]),
-            **_shift_columns('shift', shift),
-            **_shift_columns('beyond_placebo', beyond),
-            'p': max(shift.p, beyond.p) if beyond else shift.p,
+            **_shift_columns('shift', one.shift),
+            **_shift_columns('beyond_placebo', one.beyond),
+            'p': max(tests),
           })  # fmt: skip
   return pd.DataFrame(rows)
 
